@@ -1,0 +1,274 @@
+"""Prepared datasets, read the same way for every backend."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pyarrow.parquet as pq
+
+FEATURES = ("feature_ids", "feature_values", "feature_hashes")
+SCHEMA_VERSION = 1
+
+
+class PreparedDataset:
+    """A folder written by `data_scripts`: training period, validation period, slots.
+
+    Args:
+        folder: path of the folder that holds `dataset.json`.
+
+    Attributes:
+        fields: list of dicts (`name`, `kind`, `cardinality`, `offset`), in column order.
+        num_ids: int, rows of the one embedding table.
+        meta: dict, the whole dataset.json.
+
+    Raises:
+        FileNotFoundError: if there is no dataset.json or a file that it names is missing.
+        ValueError: if the schema version is unknown or the offsets contradict the cardinalities.
+
+    Example:
+        >>> dataset = PreparedDataset("runs/synthetic")
+        >>> base = DeepFM(dataset.fields)
+        >>> base.fit(dataset.train(batch_size=1024), validation_data=dataset.validation(4096))
+        >>> for slot in dataset.slots(): ...
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        path = self.folder / "dataset.json"
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: not found. Expected a folder prepared by `python -m data_scripts`"
+            )
+        self.meta = json.loads(path.read_text(encoding="utf-8"))
+        version = self.meta.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"{path}: expected schema_version {SCHEMA_VERSION}, found {version}")
+        self.fields = self.meta["fields"]
+        self.num_ids = self.meta["num_ids"]
+        ends = np.cumsum([field["cardinality"] for field in self.fields])
+        if [f["offset"] for f in self.fields] != [0, *ends[:-1]] or self.num_ids != ends[-1]:
+            raise ValueError(f"{path}: offsets, cardinalities and num_ids of the fields disagree")
+        for entry in self._entries():
+            if not (self.folder / entry["name"]).is_file():
+                raise FileNotFoundError(f"{self.folder / entry['name']}: named in {path}, missing")
+
+    def _entries(self):
+        periods = self.meta["periods"]
+        for period in (periods["train"], periods["validation"], *periods["slots"]):
+            yield from period["files"]
+
+    @property
+    def name(self):
+        """The source's name."""
+        return self.meta["source"]
+
+    def verify(self):
+        """Compare every file with its checksum; ValueError names the first that differs."""
+        for entry in self._entries():
+            path = self.folder / entry["name"]
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != entry["sha256"]:
+                raise ValueError(f"{path}: expected sha256 {entry['sha256']}, found {found}")
+
+    def _paths(self, period):
+        return [self.folder / entry["name"] for entry in period["files"]]
+
+    def train(self, batch_size=1024, shuffle=True, seed=1001, **kwargs):
+        """Return the training period as `Batches`, shuffled by the seed."""
+        paths = self._paths(self.meta["periods"]["train"])
+        return Batches(paths, self.num_ids, batch_size, shuffle=shuffle, seed=seed, **kwargs)
+
+    def validation(self, batch_size=4096):
+        """Return the validation period as `Batches`, in the order of the log."""
+        paths = self._paths(self.meta["periods"]["validation"])
+        return Batches(paths, self.num_ids, batch_size, shuffle=False)
+
+    def slots(self):
+        """Return the list of the test period's slots, in chronological order."""
+        return [
+            Slot(self._paths(period), 0, None, index, self)
+            for index, period in enumerate(self.meta["periods"]["slots"])
+        ]
+
+    def validation_slots(self, count=5):
+        """Return the validation period cut into `count` slots, for replay and tuning."""
+        period = self.meta["periods"]["validation"]
+        if not 1 <= count <= period["rows"]:
+            raise ValueError(f"`count` must be in [1, {period['rows']}]. Received: {count}")
+        cuts = np.linspace(0, period["rows"], count + 1).astype(int)
+        return [
+            Slot(self._paths(period), int(a), int(b), index, self)
+            for index, (a, b) in enumerate(zip(cuts[:-1], cuts[1:], strict=True))
+        ]
+
+
+class Slot:
+    """Consecutive rows of the stream, read when asked for.
+
+    Attributes:
+        index: int, position in the stream.
+    """
+
+    def __init__(self, paths, start, stop, index, dataset):
+        self.paths, self.start, self.stop, self.index = paths, start, stop, index
+        self.num_ids = dataset.num_ids
+        # id of each categorical field's out-of-vocabulary row
+        self.unseen_ids = {
+            column: (field["name"], field["offset"])
+            for column, field in enumerate(dataset.fields)
+            if field["kind"] == "categorical"
+        }
+
+    def load(self):
+        """Return a dict of arrays: the feature columns (rows, F), `label`, and if there `group`,
+        `time`, `true_probability` (rows,).
+        """
+        parts = [_arrays(pq.read_table(path), path, self.num_ids) for path in self.paths]
+        return {
+            name: np.concatenate([part[name] for part in parts])[self.start : self.stop]
+            for name in parts[0]
+        }
+
+    def unseen_share(self, arrays):
+        """Return a dict: categorical field's name -> share of rows with an unseen value."""
+        ids = arrays["feature_ids"]
+        return {
+            name: float(np.mean(ids[:, column] == unseen))
+            for column, (name, unseen) in self.unseen_ids.items()
+        }
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of `(x, y)` streamed from Parquet row groups; memory does not grow with the rows.
+
+    Shuffled in two levels: row groups are drawn in random order into a buffer of at least
+    `shuffle_rows` rows, whose rows are permuted. The order depends on seed and epoch alone, so it
+    is the same on every backend. Pass it to `fit` with `shuffle=False` (our models do so), since
+    Keras would otherwise ask for batches in an order of its own, which is right but slow.
+
+    Args:
+        paths: Parquet files with columns `label`, `feature_ids`, `feature_values`.
+        num_ids: int; every id must be in [0, num_ids).
+        batch_size: int. The last batch of an epoch may be smaller; no row is dropped.
+        shuffle: bool.
+        seed: int.
+        shuffle_rows: int, rows of the shuffle buffer.
+        initial_epoch: int, the first epoch's number, to resume an order.
+
+    Each batch is `({"feature_ids": int32 (B, F), "feature_values": float32 (B, F)},
+    float32 (B, 1))`.
+
+    Raises:
+        ValueError: naming file and value for an id out of range or a label that is not 0 or 1.
+    """
+
+    keeps_own_order = True
+
+    def __init__(
+        self,
+        paths,
+        num_ids,
+        batch_size,
+        shuffle=True,
+        seed=1001,
+        shuffle_rows=262_144,
+        initial_epoch=0,
+    ):
+        super().__init__(workers=1)
+        if int(batch_size) != batch_size or batch_size < 1:
+            raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
+        self.num_ids, self.batch_size = num_ids, int(batch_size)
+        self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
+        self.epoch = initial_epoch - 1
+        self._groups = []  # (path, row group, rows)
+        for path in paths:
+            meta = pq.read_metadata(path)
+            self._groups += [
+                (path, g, meta.row_group(g).num_rows) for g in range(meta.num_row_groups)
+            ]
+        self.num_rows = sum(rows for _, _, rows in self._groups)
+        self._plan_epoch, self._buffer = None, (None, None)
+
+    def __len__(self):
+        return -(-self.num_rows // self.batch_size)
+
+    def on_epoch_begin(self):
+        self.epoch += 1
+
+    def _plan(self, epoch):
+        """Cut the epoch's row groups into buffers: lists of groups, and where each buffer starts."""
+        if self._plan_epoch != epoch:
+            order = np.arange(len(self._groups))
+            if self.shuffle:
+                order = np.random.default_rng((self.seed, epoch)).permutation(order)
+            buffers, starts, rows = [[]], [0], 0
+            for g in order:
+                if buffers[-1] and rows - starts[-1] >= self.shuffle_rows:
+                    buffers.append([])
+                    starts.append(rows)
+                buffers[-1].append(int(g))
+                rows += self._groups[g][2]
+            self._buffers, self._starts = buffers, [*starts, rows]
+            self._plan_epoch = epoch
+        return self._buffers, self._starts
+
+    def _load(self, epoch, number):
+        if self._buffer[0] != (epoch, number):
+            buffers, _ = self._plan(epoch)
+            parts = []
+            for g in buffers[number]:
+                path, group, _ = self._groups[g]
+                columns = ["label", "feature_ids", "feature_values"]
+                with pq.ParquetFile(path) as file:
+                    table = file.read_row_group(group, columns=columns)
+                parts.append(_arrays(table, path, self.num_ids))
+            arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            if self.shuffle:
+                # the epoch of the buffer, not of the call, makes the permutation
+                rng = np.random.default_rng((self.seed, epoch, number))
+                order = rng.permutation(len(arrays["label"]))
+                arrays = {name: array[order] for name, array in arrays.items()}
+            self._buffer = ((epoch, number), arrays)
+        return self._buffer[1]
+
+    def __getitem__(self, index):
+        if not 0 <= index < len(self):
+            raise IndexError(f"batch {index} of {len(self)}")
+        epoch = max(self.epoch, 0)
+        _, starts = self._plan(epoch)
+        start = index * self.batch_size
+        stop = min(start + self.batch_size, self.num_rows)
+        parts = []
+        number = int(np.searchsorted(starts, start, side="right")) - 1
+        while start < stop:
+            end = min(stop, starts[number + 1])
+            arrays = self._load(epoch, number)
+            parts.append({k: a[start - starts[number] : end - starts[number]] for k, a in arrays.items()})
+            start, number = end, number + 1
+        batch = parts[0] if len(parts) == 1 else {
+            name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+        }
+        x = {name: batch[name] for name in ("feature_ids", "feature_values")}
+        return x, batch["label"].astype("float32")[:, None]
+
+
+def _arrays(table, path, num_ids):
+    """Parquet columns as NumPy arrays, fixed lists as matrices; checked on the way in."""
+    arrays = {}
+    for name in table.column_names:
+        column = table.column(name).combine_chunks()
+        if name in FEATURES:
+            width = column.type.list_size
+            arrays[name] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+        else:
+            arrays[name] = column.to_numpy(zero_copy_only=False)
+    ids, label = arrays["feature_ids"], arrays["label"]
+    if ids.size and (ids.min() < 0 or ids.max() >= num_ids):
+        bad = ids[(ids < 0) | (ids >= num_ids)][0]
+        raise ValueError(f"{path}: feature_ids must be in [0, {num_ids}), found {bad}")
+    if label.size and label.max() > 1:
+        raise ValueError(f"{path}: label must be 0 or 1, found {label.max()}")
+    return arrays

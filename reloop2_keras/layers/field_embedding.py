@@ -1,0 +1,78 @@
+"""One embedding table for all fields."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="reloop2")
+class FieldEmbedding(keras.layers.Layer):
+    """Look up all fields of a row in ONE table and scale each vector by the field's value.
+
+    v_f = V[id_f] * value_f (method.md, section 1). Ids are global: each field owns a range of
+    rows of the table, told apart by offsets that data preparation has already added.
+
+    Args:
+        num_ids: int. Rows of the table, the sum of all fields' cardinalities.
+        embedding_dim: int. Width D of a row.
+        embeddings_initializer: initializer of the table. Default: normal, standard deviation .01.
+        embeddings_regularizer: regularizer of the WHOLE table, or None.
+        **kwargs: passed to `keras.layers.Layer`.
+
+    Call arguments:
+        feature_ids: int32 (batch, fields), each in [0, num_ids). An id out of range raises on
+            TensorFlow and PyTorch but gives NaN on JAX: `PreparedDataset` checks ids on the way in.
+        feature_values: float32 (batch, fields); the numeric value, or 1.0.
+
+    Returns:
+        (batch, fields, embedding_dim), in the layer's compute dtype.
+
+    Example:
+        >>> layer = FieldEmbedding(num_ids=10, embedding_dim=4)
+        >>> layer([[0, 7]], [[1.0, 0.5]]).shape
+        (1, 2, 4)
+    """
+
+    def __init__(
+        self,
+        num_ids,
+        embedding_dim,
+        embeddings_initializer=None,
+        embeddings_regularizer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, value in (("num_ids", num_ids), ("embedding_dim", embedding_dim)):
+            if int(value) != value or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {value}")
+        self.num_ids = int(num_ids)
+        self.embedding_dim = int(embedding_dim)
+        if embeddings_initializer is None:
+            embeddings_initializer = keras.initializers.RandomNormal(stddev=0.01)
+        self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = keras.regularizers.get(embeddings_regularizer)
+
+    def build(self, ids_shape, values_shape=None):
+        self.embeddings = self.add_weight(
+            name="embeddings",
+            shape=(self.num_ids, self.embedding_dim),
+            initializer=self.embeddings_initializer,
+            regularizer=self.embeddings_regularizer,
+        )
+
+    def call(self, feature_ids, feature_values):
+        # (batch, fields, dim)
+        vectors = ops.take(self.embeddings, feature_ids, axis=0)
+        # (batch, fields, 1): a numeric field is its vector times its value
+        return vectors * ops.expand_dims(ops.cast(feature_values, vectors.dtype), -1)
+
+    def compute_output_shape(self, ids_shape, values_shape=None):
+        return (*ids_shape, self.embedding_dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_ids": self.num_ids,
+            "embedding_dim": self.embedding_dim,
+            "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
+            "embeddings_regularizer": keras.regularizers.serialize(self.embeddings_regularizer),
+        }

@@ -1,0 +1,120 @@
+"""The paper's constant-size memory: K arrays of SimHash buckets."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from reloop2_keras.backend import scatter_add
+from reloop2_keras.layers.error_memory import ErrorMemory, masked_attention
+
+
+@keras.saving.register_keras_serializable(package="reloop2")
+class SketchErrorMemory(ErrorMemory):
+    """K arrays of 2^L buckets of (count, sum of labels, sum of predictions).
+
+    Array k hashes a key by the signs of its own L random projections (SimHash). The K arrays play
+    the part of K neighbours: y_k = sum_y / sum_x, p_k = sum_p / sum_x, similarity
+    s_k = sum_x / (all rows in the array), attention softmax(s / tau); empty buckets are masked.
+    Read and write cost O(1), whatever was written before (method.md, section 2).
+
+    Args:
+        num_arrays: int, K.
+        num_bits: int, L in [1, 20].
+        **kwargs: see `ErrorMemory`.
+
+    Memory: num_arrays * 2^num_bits * 12 bytes.
+
+    Example:
+        >>> memory = SketchErrorMemory(num_arrays=8, num_bits=4, key_normalization="none")
+        >>> memory.write([[1.0, 0.0]], labels=[1], probabilities=[0.25])
+        1
+        >>> memory.read([[2.0, 0.0]])  # same direction, same buckets
+        {'mean_label': [1.0], 'mean_probability': [0.25], 'found': [1.0]}
+    """
+
+    def __init__(self, num_arrays=70, num_bits=12, **kwargs):
+        super().__init__(**kwargs)
+        if int(num_arrays) != num_arrays or num_arrays < 1:
+            raise ValueError(f"`num_arrays` must be a positive integer. Received: {num_arrays}")
+        if int(num_bits) != num_bits or not 1 <= num_bits <= 20:
+            raise ValueError(f"`num_bits` must be an integer in [1, 20]. Received: {num_bits}")
+        if num_arrays << num_bits >= 2**31:
+            raise ValueError(
+                "`num_arrays` * 2^`num_bits` must stay below 2^31 (int32 bucket indices). "
+                f"Received: {num_arrays} and {num_bits}"
+            )
+        self.num_arrays = int(num_arrays)
+        self.num_bits = int(num_bits)
+
+    def build(self, keys_shape):
+        super().build(keys_shape)
+        # drawn by NumPy, so that every backend gets the same projections from the same seed
+        draw = np.random.default_rng(self.seed).standard_normal(
+            (keys_shape[-1], self.num_arrays * self.num_bits)
+        )
+        self.projections = self.add_weight(
+            name="projections",
+            shape=draw.shape,
+            initializer=lambda shape, dtype=None: ops.convert_to_tensor(draw, dtype),
+            trainable=False,
+        )
+        self.sums = self._state("sums", (self.num_arrays << self.num_bits, 3))
+        self.total = self._state("total", ())  # rows in each array
+
+    def buckets(self, keys):
+        """Return the bucket of each key in each array: int32 (batch, num_arrays).
+
+        Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
+        """
+        # (batch, arrays, bits)
+        signs = ops.matmul(self.normalize(keys), self.projections) > 0
+        signs = ops.reshape(signs, (-1, self.num_arrays, self.num_bits))
+        powers = np.left_shift(1, np.arange(self.num_bits)).astype("int32")
+        local = ops.sum(ops.cast(signs, "int32") * powers, axis=-1)
+        offsets = (np.arange(self.num_arrays) << self.num_bits).astype("int32")
+        return ops.cast(local, "int32") + offsets
+
+    def read(self, keys):
+        # (batch, arrays, 3)
+        sums = ops.take(self.sums, self.buckets(keys), axis=0)
+        count = sums[..., 0]
+        mask = count > 0
+        similarity = count / ops.maximum(self.total, 1e-30)
+        attention, found = masked_attention(similarity, mask, self.temperature)
+        # (batch, 2): attention over bucket means, not pooled sums (they did better everywhere)
+        weight = (attention / ops.where(mask, count, 1.0))[..., None]
+        means = ops.sum(weight * sums[..., 1:], axis=1)
+        return {"mean_label": means[:, 0], "mean_probability": means[:, 1], "found": found}
+
+    def _store(self, keys, labels, probabilities):
+        rows = np.stack([np.ones_like(labels), labels, probabilities], axis=1)
+        index = ops.reshape(self.buckets(keys), (-1,))
+        scatter_add(self.sums, index, np.repeat(rows, self.num_arrays, axis=0))
+        self.total.assign_add(float(len(rows)))
+
+    def _fade(self, factor):
+        self.sums.assign(self.sums * factor)
+        self.total.assign(self.total * factor)
+
+    def reset(self):
+        if self.built:
+            for state in (self.sums, self.total, self.num_writes):
+                state.assign(ops.zeros_like(state))
+
+    def merge(self, other):
+        """Add the other memory's sums: the same as having written its rows here.
+
+        Args:
+            other: `SketchErrorMemory` of the same configuration and key normalisation.
+        """
+        self._check_mergeable(other)
+        self.sums.assign_add(other.sums)
+        self.total.assign_add(other.total)
+        self.num_writes.assign_add(other.num_writes)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_arrays": self.num_arrays,
+            "num_bits": self.num_bits,
+        }

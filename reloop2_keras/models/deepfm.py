@@ -1,0 +1,206 @@
+"""The slow base model."""
+
+import keras
+from keras import ops
+
+from reloop2_keras.layers.factorization_machine import FactorizationMachine
+from reloop2_keras.layers.field_embedding import FieldEmbedding
+
+PRESETS = {
+    # method.md, section 1; the learning rates and batch sizes belong to compile and fit
+    "criteo": {
+        "embedding_dim": 80,
+        "hidden_units": (1024, 512, 256, 128),
+        "dropout": 0.0,
+        "embedding_l2": 8e-5,
+        "initializer_stddev": 0.01,
+    },
+    "small": {
+        "embedding_dim": 16,
+        "hidden_units": (128, 64),
+        "dropout": 0.0,
+        "embedding_l2": 0.0,
+        "initializer_stddev": None,
+    },
+}
+
+
+@keras.saving.register_keras_serializable(package="reloop2")
+class DeepFM(keras.Model):
+    """DeepFM over F fields in one embedding table (Guo et al., 2017; method.md, section 1).
+
+    v_f = V[id_f] * value_f, w_f = w[id_f] * value_f;
+    logit = sum_f w_f + FM(v) + MLP(flattened v); output sigmoid(logit).
+
+    Args:
+        fields: list with one entry a field: its cardinality (int), or a dict with `cardinality`
+            (such as `PreparedDataset.fields`, in the order of the columns of `feature_ids`).
+        embedding_dim: int, D.
+        hidden_units: sequence of ints, widths of the ReLU layers; the last is the memory's key.
+        dropout: float in [0, 1), after each hidden layer.
+        embedding_l2: float >= 0; adds 1/2 * l2 * (|V|^2 + |w|^2) of the WHOLE table to the loss.
+        initializer_stddev: float, all weights N(0, stddev); None: N(0, .01) for the tables and
+            Keras' default for dense layers.
+        **kwargs: passed to `keras.Model` (`name`, `dtype`).
+
+    Call arguments:
+        inputs: dict of `feature_ids` int32 (batch, F) and `feature_values` float32 (batch, F).
+            Further entries (such as `feature_hashes`) are passed over.
+
+    Returns:
+        float32 (batch, 1), probabilities, whatever the dtype policy.
+
+    Raises:
+        ValueError: if an argument is out of range or `fields` is empty.
+
+    Example:
+        >>> base = DeepFM(fields=[100, 50, 1], embedding_dim=8, hidden_units=(32, 16))
+        >>> base.compile("adam", "binary_crossentropy")
+        >>> base.fit(dataset.train(batch_size=1024), epochs=3)
+    """
+
+    def __init__(
+        self,
+        fields,
+        embedding_dim=16,
+        hidden_units=(128, 64),
+        dropout=0.0,
+        embedding_l2=0.0,
+        initializer_stddev=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.fields = [dict(f) if isinstance(f, dict) else {"cardinality": int(f)} for f in fields]
+        if not self.fields or any(f.get("cardinality", 0) < 1 for f in self.fields):
+            raise ValueError(
+                "`fields` must list at least one field with a cardinality >= 1. "
+                f"Received: {fields}"
+            )
+        if not hidden_units or any(int(u) != u or u < 1 for u in hidden_units):
+            raise ValueError(
+                f"`hidden_units` must list positive integers. Received: {hidden_units}"
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1). Received: {dropout}")
+        if embedding_l2 < 0:
+            raise ValueError(f"`embedding_l2` must be >= 0. Received: {embedding_l2}")
+        self.embedding_dim = int(embedding_dim)
+        self.hidden_units = [int(u) for u in hidden_units]
+        self.dropout = dropout
+        self.embedding_l2 = embedding_l2
+        self.initializer_stddev = initializer_stddev
+        self.num_ids = sum(f["cardinality"] for f in self.fields)
+
+        dtype = self.dtype_policy
+        table_stddev = 0.01 if initializer_stddev is None else initializer_stddev
+
+        def embedding(name, dim):
+            return FieldEmbedding(
+                self.num_ids,
+                dim,
+                embeddings_initializer=keras.initializers.RandomNormal(stddev=table_stddev),
+                # Keras' L2(l) is l * sum(x^2)
+                embeddings_regularizer=keras.regularizers.L2(embedding_l2 / 2)
+                if embedding_l2
+                else None,
+                dtype=dtype,
+                name=name,
+            )
+
+        def dense(units, name, activation=None):
+            if initializer_stddev is None:
+                kernel = "glorot_uniform"
+            else:
+                kernel = keras.initializers.RandomNormal(stddev=initializer_stddev)
+            return keras.layers.Dense(
+                units, activation=activation, kernel_initializer=kernel, dtype=dtype, name=name
+            )
+
+        self.field_embedding = embedding("field_embedding", self.embedding_dim)
+        self.linear_embedding = embedding("linear_embedding", 1)
+        self.factorization_machine = FactorizationMachine(dtype=dtype, name="fm")
+        self.hidden_layers = [
+            dense(units, f"hidden_{i}", "relu") for i, units in enumerate(self.hidden_units)
+        ]
+        self.dropout_layers = [
+            keras.layers.Dropout(dropout, name=f"dropout_{i}", dtype=dtype)
+            for i in range(len(self.hidden_units) if dropout else 0)
+        ]
+        self.deep_logit = dense(1, "deep_logit")
+
+    @classmethod
+    def from_preset(cls, preset, fields, **overrides):
+        """Build the configuration "criteo" (the reference) or "small" (CPU and teaching)."""
+        if preset not in PRESETS:
+            raise ValueError(f"`preset` must be one of {sorted(PRESETS)}. Received: {preset!r}")
+        return cls(fields, **{**PRESETS[preset], **overrides})
+
+    def build(self, input_shape=None):
+        fields = (None, len(self.fields))
+        self.field_embedding.build(fields, fields)
+        self.linear_embedding.build(fields, fields)
+        width = len(self.fields) * self.embedding_dim
+        for layer, units in zip(self.hidden_layers, self.hidden_units, strict=True):
+            layer.build((None, width))
+            width = units
+        self.deep_logit.build((None, width))
+
+    @property
+    def key_dims(self):
+        """Dict: the width of each key that a memory can use."""
+        return {
+            "hidden": self.hidden_units[-1],
+            "embedding": len(self.fields) * self.embedding_dim,
+        }
+
+    def logits_and_keys(self, inputs, training=False):
+        """Return the logit and both keys that an error memory can use.
+
+        Returns:
+            dict: `logit` float32 (batch, 1); `hidden` float32 (batch, hidden_units[-1]), the last
+            hidden layer after ReLU; `embedding` float32 (batch, F * embedding_dim), flattened v.
+        """
+        ids = ops.convert_to_tensor(inputs["feature_ids"])
+        values = ops.convert_to_tensor(inputs["feature_values"])
+        # (batch, F, D) and (batch, F, 1)
+        vectors = self.field_embedding(ids, values)
+        linear = ops.sum(self.linear_embedding(ids, values), axis=1)
+        fm = self.factorization_machine(vectors)
+        # (batch, F * D)
+        flat = ops.reshape(vectors, (-1, len(self.fields) * self.embedding_dim))
+        hidden = flat
+        for i, layer in enumerate(self.hidden_layers):
+            hidden = layer(hidden)
+            key = hidden
+            if self.dropout_layers:
+                hidden = self.dropout_layers[i](hidden, training=training)
+        # summed in float32: half precision would cost probabilities near 0 their digits
+        parts = [ops.cast(part, "float32") for part in (linear, fm, self.deep_logit(hidden))]
+        return {
+            "logit": parts[0] + parts[1] + parts[2],
+            "hidden": ops.cast(key, "float32"),
+            "embedding": ops.cast(flat, "float32"),
+        }
+
+    def call(self, inputs, training=False):
+        return ops.sigmoid(self.logits_and_keys(inputs, training=training)["logit"])
+
+    def fit(self, x=None, *args, **kwargs):
+        """Train; see `keras.Model.fit`. Prepared batches keep their own seeded order."""
+        if getattr(x, "keeps_own_order", False):
+            kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape["feature_ids"][0], 1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "fields": self.fields,
+            "embedding_dim": self.embedding_dim,
+            "hidden_units": self.hidden_units,
+            "dropout": self.dropout,
+            "embedding_l2": self.embedding_l2,
+            "initializer_stddev": self.initializer_stddev,
+        }

@@ -1,0 +1,30 @@
+"""Prequential evaluation: predict a slot, score it, then learn from it."""
+
+from reloop2_keras.streaming.arms import (
+    Arm,
+    FrozenBase,
+    IncrementalBase,
+    Memory,
+    Recalibration,
+    standard_arms,
+)
+from reloop2_keras.streaming.metrics import evaluate
+from reloop2_keras.streaming.prequential import iter_prequential, prequential
+from reloop2_keras.streaming.report import PrequentialReport
+from reloop2_keras.streaming.tune import best_setting, training_keys, tune_memory
+
+__all__ = [
+    "Arm",
+    "FrozenBase",
+    "IncrementalBase",
+    "Memory",
+    "PrequentialReport",
+    "Recalibration",
+    "best_setting",
+    "evaluate",
+    "iter_prequential",
+    "prequential",
+    "standard_arms",
+    "training_keys",
+    "tune_memory",
+]

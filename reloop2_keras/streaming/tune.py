@@ -1,0 +1,111 @@
+"""Choices made on the validation period, by replay and without retraining."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+from keras import ops
+
+from reloop2_keras.layers import compensate
+from reloop2_keras.models.serving import Serving
+from reloop2_keras.streaming.arms import FrozenBase, read
+from reloop2_keras.streaming.metrics import auc, logloss
+
+COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
+    """Serve training rows and return their keys, to fit a memory's key normalisation.
+
+    Args:
+        base: trained base model.
+        batches: iterable of `(x, y)`, such as `dataset.train(4096)`.
+        keys: names of keys.
+        max_rows: int; a mean over that many shuffled rows is exact enough.
+
+    Returns:
+        dict: key name -> float32 (rows, dim).
+    """
+    serving, parts, rows = Serving(base, keys), [], 0
+    for x, *_ in (batches[i] for i in range(len(batches))):
+        parts.append(serving(x))
+        rows += len(parts[-1]["probability"])
+        if rows >= max_rows:
+            break
+    return {key: np.concatenate([part[key] for part in parts]) for key in keys}
+
+
+def tune_memory(
+    base, slots, candidates, compensations=COMPENSATIONS, label_weights=(1.0,), delay=0
+):
+    """Replay the validation slots through each candidate memory; return the grid as a table.
+
+    A memory's readings do not depend on lambda and gamma, so one replay serves the whole grid.
+    Run it on the validation period only, never on slots that will be scored.
+
+    Args:
+        base: trained base model.
+        slots: `dataset.validation_slots(...)`. The first `delay + 1` slots only fill the memory.
+        candidates: dict name -> (empty memory, key name). The memories are reset afterwards.
+        compensations: values of lambda to try; 0 (no memory) is the fair fallback.
+        label_weights: values of gamma to try.
+        delay: int, in slots, as in the evaluation to come.
+
+    Returns:
+        DataFrame with columns candidate, key, compensation, label_weight, auc, logloss.
+
+    Raises:
+        ValueError: if there are not more than `delay + 1` slots.
+
+    Example:
+        >>> table = tune_memory(base, dataset.validation_slots(5),
+        ...                     {"sketch": (SketchErrorMemory(), "hidden")})
+        >>> best_setting(table)["compensation"]
+    """
+    slots = list(slots)
+    if len(slots) <= delay + 1:
+        raise ValueError(f"`slots` must hold more than delay + 1 = {delay + 1}. Received: {len(slots)}")
+    frozen = FrozenBase(base, sorted({key for _, key in candidates.values()}))
+    served = []
+    for slot in slots:
+        arrays = slot.load()
+        served.append((frozen.serve(arrays), arrays["label"]))
+    scored = served[delay + 1 :]
+    labels = np.concatenate([y for _, y in scored])
+    probability = np.concatenate([out["probability"] for out, _ in scored])
+
+    rows = []
+    for name, (memory, key) in candidates.items():
+        readings = []
+        for t in range(1, len(served)):
+            if t - 1 - delay >= 0:
+                out, y = served[t - 1 - delay]
+                memory.write(out[key], y, out["probability"])
+                readings.append(read(memory, served[t][0][key]))
+        memory.reset()
+        reading = {k: np.concatenate([r[k] for r in readings]) for k in readings[0]}
+        reading = {k: ops.convert_to_tensor(v) for k, v in reading.items()}
+        for weight, strength in itertools.product(label_weights, compensations):
+            p = compensate(ops.convert_to_tensor(probability), reading, strength, weight)
+            p = ops.convert_to_numpy(p)
+            rows.append((name, key, strength, weight, auc(labels, p), logloss(labels, p)))
+    columns = ["candidate", "key", "compensation", "label_weight", "auc", "logloss"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def best_setting(table, metric="logloss"):
+    """Return the row of `tune_memory`'s table that validation picks; ties go to the smaller lambda.
+
+    Args:
+        table: DataFrame of `tune_memory`, or a part of it (one kind of memory, say).
+        metric: "logloss" (lower is better; a proper score, the default) or "auc".
+
+    Returns:
+        dict with the table's columns.
+    """
+    if metric not in ("auc", "logloss"):
+        raise ValueError(f'`metric` must be "auc" or "logloss". Received: {metric!r}')
+    ordered = table.sort_values(
+        [metric, "compensation"], ascending=[metric == "logloss", True], kind="stable"
+    )
+    return ordered.iloc[0].to_dict()
