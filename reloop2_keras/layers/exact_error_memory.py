@@ -97,7 +97,7 @@ class ExactErrorMemory(ErrorMemory):
     def reset(self):
         if self.built:
             for state in (self.keys, self.rows, self.cursor, self.num_writes):
-                state.assign(ops.zeros_like(state))
+                state.assign(ops.zeros(state.shape, state.dtype))
 
     def merge(self, other):
         """Append the other memory's rows, oldest first, as if they were written now.

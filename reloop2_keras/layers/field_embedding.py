@@ -51,7 +51,7 @@ class FieldEmbedding(keras.layers.Layer):
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
         self.embeddings_regularizer = keras.regularizers.get(embeddings_regularizer)
 
-    def build(self, ids_shape, values_shape=None):
+    def build(self, feature_ids_shape, feature_values_shape=None):
         self.embeddings = self.add_weight(
             name="embeddings",
             shape=(self.num_ids, self.embedding_dim),
@@ -65,8 +65,8 @@ class FieldEmbedding(keras.layers.Layer):
         # (batch, fields, 1): a numeric field is its vector times its value
         return vectors * ops.expand_dims(ops.cast(feature_values, vectors.dtype), -1)
 
-    def compute_output_shape(self, ids_shape, values_shape=None):
-        return (*ids_shape, self.embedding_dim)
+    def compute_output_shape(self, feature_ids_shape, feature_values_shape=None):
+        return (*feature_ids_shape, self.embedding_dim)
 
     def get_config(self):
         return {

@@ -99,7 +99,7 @@ class SketchErrorMemory(ErrorMemory):
     def reset(self):
         if self.built:
             for state in (self.sums, self.total, self.num_writes):
-                state.assign(ops.zeros_like(state))
+                state.assign(ops.zeros(state.shape, state.dtype))
 
     def merge(self, other):
         """Add the other memory's sums: the same as having written its rows here.

@@ -77,7 +77,7 @@ class Serving:
 
     def __call__(self, inputs):
         """Return a dict of NumPy float32 arrays: `probability` (rows,) and each key (rows, dim)."""
-        return in_batches(self._model, inputs, self.batch_size)
+        return in_batches(self._model.predict_on_batch, inputs, self.batch_size)
 
 
 def in_batches(function, inputs, batch_size):
@@ -110,7 +110,7 @@ class _ServedOutputs(keras.Model):
     """Compiles with the backend's own `predict` path; holds no weights of its own."""
 
     def __init__(self, base, keys):
-        super().__init__()
+        super().__init__(name="served_outputs")  # TensorFlow takes no leading underscore
         self.base = base
         self.served_keys = keys
 
@@ -119,6 +119,3 @@ class _ServedOutputs(keras.Model):
         for key in self.served_keys:
             outputs["probability"], outputs[key] = serve(self.base, inputs, key)
         return outputs
-
-    def __call__(self, inputs, **kwargs):
-        return self.predict_on_batch(inputs)

@@ -1,0 +1,59 @@
+"""Float64 NumPy oracle of method.md: DeepFM forward, exact memory, sketch. Loops, no tricks."""
+
+import numpy as np
+
+
+def deepfm(weights, ids, values):
+    """weights: dict V, w, hidden [(kernel, bias)...], last (kernel, bias). Returns p, hidden, v."""
+    v = weights["V"][ids] * values[..., None]
+    linear = (weights["w"][ids, 0] * values).sum(1)
+    fm = np.zeros(len(ids))
+    for i in range(ids.shape[1]):
+        for j in range(i + 1, ids.shape[1]):
+            fm += (v[:, i] * v[:, j]).sum(1)
+    flat = hidden = v.reshape(len(ids), -1)
+    for kernel, bias in weights["hidden"]:
+        hidden = np.maximum(hidden @ kernel + bias, 0)
+    kernel, bias = weights["last"]
+    return 1 / (1 + np.exp(-(linear + fm + (hidden @ kernel + bias)[:, 0]))), hidden, flat
+
+
+def softmax(logits):
+    e = np.exp(logits - logits.max())
+    return e / e.sum()
+
+
+def exact(held, queries, k, tau):
+    """held: list of (key, label, probability). Returns mean label and mean probability a query."""
+    keys = np.array([key / np.linalg.norm(key) for key, _, _ in held])
+    out = []
+    for q in queries:
+        s = keys @ (q / np.linalg.norm(q))
+        near = np.argsort(-s, kind="stable")[:k]
+        a = softmax(s[near] / tau)
+        out.append([sum(a * [held[i][c] for i in near]) for c in (1, 2)])
+    return np.array(out)
+
+
+def sketch(projections, num_arrays, num_bits, held, queries, tau):
+    """Buckets in a dict; projections (dim, arrays * bits). Returns means; nan where nothing found."""
+
+    def bucket(key, k):
+        columns = projections[:, k * num_bits : (k + 1) * num_bits]
+        return k, tuple(key @ columns > 0)
+
+    table = {}
+    for key, y, p in held:
+        for k in range(num_arrays):
+            x = table.setdefault(bucket(key, k), np.zeros(3))
+            x += (1, y, p)
+    out = []
+    for q in queries:
+        found = [table[b] for k in range(num_arrays) if (b := bucket(q, k)) in table]
+        if not found:
+            out.append([np.nan, np.nan])
+            continue
+        found = np.array(found)
+        a = softmax(found[:, 0] / len(held) / tau)
+        out.append([(a * found[:, 1] / found[:, 0]).sum(), (a * found[:, 2] / found[:, 0]).sum()])
+    return np.array(out)

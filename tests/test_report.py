@@ -1,0 +1,84 @@
+"""The report's tables, JSON and figures, on a hand-made stream."""
+
+import json
+
+import numpy as np
+import pytest
+
+from reloop2_keras.streaming import figures
+from reloop2_keras.streaming.report import PrequentialReport
+
+pytestmark = pytest.mark.backend
+
+
+def report(seed=1, **changes):
+    labels = np.array([0, 1, 0, 1, 1, 1], "uint8")
+    good = np.array([0.1, 0.9, 0.2, 0.8, 0.7, 0.9], "float32")
+    flat = np.full(6, 0.5, "float32")
+    fields = {
+        "arms": ["frozen", "exact"],
+        "seeds": [seed],
+        "predictions": {"frozen": [flat], "exact": [good]},
+        "labels": labels,
+        "slot_of_row": np.array([0, 0, 1, 1, 2, 2], "int32"),
+        "groups": np.array([7, 7, 8, 8, 9, 9]),
+        "true_probability": good,
+        "unseen_share": {"user": np.array([0.0, 0.5, 1.0])},
+        "info": {"dataset": "hand", "backend": "none", "versions": {}},
+    }
+    return PrequentialReport(**{**fields, **changes})
+
+
+def test_overall_by_hand():
+    table = report().overall()
+    assert table.loc["frozen", "auc"] == 0.5 and table.loc["exact", "auc"] == 1.0
+    assert table.loc["exact", "auc_gain"] == 0.5
+    assert table.loc["exact", "gauc"] == 1.0  # the user with one class only is skipped
+    assert table.loc["frozen", "ctr_bias"] == 0.75
+    assert table.loc["frozen", "logloss"] == pytest.approx(np.log(2))
+    assert table.loc["best possible", "auc"] == 1.0
+    assert table.loc["exact", "auc_sd"] == 0.0
+
+
+def test_per_slot_and_json():
+    per_slot = report().per_slot("auc")
+    assert list(per_slot["exact"][:2]) == [1.0, 1.0] and np.isnan(per_slot["exact"][2])
+    metrics = report().to_metrics()
+    assert metrics["slots"]["exact"]["auc"] == [1.0, 1.0, None]
+    assert set(metrics["arms"]["frozen"]) >= {"auc", "gauc", "logloss", "ece", "auc_sd"}
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+
+
+def test_concat_takes_mean_and_sd():
+    other = report(2, predictions={"frozen": [np.full(6, 0.5)], "exact": [1 - report().labels * 1.0]})
+    both = PrequentialReport.concat([report(1), other])
+    table = both.overall()
+    assert both.seeds == [1, 2]
+    assert table.loc["exact", "auc"] == 0.5
+    assert table.loc["exact", "auc_sd"] == pytest.approx(np.std([1, 0], ddof=1))
+    with pytest.raises(ValueError, match="same stream"):
+        PrequentialReport.concat([report(), report(labels=np.ones(6, "uint8"))])
+
+
+def test_save_writes_json_and_figures(tmp_path):
+    paths = report().save(tmp_path / "out")
+    names = {path.name for path in paths}
+    assert {"metrics.json", "gain_per_slot.png", "drift.png", "calibration.png"} <= names
+    assert {p.name for p in (tmp_path / "out").iterdir()} == names
+    assert all(path.stat().st_size < 60_000 for path in paths)
+
+
+def test_figures_say_what_they_show():
+    ax = figures.gain_per_slot(report()).axes[0]
+    line = ax.get_lines()[0]
+    assert line.get_label() == "exact"
+    np.testing.assert_allclose(line.get_ydata()[:2], [0.5, 0.5])
+    assert "AUC" in ax.get_ylabel() and ax.get_xlabel()
+    left, right = figures.drift(report()).axes
+    np.testing.assert_allclose(left.get_lines()[0].get_ydata(), [0.5, 0.5, 1.0])
+    np.testing.assert_allclose(right.get_lines()[0].get_ydata(), [0.0, 0.5, 1.0])
+    # log loss: up is better, so the sign turns
+    ax = figures.gain_per_slot(report(), "logloss").axes[0]
+    assert ax.get_lines()[0].get_ydata()[0] > 0
+    with pytest.raises(ValueError, match="`over`"):
+        figures.gain_per_slot(report(), over="none")
