@@ -1,0 +1,28 @@
+"""What a source is: a name, fields, and chunks of canonical columns."""
+
+import dataclasses
+from collections.abc import Callable
+
+
+@dataclasses.dataclass
+class Source:
+    """A raw log, ready to be read several times.
+
+    Attributes:
+        name: str, written to dataset.json.
+        fields: list of (name, kind), kind "numeric" or "categorical".
+        chunks: function (chunk_rows, errors) -> iterator of Polars DataFrames with the columns
+            `label` (UInt8); `group`, `time` (Int64) and `true_probability` (Float32) if listed in
+            `extras`; a String column for each categorical field (null = empty) and a Float64
+            column for each numeric one (null = empty). Rows in chronological order.
+        extras: which of "group", "time", "true_probability" there are.
+        options: dict, written to dataset.json; no paths of this machine.
+        final_ids: True if categorical values are ids already (`--skip-id-convert`).
+    """
+
+    name: str
+    fields: list
+    chunks: Callable
+    extras: tuple = ()
+    options: dict = dataclasses.field(default_factory=dict)
+    final_ids: bool = False

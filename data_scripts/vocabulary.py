@@ -1,0 +1,120 @@
+"""Counts on the training period become ids; every raw value becomes a hash."""
+
+import dataclasses
+
+import numpy as np
+import polars as pl
+from pandas.util import hash_array
+
+from data_scripts.errors import InputError
+
+EMPTY = pl.DataFrame(schema={"value": pl.String, "count": pl.Int64})
+
+
+def hash_text(values):
+    """Hash raw values: int32 Series, the folded halves of pandas' keyed 64-bit SipHash.
+
+    Args:
+        values: String Series; null counts as "".
+    """
+    wide = hash_array(values.fill_null("").to_numpy().astype(object), categorize=False)
+    folded = (wide ^ (wide >> np.uint64(32))) & np.uint64(0xFFFFFFFF)
+    return pl.Series(folded.astype("uint32").view("int32"))
+
+
+def bucket_numeric(values):
+    """Buckets of numeric values for hashing: floor(log(x)^2) above 2, else floor(x); null stays."""
+    x = pl.col("x")
+    # a letter tells the two ranges apart, which would overlap otherwise
+    text = (
+        pl.when(x > 2)
+        .then(pl.lit("l") + x.log().pow(2).floor().cast(pl.Int64).cast(pl.String))
+        .otherwise(pl.lit("n") + x.floor().cast(pl.Int64).cast(pl.String))
+    )
+    return pl.DataFrame({"x": values}).select(text.alias("text"))["text"]
+
+
+@dataclasses.dataclass
+class FieldVocabulary:
+    """One field: its offset, its cardinality, and its kept values or its maximum."""
+
+    name: str
+    kind: str
+    final_ids: bool = False
+    offset: int = 0
+    cardinality: int = 1
+    maximum: float = 0.0
+    counts: pl.DataFrame = dataclasses.field(default_factory=lambda: EMPTY)
+
+    def count(self, column):
+        """Take in training rows."""
+        if self.kind == "numeric":
+            largest = column.abs().max()
+            self.maximum = max(self.maximum, largest if largest is not None else 0.0)
+        elif self.final_ids:
+            largest = column.cast(pl.Int64).max()
+            self.cardinality = max(self.cardinality, 2 + (largest if largest is not None else -1))
+        else:
+            new = column.drop_nulls().value_counts(name="count")
+            new = new.select(pl.col(column.name).alias("value"), pl.col("count").cast(pl.Int64))
+            merged = pl.concat([self.counts, new])
+            self.counts = merged.group_by("value").agg(pl.col("count").sum())
+
+    def close(self, offset, threshold):
+        """Fix ids: kept values by descending count, then by value; 0 is out of vocabulary."""
+        self.offset = offset
+        if self.kind == "numeric":
+            self.maximum = self.maximum or 1.0
+        elif not self.final_ids:
+            kept = self.counts.filter(pl.col("count") > threshold)
+            kept = kept.sort(["count", "value"], descending=[True, False])
+            self.counts = kept.with_columns(
+                id=pl.int_range(1, len(kept) + 1, dtype=pl.Int32, eager=True),
+                hash=hash_text(kept["value"]),
+            )
+            self.cardinality = len(kept) + 1
+        if offset + self.cardinality >= 2**31:
+            raise InputError(f"field {self.name}: more than 2^31 ids; raise --threshold")
+        return offset + self.cardinality
+
+    def encode(self, column):
+        """Return (ids int32, values float32, hashes int32), NumPy (rows,) each."""
+        rows = len(column)
+        if self.kind == "numeric":
+            text = bucket_numeric(column)
+            values = (column.fill_null(0.0) / self.maximum).cast(pl.Float32).to_numpy()
+            ids = np.full(rows, self.offset, "int32")
+        else:
+            text = column
+            values = np.ones(rows, "float32")
+            if self.final_ids:
+                local = column.cast(pl.Int64).fill_null(-1) + 1
+                local = local.set(local >= self.cardinality, 0)
+            else:
+                local = column.replace_strict(
+                    self.counts["value"], self.counts["id"], default=0, return_dtype=pl.Int32
+                )
+            ids = (local.fill_null(0) + self.offset).cast(pl.Int32).to_numpy()
+        # hash each distinct value once
+        text = text.fill_null("")
+        distinct = text.unique()
+        hashes = text.replace_strict(distinct, hash_text(distinct), return_dtype=pl.Int32)
+        return ids, values, hashes.to_numpy()
+
+
+def to_table(fields):
+    """All kept values as one DataFrame: field, value, id (global), count, hash."""
+    parts = [
+        field.counts.select(
+            pl.lit(field.name).alias("field"),
+            "value",
+            (pl.col("id") + field.offset).cast(pl.Int32).alias("id"),
+            "count",
+            "hash",
+        )
+        for field in fields
+        if field.kind == "categorical" and not field.final_ids
+    ]
+    schema = {"field": pl.String, "value": pl.String, "id": pl.Int32, "count": pl.Int64,
+              "hash": pl.Int32}
+    return pl.concat([pl.DataFrame(schema=schema), *parts])
