@@ -18,15 +18,23 @@ def parser():
     """Build the command line's parser: one sub-command a source."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("output", type=Path, help="folder to make")
-    common.add_argument("--threshold", type=int, default=1,
-                        help="keep values seen more often than this in training (default 1)")
+    common.add_argument(
+        "--threshold",
+        type=int,
+        default=1,
+        help="keep values seen more often than this in training (default 1)",
+    )
     common.add_argument("--train-fraction", type=float, default=0.5)
     common.add_argument("--validation-fraction", type=float, default=0.1)
     common.add_argument("--slots", type=int, default=20)
     common.add_argument("--limit", type=int, metavar="ROWS", help="use the first rows only")
     common.add_argument("--on-error", choices=["fail", "skip"], default="fail")
-    common.add_argument("--chunk-rows", type=int, default=131_072,
-                        help="rows held at a time; does not change the result")
+    common.add_argument(
+        "--chunk-rows",
+        type=int,
+        default=131_072,
+        help="rows held at a time; does not change the result",
+    )
     common.add_argument("--overwrite", action="store_true")
 
     top = argparse.ArgumentParser(prog="python -m data_scripts", description=__doc__)
@@ -37,13 +45,21 @@ def parser():
     criteo = commands.add_parser("criteo", parents=[with_input, common], help="train.txt")
     criteo.add_argument("--dense-dim", type=int, default=13)
     criteo.add_argument("--slot-dim", type=int, default=26)
-    criteo.add_argument("--train-line-count", type=int, metavar="N",
-                        help="training rows, instead of --train-fraction")
-    criteo.add_argument("--skip-id-convert", action="store_true",
-                        help="tokens are final integer ids already")
+    criteo.add_argument(
+        "--train-line-count",
+        type=int,
+        metavar="N",
+        help="training rows, instead of --train-fraction",
+    )
+    criteo.add_argument(
+        "--skip-id-convert", action="store_true", help="tokens are final integer ids already"
+    )
 
-    commands.add_parser("movietweetings", parents=[with_input, common],
-                        help="folder with ratings.dat and movies.dat")
+    commands.add_parser(
+        "movietweetings",
+        parents=[with_input, common],
+        help="folder with ratings.dat and movies.dat",
+    )
 
     synthetic = commands.add_parser("synthetic", parents=[common], help="made up, no INPUT")
     synthetic.add_argument("--rows", type=int, default=200_000)
@@ -51,8 +67,9 @@ def parser():
     synthetic.add_argument("--no-drift", action="store_true")
     synthetic.add_argument("--users", type=int, default=2000)
     synthetic.add_argument("--items", type=int, default=500)
-    synthetic.add_argument("--raw-tsv", type=Path, metavar="PATH",
-                           help="also write the raw log in Criteo's format")
+    synthetic.add_argument(
+        "--raw-tsv", type=Path, metavar="PATH", help="also write the raw log in Criteo's format"
+    )
 
     table = commands.add_parser("table", parents=[with_input, common], help="CSV, TSV, Parquet")
     table.add_argument("--label", required=True, metavar="COL")
@@ -71,12 +88,16 @@ def _source(args):
     if args.source == "movietweetings":
         return sources.movietweetings(args.input)
     if args.source == "synthetic":
-        return sources.synthetic(
-            args.rows, args.seed, not args.no_drift, args.users, args.items
-        )
+        return sources.synthetic(args.rows, args.seed, not args.no_drift, args.users, args.items)
     return sources.table(
-        args.input, args.label, args.time, args.categorical, args.numeric, args.group,
-        args.positive, args.sort,
+        args.input,
+        args.label,
+        args.time,
+        args.categorical,
+        args.numeric,
+        args.group,
+        args.positive,
+        args.sort,
     )
 
 

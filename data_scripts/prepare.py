@@ -103,15 +103,24 @@ def prepare(
         for frame in chunks(Errors(on_error), "write"):
             if len(frame):
                 writer.write(_encode(frame, fields, source.extras))
-        meta = _describe(beside, source, fields, num_ids, sizes, writer.files, errors, {
-            "threshold": threshold,
-            "train_fraction": train_fraction,
-            "validation_fraction": validation_fraction,
-            "slots": slots,
-            "train_line_count": train_line_count,
-            "limit": limit,
-            "on_error": on_error,
-        })
+        meta = _describe(
+            beside,
+            source,
+            fields,
+            num_ids,
+            sizes,
+            writer.files,
+            errors,
+            {
+                "threshold": threshold,
+                "train_fraction": train_fraction,
+                "validation_fraction": validation_fraction,
+                "slots": slots,
+                "train_line_count": train_line_count,
+                "limit": limit,
+                "on_error": on_error,
+            },
+        )
         beside.chmod(0o755)  # mkdtemp's folders are private
         if output.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{output.name}.old.", dir=output.parent))

@@ -115,6 +115,11 @@ def to_table(fields):
         for field in fields
         if field.kind == "categorical" and not field.final_ids
     ]
-    schema = {"field": pl.String, "value": pl.String, "id": pl.Int32, "count": pl.Int64,
-              "hash": pl.Int32}
+    schema = {
+        "field": pl.String,
+        "value": pl.String,
+        "id": pl.Int32,
+        "count": pl.Int64,
+        "hash": pl.Int32,
+    }
     return pl.concat([pl.DataFrame(schema=schema), *parts])

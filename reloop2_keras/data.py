@@ -246,11 +246,15 @@ class Batches(keras.utils.PyDataset):
         while start < stop:
             end = min(stop, starts[number + 1])
             arrays = self._load(epoch, number)
-            parts.append({k: a[start - starts[number] : end - starts[number]] for k, a in arrays.items()})
+            parts.append(
+                {k: a[start - starts[number] : end - starts[number]] for k, a in arrays.items()}
+            )
             start, number = end, number + 1
-        batch = parts[0] if len(parts) == 1 else {
-            name: np.concatenate([part[name] for part in parts]) for name in parts[0]
-        }
+        batch = (
+            parts[0]
+            if len(parts) == 1
+            else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        )
         x = {name: batch[name] for name in ("feature_ids", "feature_values")}
         return x, batch["label"].astype("float32")[:, None]
 

@@ -192,7 +192,10 @@ def test_training_reloop2_trains_the_base_and_leaves_the_memory():
     x, y = batch(200)
     model = ReLoop2(deepfm(), memory("sketch"))
     model.observe(x, y)
-    sums, table = numpy(model.memory.sums).copy(), numpy(model.base.field_embedding.embeddings).copy()
+    sums, table = (
+        numpy(model.memory.sums).copy(),
+        numpy(model.base.field_embedding.embeddings).copy(),
+    )
     model.compile("adam", "binary_crossentropy")
     model.fit(x, y, verbose=0)
     np.testing.assert_array_equal(numpy(model.memory.sums), sums)

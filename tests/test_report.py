@@ -50,7 +50,9 @@ def test_per_slot_and_json():
 
 
 def test_concat_takes_mean_and_sd():
-    other = report(2, predictions={"frozen": [np.full(6, 0.5)], "exact": [1 - report().labels * 1.0]})
+    other = report(
+        2, predictions={"frozen": [np.full(6, 0.5)], "exact": [1 - report().labels * 1.0]}
+    )
     both = PrequentialReport.concat([report(1), other])
     table = both.overall()
     assert both.seeds == [1, 2]

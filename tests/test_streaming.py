@@ -38,7 +38,9 @@ def stream(num_slots, rows=300, users=40, seed=0, noise=False):
         slots.append(
             ArraySlot(
                 {
-                    "feature_ids": np.stack([user, users + rng.integers(0, 5, rows)], 1).astype("int32"),
+                    "feature_ids": np.stack([user, users + rng.integers(0, 5, rows)], 1).astype(
+                        "int32"
+                    ),
                     "feature_values": np.ones((rows, 2), "float32"),
                     "label": (rng.random(rows) < rate).astype("uint8"),
                     "group": user,
@@ -164,7 +166,9 @@ def test_recalibration_mends_a_biased_base():
 def test_tuning_equals_running_the_stream_at_that_setting():
     model, slots = base(), stream(4)
     candidates = {"exact": (exact(), "embedding"), "sketch": (SketchErrorMemory(8, 6), "hidden")}
-    table = tune_memory(model, slots, candidates, compensations=(0.0, 0.5), label_weights=(1.0, 0.3))
+    table = tune_memory(
+        model, slots, candidates, compensations=(0.0, 0.5), label_weights=(1.0, 0.3)
+    )
     assert len(table) == 8
     row = table.query("candidate == 'exact' and compensation == .5 and label_weight == .3").iloc[0]
     arm = Arm("exact", FrozenBase(model), Memory(exact(), "embedding", 0.5, 0.3))

@@ -46,7 +46,10 @@ def criteo(path, dense_dim=13, slot_dim=26, skip_id_convert=False):
             yield frame.select(
                 pl.when(frame["label"] == "1").then(1).otherwise(0).cast(pl.UInt8).alias("label"),
                 *[parsed[name].alias(name) for name in dense],
-                *[pl.when(pl.col(c) == "").then(None).otherwise(pl.col(c)).alias(c) for c in sparse],
+                *[
+                    pl.when(pl.col(c) == "").then(None).otherwise(pl.col(c)).alias(c)
+                    for c in sparse
+                ],
             ).filter(keep[0])
 
     return Source(

@@ -51,7 +51,9 @@ def movietweetings(folder):
             parsed = ratings[column].cast(pl.Int64, strict=False)
             for row in parsed.is_null().arg_true().to_list():
                 errors.add(path, ratings["line"][row], f"expected {what}", ratings[column][row])
-            ratings = ratings.with_columns(parsed.alias(column)).filter(pl.col(column).is_not_null())
+            ratings = ratings.with_columns(parsed.alias(column)).filter(
+                pl.col(column).is_not_null()
+            )
         movies = _lines(folder / "movies.dat", 3, errors).select(
             item=pl.col("f0"),
             year=pl.col("f1").str.extract(r"\((\d{4})\)\s*$"),
@@ -59,8 +61,13 @@ def movietweetings(folder):
         )
         frame = (
             ratings.sort("f3", "line")
-            .join(movies.unique("item", keep="first"), left_on="f1", right_on="item", how="left",
-                  maintain_order="left")
+            .join(
+                movies.unique("item", keep="first"),
+                left_on="f1",
+                right_on="item",
+                how="left",
+                maintain_order="left",
+            )
             .select(
                 label=(pl.col("f2") >= 8).cast(pl.UInt8),
                 group=pl.col("f0"),

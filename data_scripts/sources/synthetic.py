@@ -124,7 +124,7 @@ class _World:
             taste = np.where(changed, self.tastes[2][segment, category], taste)
         logit = self.mood[user] + self.appeal[item] + taste + self.device_effect[device]
         logit += 0.2 * np.sin(hour / 24 * 2 * np.pi)
-        logit += 0.15 * np.nan_to_num((np.log1p(numeric[0]) - 1.3))
+        logit += 0.15 * np.nan_to_num(np.log1p(numeric[0]) - 1.3)
         tokens = [user, item, category, self.brand[item], segment, device, hour]
         tokens += [_zipf(rng, count, size) for size in self.noise_sizes]
         columns = {"group": user, "tokens": tokens, "numeric": numeric, "rng": rng}

@@ -22,7 +22,9 @@ OPERATORS = {
 }
 
 
-def table(path, label, time=None, categorical=(), numeric=(), group=None, positive=None, sort=False):
+def table(
+    path, label, time=None, categorical=(), numeric=(), group=None, positive=None, sort=False
+):
     """Read a table by column names.
 
     Args:
@@ -45,7 +47,9 @@ def table(path, label, time=None, categorical=(), numeric=(), group=None, positi
     path = Path(path)
     categorical, numeric = list(categorical), list(numeric)
     if not categorical and not numeric:
-        raise ValueError("`categorical` and `numeric` must name at least one column. Received: none")
+        raise ValueError(
+            "`categorical` and `numeric` must name at least one column. Received: none"
+        )
     if sort and not time:
         raise ValueError("`sort` needs `time`, the column to sort by")
     rule = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)\s*(-?[\d.]+)\s*", positive) if positive else None

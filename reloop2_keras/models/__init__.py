@@ -3,5 +3,6 @@
 from reloop2_keras.models.deepfm import DeepFM
 from reloop2_keras.models.reloop2 import ReLoop2
 from reloop2_keras.models.serving import Serving
+from reloop2_keras.models.train import train_base
 
-__all__ = ["DeepFM", "ReLoop2", "Serving"]
+__all__ = ["DeepFM", "ReLoop2", "Serving", "train_base"]

@@ -73,8 +73,7 @@ class DeepFM(keras.Model):
         self.fields = [dict(f) if isinstance(f, dict) else {"cardinality": int(f)} for f in fields]
         if not self.fields or any(f.get("cardinality", 0) < 1 for f in self.fields):
             raise ValueError(
-                "`fields` must list at least one field with a cardinality >= 1. "
-                f"Received: {fields}"
+                f"`fields` must list at least one field with a cardinality >= 1. Received: {fields}"
             )
         if not hidden_units or any(int(u) != u or u < 1 for u in hidden_units):
             raise ValueError(

@@ -37,9 +37,7 @@ class ReLoop2(keras.Model):
         >>> model.save("reloop2.keras")
     """
 
-    def __init__(
-        self, base, memory, compensation=0.5, label_weight=1.0, key="hidden", **kwargs
-    ):
+    def __init__(self, base, memory, compensation=0.5, label_weight=1.0, key="hidden", **kwargs):
         super().__init__(**kwargs)
         for name, value in (("compensation", compensation), ("label_weight", label_weight)):
             if not 0 <= value <= 1:
@@ -105,7 +103,9 @@ class ReLoop2(keras.Model):
             return {"probability": probabilities, "key": keys}
 
         out = in_batches(served, x if isinstance(x, dict) else {"x": x}, batch_size=4096)
-        return self.memory.write(out["key"], np.asarray(ops.convert_to_numpy(y)), out["probability"])
+        return self.memory.write(
+            out["key"], np.asarray(ops.convert_to_numpy(y)), out["probability"]
+        )
 
     def fit(self, x=None, *args, **kwargs):
         """Train the BASE model; see `keras.Model.fit`. The memory is left as it is."""

@@ -50,7 +50,9 @@ def _tapped(base, key):
     if key not in taps:
         names = [layer.name for layer in base.layers]
         if key not in names:
-            raise ValueError(f"`key` must name a layer of the base model, {names}. Received: {key!r}")
+            raise ValueError(
+                f"`key` must name a layer of the base model, {names}. Received: {key!r}"
+            )
         taps[key] = keras.Model(base.inputs, [base.outputs[0], base.get_layer(key).output])
     return taps[key]
 
@@ -93,7 +95,9 @@ def in_batches(function, inputs, batch_size):
         raise ValueError("`inputs` must have at least one row. Received: none")
     parts = []
     for start in range(0, rows, batch_size):
-        batch = {name: np.asarray(array[start : start + batch_size]) for name, array in inputs.items()}
+        batch = {
+            name: np.asarray(array[start : start + batch_size]) for name, array in inputs.items()
+        }
         count = min(batch_size, rows - start)
         if count < batch_size and rows > batch_size:
             pad = batch_size - count

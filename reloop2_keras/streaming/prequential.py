@@ -118,7 +118,8 @@ def prequential(slots, arms, delay=0, warmup=(), seed=1001, progress=None, info=
         slot_of_row=np.repeat(np.arange(len(events), dtype="int32"), rows),
         groups=joined("group"),
         true_probability=joined("true_probability"),
-        unseen_share={f: np.array([event["unseen"][f] for event in events]) for f in fields} or None,
+        unseen_share={f: np.array([event["unseen"][f] for event in events]) for f in fields}
+        or None,
         info={"backend": keras.backend.backend(), "delay": delay, **(info or {})},
     )
 

@@ -62,7 +62,9 @@ class PrequentialReport:
         return dataclasses.replace(
             first,
             seeds=[seed for report in reports for seed in report.seeds],
-            predictions={arm: [p for r in reports for p in r.predictions[arm]] for arm in first.arms},
+            predictions={
+                arm: [p for r in reports for p in r.predictions[arm]] for arm in first.arms
+            },
         )
 
     def _evaluated(self, rows=slice(None)):
@@ -87,7 +89,10 @@ class PrequentialReport:
             rows[arm] |= {"auc_sd": spread["auc"], "logloss_sd": spread["logloss"]}
         if self.true_probability is not None:
             best = evaluate(self.labels, self.true_probability, self.groups)
-            rows["best possible"] = {m: best[m] for m in METRICS} | {"auc_sd": 0.0, "logloss_sd": 0.0}
+            rows["best possible"] = {m: best[m] for m in METRICS} | {
+                "auc_sd": 0.0,
+                "logloss_sd": 0.0,
+            }
         table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
         if "frozen" in table.index:
             table.insert(1, "auc_gain", table["auc"] - table.loc["frozen", "auc"])
@@ -118,7 +123,9 @@ class PrequentialReport:
                 arm: {m: [_plain(v) for v in frame[arm]] for m, frame in slots.items()}
                 for arm in self.arms
             },
-            "info": {k: v for k, v in self.info.items() if k not in ("dataset", "backend", "versions")},
+            "info": {
+                k: v for k, v in self.info.items() if k not in ("dataset", "backend", "versions")
+            },
         }
         if self.true_probability is not None:
             best = evaluate(self.labels, self.true_probability, self.groups)
@@ -136,7 +143,9 @@ class PrequentialReport:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.to_metrics(), indent=1, allow_nan=False) + "\n"
-        written = [_replace(folder / "metrics.json", lambda p: p.write_text(text, encoding="utf-8"))]
+        written = [
+            _replace(folder / "metrics.json", lambda p: p.write_text(text, encoding="utf-8"))
+        ]
         made = {
             "auc_per_slot": figures.metric_per_slot(self, "auc"),
             "logloss_per_slot": figures.metric_per_slot(self, "logloss"),

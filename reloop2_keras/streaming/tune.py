@@ -64,7 +64,9 @@ def tune_memory(
     """
     slots = list(slots)
     if len(slots) <= delay + 1:
-        raise ValueError(f"`slots` must hold more than delay + 1 = {delay + 1}. Received: {len(slots)}")
+        raise ValueError(
+            f"`slots` must hold more than delay + 1 = {delay + 1}. Received: {len(slots)}"
+        )
     frozen = FrozenBase(base, sorted({key for _, key in candidates.values()}))
     served = []
     for slot in slots:

@@ -1,0 +1,65 @@
+# Every target sets up what it needs: Python 3.11 and make are all it takes.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BACKEND ?= torch
+DATASET ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+DEMO := runs/demo
+DATASET_DIR := $(if $(DATASET),$(DATASET),$(DEMO)/dataset)
+RUN = KERAS_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=2 $(PY) notebooks/run.py
+EXTRA_torch := torch
+EXTRA_jax := jax
+EXTRA_tensorflow := tensorflow
+
+.PHONY: help demo test lab bench notebooks lint clean
+help:  ## show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "Python 3.11 is needed (constraints.txt is made for it); found: $(PYTHON). Try make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.ready-%: $(VENV)/.made pyproject.toml constraints.txt
+	@test -n "$(EXTRA_$*)" || { echo "BACKEND must be torch, jax or tensorflow; found: $*"; exit 1; }
+	@echo "setting up $(VENV) for $* (minutes, once)"
+	$(INSTALL) -e ".[$(EXTRA_$*),notebooks]"
+	touch $@
+
+$(VENV)/.ready: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "setting up $(VENV) with all backends (about 6 GB, minutes, once)"
+	$(INSTALL) -e ".[tensorflow,jax,torch,mindspore,notebooks,dev]"
+	touch $@
+
+demo: $(VENV)/.ready-$(BACKEND)  ## synthetic drifting log -> table of arms (BACKEND=torch DATASET=folder)
+	mkdir -p $(DEMO)
+ifeq ($(DATASET),)
+	$(RUN) notebooks/01_preprocess.ipynb $(DEMO)/01_preprocess.ipynb -p DATASET_DIR $(DATASET_DIR) -p OUTPUT_DIR $(DEMO)
+endif
+	$(RUN) notebooks/02_train.ipynb $(DEMO)/02_train.ipynb -p DATASET_DIR $(DATASET_DIR) -p OUTPUT_DIR $(DEMO)
+	$(RUN) notebooks/04_stream_evaluation.ipynb $(DEMO)/04_stream_evaluation.ipynb -p DATASET_DIR $(DATASET_DIR) -p OUTPUT_DIR $(DEMO)
+	@$(PY) notebooks/run.py --table $(DEMO)/metrics.json
+	@echo "notebooks, figures and metrics.json: $(DEMO)/   next: make lab, or README, 'Your own log'"
+
+test: $(VENV)/.ready lint  ## every test on every backend
+	$(PY) tests/run_all.py
+
+lint: $(VENV)/.ready  ## ruff on code and notebooks
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+lab: $(VENV)/.ready-$(BACKEND)  ## JupyterLab in the right environment
+	KERAS_BACKEND=$(BACKEND) $(PY) -m jupyterlab --notebook-dir=.
+
+notebooks: $(VENV)/.ready  ## run the notebooks again and keep their cleaned outputs
+	$(RUN) --refresh notebooks
+
+bench: $(VENV)/.ready  ## benchmarks (ARGS=--quick)
+	@test -d benchmarks || { echo "there are no benchmarks yet"; exit 1; }
+	$(PY) -m benchmarks $(ARGS)
+
+clean:  ## remove runs and caches; the environment stays
+	rm -rf runs .pytest_cache .hypothesis .ruff_cache rank_0

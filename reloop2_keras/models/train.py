@@ -1,0 +1,55 @@
+"""The one way in which notebooks and tests train a base model."""
+
+import keras
+
+from reloop2_keras.models.deepfm import DeepFM
+
+
+def train_base(
+    dataset,
+    seed=1001,
+    embedding_dim=16,
+    hidden_units=(128, 64),
+    dropout=0.2,
+    embedding_l2=1e-6,
+    learning_rate=1e-3,
+    batch_size=1024,
+    max_epochs=30,
+    patience=3,
+    verbose=0,
+):
+    """Train a `DeepFM` on the training period, stopped early by AUC on the validation period.
+
+    Args:
+        dataset: `PreparedDataset`.
+        seed: int, of weights, dropout and the order of rows.
+        embedding_dim, hidden_units, dropout, embedding_l2: see `DeepFM`.
+        learning_rate: float, of Adam.
+        batch_size: int.
+        max_epochs: int.
+        patience: int, epochs without a better validation AUC before it stops.
+        verbose: as in `keras.Model.fit`.
+
+    Returns:
+        (model with the weights of the best epoch, history dict of lists a metric)
+
+    Example:
+        >>> base, history = train_base(dataset, seed=1)
+    """
+    keras.utils.set_random_seed(seed)
+    model = DeepFM(dataset.fields, embedding_dim, hidden_units, dropout, embedding_l2)
+    model.build()
+    # 1,000 thresholds: Keras' default of 200 is too coarse to stop early by
+    area = keras.metrics.AUC(num_thresholds=1000, name="auc")
+    model.compile(keras.optimizers.Adam(learning_rate), "binary_crossentropy", metrics=[area])
+    stop = keras.callbacks.EarlyStopping(
+        monitor="val_auc", mode="max", patience=patience, restore_best_weights=True
+    )
+    history = model.fit(
+        dataset.train(batch_size, seed=seed),
+        validation_data=dataset.validation(),
+        epochs=max_epochs,
+        callbacks=[stop],
+        verbose=verbose,
+    )
+    return model, history.history
