@@ -199,7 +199,7 @@ class Batches(keras.utils.PyDataset):
         self.epoch += 1
 
     def _plan(self, epoch):
-        """Cut the epoch's row groups into buffers: lists of groups, and where each buffer starts."""
+        """Cut the epoch's row groups into buffers; return the buffers and each one's first row."""
         if self._plan_epoch != epoch:
             order = np.arange(len(self._groups))
             if self.shuffle:

@@ -36,7 +36,7 @@ def exact(held, queries, k, tau):
 
 
 def sketch(projections, num_arrays, num_bits, held, queries, tau):
-    """Buckets in a dict; projections (dim, arrays * bits). Returns means; nan where nothing found."""
+    """Buckets in a dict; projections (dim, arrays * bits). Means a query; nan: nothing found."""
 
     def bucket(key, k):
         columns = projections[:, k * num_bits : (k + 1) * num_bits]

@@ -1,0 +1,91 @@
+"""Notebooks: parameters, pairs, sizes, endings, batch configurations, and that they run."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "notebooks"
+spec = importlib.util.spec_from_file_location("run", FOLDER / "run.py")
+run = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(run)
+NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+# in the order of the reader's journey: each runs on what the ones before have left
+TINY = {
+    "00_tour": {"ROWS": 4000},
+    "01_preprocess": {"ROWS": 6000, "SLOTS": 3},
+    "02_train": {"MAX_EPOCHS": 1},
+    "03_error_memory": {"MAX_EPOCHS": 1},
+    "04_stream_evaluation": {"MAX_EPOCHS": 1, "VALIDATION_SLOTS": 3, "SKETCH_SIZES": [[8, 6]]},
+}
+
+
+def read(name):
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_parameters_and_endings(name):
+    assert {"DATASET_DIR", "OUTPUT_DIR", "SEED"} <= set(run.parameters(read(name)))
+    text = "\n".join(c.source for c in read(name).cells if c.cell_type == "markdown")
+    places = [text.index(f"## {word}") for word in ("Summary", "Exercises", "References")]
+    assert places == sorted(places)
+    assert name in TINY
+
+
+def test_pairs_are_in_sync_and_small():
+    run.check(FOLDER)
+
+
+def test_check_finds_a_difference(tmp_path):
+    (tmp_path / "py").mkdir()
+    notebook = read(NOTEBOOKS[0])
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    (tmp_path / "py" / "a.py").write_text(run.to_text(notebook) + "\n# %%\n1 + 1\n")
+    with pytest.raises(run.NotebookError, match="differ"):
+        run.check(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_batch_configurations_name_known_parameters(path):
+    run.check_known(yaml.safe_load(path.read_text()), run.parameters(read("04_stream_evaluation")))
+
+
+def test_an_unknown_parameter_fails_before_anything_runs(tmp_path, capsys):
+    notebook = str(FOLDER / "04_stream_evaluation.ipynb")
+    status = run.main([notebook, str(tmp_path / "out.ipynb"), "-p", "NUM_SEED", "3"])
+    assert status == 2 and not list(tmp_path.iterdir())
+    assert "unknown parameter 'NUM_SEED'; there is NUM_SEEDS" in capsys.readouterr().err
+
+
+def test_table_of_arms(tmp_path):
+    arms = {"frozen": {"auc": 0.7, "gauc": None, "logloss": 0.5, "ece": 0.1}}
+    arms["exact"] = {**arms["frozen"], "auc": 0.72}
+    (tmp_path / "m.json").write_text(json.dumps({"arms": arms}))
+    assert "+0.0200" in run.table(tmp_path / "m.json").splitlines()[2]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebook_runs(name, work):
+    given = {"DATASET_DIR": str(work / "dataset"), "OUTPUT_DIR": str(work), **TINY[name]}
+    if name == "00_tour":
+        given["DATASET_DIR"] = str(work / "tour")
+    run.execute(FOLDER / f"{name}.ipynb", work / f"{name}.ipynb", given)
+    if name == "04_stream_evaluation":
+        metrics = json.loads((work / "metrics.json").read_text())
+        expected = {"frozen", "recalibrated", "shuffled", "exact", "sketch", "incremental"}
+        assert expected <= set(metrics["arms"])
+        for arm in expected:
+            assert set(metrics["arms"][arm]) >= {"auc", "gauc", "logloss", "ece", "auc_sd"}
+            assert len(metrics["slots"][arm]["auc"]) == 3
+        assert (work / "gain_per_slot.png").stat().st_size > 5000
