@@ -26,7 +26,7 @@ class KeyNormalization(keras.layers.Layer):
         float32 (batch, dim). The input as it is until `adapt` was called.
     """
 
-    def __init__(self, mode="center", ridge=1e-3, **kwargs):
+    def __init__(self, mode="center", ridge=0.1, **kwargs):
         kwargs.setdefault("dtype", "float32")
         kwargs.setdefault("trainable", False)
         super().__init__(**kwargs)

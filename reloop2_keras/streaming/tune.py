@@ -11,7 +11,8 @@ from reloop2_keras.models.serving import Serving
 from reloop2_keras.streaming.arms import FrozenBase, read
 from reloop2_keras.streaming.metrics import auc, logloss
 
-COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+LABEL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
@@ -36,7 +37,7 @@ def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
 
 
 def tune_memory(
-    base, slots, candidates, compensations=COMPENSATIONS, label_weights=(1.0,), delay=0
+    base, slots, candidates, compensations=COMPENSATIONS, label_weights=LABEL_WEIGHTS, delay=0
 ):
     """Replay the validation slots through each candidate memory; return the grid as a table.
 
@@ -48,7 +49,7 @@ def tune_memory(
         slots: `dataset.validation_slots(...)`. The first `delay + 1` slots only fill the memory.
         candidates: dict name -> (empty memory, key name). The memories are reset afterwards.
         compensations: values of lambda to try; 0 (no memory) is the fair fallback.
-        label_weights: values of gamma to try.
+        label_weights: values of gamma to try; (1.0,) for the paper's published form.
         delay: int, in slots, as in the evaluation to come.
 
     Returns:
