@@ -57,6 +57,7 @@ def execute(path, output, given):
         spec = Path(folder) / "kernels" / "reloop2"
         spec.mkdir(parents=True)
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        command.append("--log-level=ERROR")  # it warns of TCP on loopback
         content = {"argv": command, "display_name": "reloop2", "language": "python"}
         (spec / "kernel.json").write_text(json.dumps(content), encoding="utf-8")
         before = os.environ.get("JUPYTER_PATH")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -182,6 +183,10 @@ def test_skipped_rows_are_counted_and_listed(tmp_path):
         (lambda p: table(csv(p, [(1, 5, "a", "b", 1)]), "click", categorical=["a"]), "'click'"),
         (lambda p: small(csv(p, [(3, 5, "a", "b", 1)])), ":2: expected label 0 or 1, found '3'"),
         (lambda p: small(csv(p, [(1, "noon", "a", "b", 1)])), ":2: expected a time"),
+        (
+            lambda p: small(csv(p, [(1, f"2013-11-{d}", "a", "b", 1) for d in ("06", "x", "07")])),
+            ":3: expected a time in column t, found '2013-11-x'",
+        ),
         (lambda p: small(csv(p, [(1, 1, "a", "b", "many")])), ":2: expected a number in column x"),
         (lambda p: criteo(p), "expected a file, found none"),
     ],
@@ -269,3 +274,14 @@ def test_movietweetings(tmp_path, movietweetings_raw):
     _, got = frames(tmp_path / "out")
     assert got["time"].is_sorted()
     assert abs(got["label"].mean() - 0.5) < 0.001  # the log's README: 50.0 % positive
+
+
+def test_the_reader_holds_a_chunk_and_not_the_log(tmp_path):
+    line = "\t".join(["1", *["5"] * 13, *["68fd1e64"] * 26]) + "\n"
+    (tmp_path / "log.tsv").write_text(line * 240_000)  # 66 MB
+    before = pa.total_allocated_bytes()
+    chunks = criteo(tmp_path / "log.tsv").chunks(4096, None)
+    rows = len(next(chunks))
+    # 32 blocks of 1 MB are read ahead; blocks of the chunk's size took 310 MB and more
+    assert pa.total_allocated_bytes() - before < 64e6
+    assert rows + sum(len(frame) for frame in chunks) == 240_000

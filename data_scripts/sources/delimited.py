@@ -8,6 +8,7 @@ from pyarrow import csv
 
 from data_scripts.errors import InputError
 
+BLOCK = 1 << 20  # bytes; Arrow reads 32 blocks ahead, so that large ones cost much memory
 BYTES_A_ROW = 256  # to turn rows of a chunk into bytes of a block
 
 
@@ -53,7 +54,7 @@ def read_delimited(path, separator, columns, header, quote, chunk_rows, errors):
             # one thread: rows get their numbers only then
             read_options=csv.ReadOptions(
                 use_threads=False,
-                block_size=max(4096, chunk_rows * BYTES_A_ROW),
+                block_size=min(BLOCK, max(4096, chunk_rows * BYTES_A_ROW)),
                 column_names=None if header else names,
             ),
             parse_options=csv.ParseOptions(
@@ -69,23 +70,36 @@ def read_delimited(path, separator, columns, header, quote, chunk_rows, errors):
                 strings_can_be_null=False,
             ),
         )
-        seen = 0
+        first, parts, rows = 0, [], 0
         for batch in reader:
-            first = seen
-            seen += len(batch)
-
-            def line_of(row, first=first):
-                # bad lines are not among the rows: step over those that came before
-                line = first + row + 1 + header
-                for bad in bad_lines[: bisect.bisect_right(bad_lines, line + len(bad_lines))]:
-                    line += bad <= line
-                return line
-
-            yield pl.from_arrow(pa.Table.from_batches([batch])), line_of
+            parts.append(batch)
+            rows += len(batch)
+            if rows >= chunk_rows:
+                yield _frame(parts), _numbering(first + header, bad_lines)
+                first, parts, rows = first + rows, [], 0
+        if rows:
+            yield _frame(parts), _numbering(first + header, bad_lines)
     except pa.ArrowInvalid as error:
         if raised:
             raise raised[0] from None
         raise _diagnosed(path, error) from None
+
+
+def _frame(batches):
+    return pl.from_arrow(pa.Table.from_batches(batches).combine_chunks())
+
+
+def _numbering(before, bad_lines):
+    """Function row of a chunk -> line of the file; `before` good lines came before the chunk."""
+
+    def line_of(row):
+        # bad lines are not among the rows: step over those that came before
+        line = before + row + 1
+        for bad in bad_lines[: bisect.bisect_right(bad_lines, line + len(bad_lines))]:
+            line += bad <= line
+        return line
+
+    return line_of
 
 
 def _header(path, separator, quote, columns):

@@ -12,6 +12,7 @@ from data_scripts.errors import InputError
 from data_scripts.sources.delimited import numbers, read_delimited, reject
 from data_scripts.sources.source import Source
 
+ROW = "\0row"  # no column of a table is called so
 OPERATORS = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -80,7 +81,7 @@ def table(
         for name in categorical:
             text = frame[name]
             columns.append(text.set(text == "", None).alias(name))
-        rows = pl.int_range(len(frame), eager=True).alias("row")
+        rows = pl.int_range(len(frame), eager=True).alias(ROW)
         return pl.DataFrame([*_unique(columns), rows]).filter(keep[0]), line_of
 
     def chunks(chunk_rows, errors):
@@ -96,11 +97,11 @@ def table(
                 if late.any():
                     row = late.arg_true()[0]
                     raise InputError(
-                        f"{path}:{line_of(frame['row'][row])}: expected rows in the order of "
+                        f"{path}:{line_of(frame[ROW][row])}: expected rows in the order of "
                         f"{time} (>= {previous[row]}), found {frame['time'][row]}; use --sort"
                     )
                 last = frame["time"][-1]
-            yield frame.drop("row")
+            yield frame.drop(ROW)
 
     extras = tuple(name for name, used in (("group", group), ("time", time)) if used)
     options = {
@@ -150,15 +151,12 @@ def _group_codes(values):
 
 
 def _seconds(text):
+    """Unix seconds of numbers or dates, null where unreadable; one form for the whole chunk."""
     text = text.set(text == "", None)
-    parsed = text.cast(pl.Float64, strict=False)
-    if parsed.null_count() == text.null_count():
-        return parsed.floor().cast(pl.Int64)
+    readings = [text.cast(pl.Float64, strict=False).floor().cast(pl.Int64, strict=False)]
     for pattern in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"):
-        if "H" in pattern:
-            dates = text.str.strptime(pl.Datetime("us"), pattern, strict=False)
-        else:
-            dates = text.str.strptime(pl.Date, pattern, strict=False).cast(pl.Datetime("us"))
-        if dates.null_count() == text.null_count():
-            return dates.dt.epoch("s")
-    return parsed.floor().cast(pl.Int64)
+        kind = pl.Datetime("us") if "H" in pattern else pl.Date
+        dates = text.str.strptime(kind, pattern, strict=False).cast(pl.Datetime("us"))
+        readings.append(dates.dt.epoch("s"))
+    # the form that reads most rows: what it leaves out is what is wrong
+    return min(readings, key=lambda reading: reading.null_count())

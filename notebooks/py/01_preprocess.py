@@ -18,6 +18,8 @@ SLOTS = 20
 THRESHOLD = 1
 
 # %%
+# %matplotlib inline
+
 import polars as pl
 from matplotlib.figure import Figure
 

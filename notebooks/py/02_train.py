@@ -17,6 +17,8 @@ BATCH_SIZE = 1024
 MAX_EPOCHS = 30
 
 # %%
+# %matplotlib inline
+
 from pathlib import Path
 
 import keras

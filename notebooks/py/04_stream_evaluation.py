@@ -36,6 +36,8 @@ INCREMENTAL_BATCH_SIZE = 256
 EVERY_KEY = False  # also show an arm for each memory and key, at the lambda validation picks
 
 # %%
+# %matplotlib inline
+
 import importlib.metadata
 
 import pandas as pd

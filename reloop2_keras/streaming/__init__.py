@@ -8,7 +8,7 @@ from reloop2_keras.streaming.arms import (
     Recalibration,
     standard_arms,
 )
-from reloop2_keras.streaming.metrics import evaluate
+from reloop2_keras.streaming.metrics import auc, ece, evaluate, gauc, logloss
 from reloop2_keras.streaming.prequential import iter_prequential, prequential
 from reloop2_keras.streaming.report import PrequentialReport
 from reloop2_keras.streaming.tune import best_setting, training_keys, tune_memory
@@ -20,9 +20,13 @@ __all__ = [
     "Memory",
     "PrequentialReport",
     "Recalibration",
+    "auc",
     "best_setting",
+    "ece",
     "evaluate",
+    "gauc",
     "iter_prequential",
+    "logloss",
     "prequential",
     "standard_arms",
     "training_keys",

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 # Okabe-Ito: told apart by colour-blind readers and in grey print
 COLORS = {
@@ -15,13 +16,20 @@ COLORS = {
     "incremental+feature": "#cc79a7",
     "incremental+sketch": "#cc79a7",
 }
-SPARE = ("#e69f00", "#f0e442", "#000000")
+SPARE = ("#e69f00", "#000000", "#f0e442")
+DASHES = ("--", ":", "-.")
 LABELS = {"auc": "AUC", "gauc": "gAUC", "logloss": "log loss (nats)", "ece": "ECE"}
 
 
-def _color(arm, arms):
+def _style(arm, arms):
+    """Colour and dashes of an arm; "exact hidden" takes after "exact", but is dashed."""
+    if arm in COLORS:
+        return {"color": COLORS[arm], "ls": "-"}
     others = [name for name in arms if name not in COLORS]
-    return COLORS.get(arm) or SPARE[others.index(arm) % len(SPARE)]
+    first = arm.split(" ")[0]
+    family = [name for name in others if name.split(" ")[0] == first]
+    color = COLORS.get(first) or SPARE[others.index(arm) % len(SPARE)]
+    return {"color": color, "ls": DASHES[family.index(arm) % len(DASHES)]}
 
 
 def _axes(ylabel, xlabel="slot (time runs to the right)", columns=1):
@@ -31,6 +39,8 @@ def _axes(ylabel, xlabel="slot (time runs to the right)", columns=1):
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", color="#eeeeee")
         ax.set_xlabel(xlabel)
+        if xlabel.startswith("slot"):
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].set_ylabel(ylabel)
     return figure, axes
 
@@ -52,7 +62,7 @@ def metric_per_slot(report, metric="auc"):
     figure, (ax,) = _axes(LABELS.get(metric, metric))
     table = report.per_slot(metric)
     for arm in report.arms:
-        ax.plot(table.index, table[arm], color=_color(arm, report.arms), label=arm, lw=1.6)
+        ax.plot(table.index, table[arm], **_style(arm, report.arms), label=arm, lw=1.6)
     _legend(ax)
     return figure
 
@@ -67,7 +77,7 @@ def gain_per_slot(report, metric="auc", over="frozen"):
     for arm in report.arms:
         if arm != over:
             gain = sign * (table[arm] - table[over])
-            ax.plot(table.index, gain, color=_color(arm, report.arms), label=arm, lw=1.6)
+            ax.plot(table.index, gain, **_style(arm, report.arms), label=arm, lw=1.6)
     ax.axhline(0.0, color=COLORS["frozen"], lw=1.0, ls="--")
     _legend(ax)
     return figure
@@ -81,8 +91,8 @@ def calibration_curve(report, num_bins=10):
         p = report.predictions[arm][0].astype("float64")
         parts = np.array_split(np.argsort(p, kind="stable"), num_bins)
         points = np.array([(p[i].mean(), report.labels[i].mean()) for i in parts if len(i)])
-        color = _color(arm, report.arms)
-        ax.plot(points[:, 0], points[:, 1], marker=".", color=color, label=arm, lw=1.2)
+        style = _style(arm, report.arms)
+        ax.plot(points[:, 0], points[:, 1], marker=".", **style, label=arm, lw=1.2)
     _legend(ax)
     return figure
 
