@@ -109,17 +109,19 @@ def test_fit_learns_and_the_usual_callbacks_work(tmp_path):
             keras.callbacks.CSVLogger(tmp_path / "log.csv"),
             keras.callbacks.EarlyStopping(monitor="val_loss", patience=3),
             keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", save_best_only=True),
+            keras.callbacks.TensorBoard(tmp_path / "board"),
         ],
     ).history
     assert history["loss"][-1] < history["loss"][0] - 0.05
     assert max(history["val_AUC"]) > 0.72
     assert "val_loss" in (tmp_path / "log.csv").read_text()
+    assert any(path.stat().st_size for path in (tmp_path / "board").rglob("events.*"))
     best = keras.saving.load_model(tmp_path / "best.keras")
     got = best.evaluate(*batch(500, 1), verbose=0)[0]
     np.testing.assert_allclose(got, min(history["val_loss"]), rtol=1e-4)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float32"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float32"])
 def test_outputs_are_float32_and_close_under_every_policy(policy):
     x, y = batch()
     plain = deepfm(initializer_stddev=0.3)
@@ -186,6 +188,23 @@ def test_reloop2_is_the_papers_formula_and_saves_all(kind, key, tmp_path):
     after = model.predict(x, verbose=0)
     np.testing.assert_allclose(again.predict(x, verbose=0), after, atol=1e-6)
     assert np.abs(after - corrected).max() > 0.01
+
+
+# torch takes a minute to compile this
+slow_on_torch = pytest.mark.slow if keras.backend.backend() == "torch" else pytest.mark.backend
+
+
+@slow_on_torch
+@pytest.mark.parametrize("kind", ["exact", "sketch"])
+def test_jit_compile_trains_and_predicts_as_eager_does(kind):
+    x, y = batch(400)
+    model = ReLoop2(deepfm(), memory(kind), key="embedding")
+    model.compile("adam", "binary_crossentropy", jit_compile=True)
+    losses = model.fit(x, y, epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    model.observe(x, y)
+    eager = numpy(model(tensors(x)))
+    np.testing.assert_allclose(model.predict(x, verbose=0), eager, atol=1e-5)
 
 
 def test_training_reloop2_trains_the_base_and_leaves_the_memory():

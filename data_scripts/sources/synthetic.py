@@ -20,7 +20,7 @@ def synthetic(rows=200_000, seed=1001, drift=True, users=2000, items=500):
     """Make a drifting click log (ours).
 
     Fields I1 … I13 and C1 … C26: C1 user, C2 item, C3 the item's category, C4 its brand, C5 the
-    user's segment, C6 device, C7 hour; I1 and I2 matter a little; the rest is noise. The click's
+    user's segment, C6 device, C7 hour; I1 matters a little; the rest is noise. The click's
     logit adds an item's own appeal (sd 1), a user's own mood (sd .5), the segment's taste for the
     category (sd .8), device, hour and I1. Values are Zipf distributed; the click rate is .25.
 
