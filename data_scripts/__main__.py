@@ -121,7 +121,7 @@ def main(argv=None):
             chunk_rows=args.chunk_rows,
             overwrite=args.overwrite,
         )
-    except (InputError, ValueError, FileExistsError) as error:
+    except (InputError, ValueError, OSError) as error:
         print(f"data_scripts: {error}", file=sys.stderr)
         return 2
     periods = meta["periods"]
@@ -131,6 +131,7 @@ def main(argv=None):
         f"about {periods['slots'][0]['rows']:,}; {len(meta['fields'])} fields, "
         f"{meta['num_ids']:,} ids; {meta['errors']['total']} bad rows skipped"
     )
+    print(f"next: make demo DATASET={args.output}")
     return 0
 
 

@@ -260,6 +260,11 @@ def test_command_line(tmp_path, capsys):
     assert main(["synthetic", out, *options]) == 2
     assert "exists already" in capsys.readouterr().err
     assert main(["criteo", str(tmp_path / "none"), out + "2"]) == 2
+    path = str(csv(tmp_path / "log.csv", [(1, 5, "a", "b", 1)]))
+    assert main(["table", path, out + "2", "--label", "y", "--categorical", "a,y"]) == 2
+    assert "give it away: 'y'" in capsys.readouterr().err
+    assert main(["synthetic", path + "/below/a/file", *options]) == 2
+    assert "log.csv" in capsys.readouterr().err
     done = subprocess.run(
         [sys.executable, "-m", "data_scripts", "--help"], cwd=ROOT, capture_output=True, text=True
     )

@@ -51,6 +51,8 @@ def table(
         raise ValueError(
             "`categorical` and `numeric` must name at least one column. Received: none"
         )
+    if label in (*categorical, *numeric):
+        raise ValueError(f"`label` must not be a field too, which would give it away: {label!r}")
     if sort and not time:
         raise ValueError("`sort` needs `time`, the column to sort by")
     rule = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)\s*(-?[\d.]+)\s*", positive) if positive else None
