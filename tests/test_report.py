@@ -37,7 +37,7 @@ def test_overall_by_hand():
     assert table.loc["frozen", "ctr_bias"] == 0.75
     assert table.loc["frozen", "logloss"] == pytest.approx(np.log(2))
     assert table.loc["best possible", "auc"] == 1.0
-    assert table.loc["exact", "auc_sd"] == 0.0
+    assert np.isnan(table.loc["exact", "auc_sd"])  # one seed
 
 
 def test_per_slot_and_json():

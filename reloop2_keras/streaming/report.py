@@ -79,12 +79,12 @@ class PrequentialReport:
         """Return a DataFrame over the whole stream, mean over seeds.
 
         Index: arm, and "best possible" where the true probability is known. Columns: auc,
-        auc_gain (over "frozen"), gauc, logloss, ece, ctr_bias, auc_sd and logloss_sd (over seeds,
-        0 for one seed).
+        auc_gain (over "frozen"), gauc, logloss, ece, ctr_bias, auc_sd and logloss_sd (over seeds;
+        NaN for one seed, which says nothing about the spread).
         """
         rows = {}
         for arm, runs in self._evaluated().items():
-            spread = runs.std(ddof=1) if len(runs) > 1 else runs.iloc[0] * 0.0
+            spread = runs.std(ddof=1)  # NaN for one seed
             rows[arm] = {m: runs[m].mean() for m in METRICS}
             rows[arm] |= {"auc_sd": spread["auc"], "logloss_sd": spread["logloss"]}
         if self.true_probability is not None:
