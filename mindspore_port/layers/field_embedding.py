@@ -15,8 +15,6 @@ class FieldEmbedding(nn.Cell):
         embedding_dim: int. Width D of a row.
         stddev: float, of the normal distribution that the table is drawn from.
         seed: int, of that draw (by NumPy: the same table on every device).
-        sparse: bool. True: gradients hold the rows of a batch only, for `nn.LazyAdam`
-            (graph mode only).
 
     Call arguments:
         feature_ids: int32 (batch, fields), each in [0, num_ids). MindSpore does not raise for an
@@ -35,7 +33,7 @@ class FieldEmbedding(nn.Cell):
         (1, 2, 4)
     """
 
-    def __init__(self, num_ids, embedding_dim, stddev=0.01, seed=1001, sparse=False):
+    def __init__(self, num_ids, embedding_dim, stddev=0.01, seed=1001):
         super().__init__()
         for name, value in (("num_ids", num_ids), ("embedding_dim", embedding_dim)):
             if int(value) != value or value < 1:
@@ -44,10 +42,9 @@ class FieldEmbedding(nn.Cell):
         self.embedding_dim = int(embedding_dim)
         draw = np.random.default_rng(seed).standard_normal((num_ids, embedding_dim), "float32")
         self.embeddings = Parameter(Tensor(stddev * draw), name="embeddings")
-        self.gather = ops.SparseGatherV2() if sparse else ops.Gather()
 
     def construct(self, feature_ids, feature_values):
         # (batch, fields, dim)
-        vectors = self.gather(self.embeddings, feature_ids, 0)
+        vectors = ops.gather(self.embeddings, feature_ids, 0)
         # (batch, fields, 1): a numeric field is its vector times its value
         return vectors * ops.expand_dims(feature_values, -1)

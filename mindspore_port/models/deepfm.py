@@ -43,7 +43,6 @@ class DeepFM(nn.Cell):
             uniform Glorot for dense layers.
         seed: int, of the initial weights (drawn by NumPy: the same on every device).
         compute_dtype: "float32" or "float16", of the dense layers; tables stay float32.
-        sparse: bool, see `FieldEmbedding`.
 
     Call arguments:
         feature_ids: int32 (batch, F).
@@ -71,7 +70,6 @@ class DeepFM(nn.Cell):
         initializer_stddev=None,
         seed=1001,
         compute_dtype="float32",
-        sparse=False,
     ):
         super().__init__()
         self.fields = [dict(f) if isinstance(f, dict) else {"cardinality": int(f)} for f in fields]
@@ -100,10 +98,8 @@ class DeepFM(nn.Cell):
         self.num_ids = sum(f["cardinality"] for f in self.fields)
 
         stddev = 0.01 if initializer_stddev is None else initializer_stddev
-        self.field_embedding = FieldEmbedding(
-            self.num_ids, self.embedding_dim, stddev, (seed, 0), sparse
-        )
-        self.linear_embedding = FieldEmbedding(self.num_ids, 1, stddev, (seed, 1), sparse)
+        self.field_embedding = FieldEmbedding(self.num_ids, self.embedding_dim, stddev, (seed, 0))
+        self.linear_embedding = FieldEmbedding(self.num_ids, 1, stddev, (seed, 1))
         self.factorization_machine = FactorizationMachine()
         self.width = len(self.fields) * self.embedding_dim
         widths = [self.width, *self.hidden_units]
@@ -147,9 +143,14 @@ class DeepFM(nn.Cell):
             dict: `logit` float32 (batch, 1); `hidden` float32 (batch, hidden_units[-1]), the last
             hidden layer after ReLU; `embedding` float32 (batch, F * embedding_dim), flattened v.
         """
-        # (batch, F, D) and (batch, 1)
+        # (batch, F, D) and (batch, F, 1)
         vectors = self.field_embedding(feature_ids, feature_values)
-        linear = self.linear_embedding(feature_ids, feature_values).sum(axis=1)
+        linear = self.linear_embedding(feature_ids, feature_values)
+        return self.from_vectors(vectors, linear)
+
+    def from_vectors(self, vectors, linear):
+        """The same from v (batch, F, D) and w (batch, F, 1), both already times the values."""
+        linear = linear.sum(axis=1)
         fm = self.factorization_machine(vectors)
         # (batch, F * D)
         flat = vectors.reshape(-1, self.width)
@@ -172,17 +173,6 @@ class DeepFM(nn.Cell):
         total = ops.square(self.field_embedding.embeddings).sum()
         total = total + ops.square(self.linear_embedding.embeddings).sum()
         return 0.5 * self.embedding_l2 * total
-
-    def batch_penalty(self, feature_ids):
-        """1/2 * l2 * (|V[id]|^2 + |w[id]|^2), summed over a row's ids, mean over the batch.
-
-        What row-sparse training uses instead of `penalty`: rows that a batch does not name get no
-        gradient, frequent ones are held down as often as they occur.
-        """
-        rows = self.field_embedding.gather(self.field_embedding.embeddings, feature_ids, 0)
-        linear = self.linear_embedding.gather(self.linear_embedding.embeddings, feature_ids, 0)
-        total = ops.square(rows).sum() + ops.square(linear).sum()
-        return 0.5 * self.embedding_l2 * total / feature_ids.shape[0]
 
     def get_config(self):
         """Return the arguments by name that decide what the model computes."""

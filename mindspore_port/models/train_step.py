@@ -16,7 +16,7 @@ class TrainStep(nn.Cell):
         reducer: function of the gradients that gives their mean over workers, or None.
         loss_scale: float or None: first value of a dynamic loss scale, for half precision. A
             step whose gradients are not finite changes nothing and halves the scale.
-        sparse: bool: the L2 of the batch's rows (`DeepFM.batch_penalty`) instead of the table's.
+        mean: function of the loss that gives its mean over workers, or None.
 
     Call arguments:
         feature_ids, feature_values, labels, weights: see `Batches`.
@@ -29,12 +29,12 @@ class TrainStep(nn.Cell):
         >>> loss = step(ids, values, labels, weights)
     """
 
-    def __init__(self, base, optimizer, reducer=None, loss_scale=None, sparse=False):
+    def __init__(self, base, optimizer, reducer=None, loss_scale=None, mean=None):
         super().__init__(auto_prefix=False)  # or it would rename the base's parameters
         self.base = base
         self.optimizer = optimizer
-        self.reducer = reducer if reducer is not None else ops.identity
-        self.sparse = sparse
+        self.reducer = reducer or _as_it_is
+        self.mean = mean or _as_it_is
         self.scaler = None
         if loss_scale is not None:
             self.scaler = ms.amp.DynamicLossScaler(loss_scale, 2, 1000)
@@ -44,14 +44,9 @@ class TrainStep(nn.Cell):
     def loss(self, feature_ids, feature_values, labels, weights):
         """Return (the loss that is differentiated, scaled; the loss itself)."""
         x = self.base.logits_and_keys(feature_ids, feature_values)["logit"][:, 0]
-        # log(1 + e^x) - y x, without overflow
-        each = ops.relu(x) - x * labels + ops.log1p(ops.exp(-ops.abs(x)))
-        loss = (weights * each).sum()
+        loss = log_loss(x, labels, weights)
         if self.base.embedding_l2:
-            if self.sparse:
-                loss = loss + self.base.batch_penalty(feature_ids)
-            else:
-                loss = loss + self.base.penalty()
+            loss = loss + self.base.penalty()
         if self.scaler is not None:
             return self.scaler.scale(loss), loss
         return loss, loss
@@ -67,15 +62,20 @@ class TrainStep(nn.Cell):
             if finite:
                 self.optimizer(gradients)
             self.scaler.adjust(finite)
-        return loss
+        return self.mean(loss)
 
 
-def adam(base, learning_rate=1e-3, epsilon=1e-7, sparse=False):
-    """Adam as Keras has it (`epsilon` 1e-7), or lazily on the rows of a batch where `sparse`.
+def _as_it_is(x):
+    return x
 
-    Lazy: moments of rows that a batch does not name stay as they are, instead of fading, and the
-    rows themselves do not move. Cheaper by the share of rows that a batch touches; results differ
-    a little from Adam's.
-    """
-    kind = nn.LazyAdam if sparse else nn.Adam
-    return kind(base.trainable_params(), learning_rate=learning_rate, eps=epsilon)
+
+def log_loss(logits, labels, weights):
+    """Weighted sum of log losses: float32 scalar of three (batch,)."""
+    # log(1 + e^x) - y x, without overflow
+    each = ops.relu(logits) - logits * labels + ops.log1p(ops.exp(-ops.abs(logits)))
+    return (weights * each).sum()
+
+
+def adam(base, learning_rate=1e-3, epsilon=1e-7):
+    """`nn.Adam` over all weights of a base, with Keras' default epsilon."""
+    return nn.Adam(base.trainable_params(), learning_rate=learning_rate, eps=epsilon)
