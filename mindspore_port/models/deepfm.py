@@ -6,6 +6,8 @@ from mindspore import Tensor, nn, ops
 
 from mindspore_port.layers.factorization_machine import FactorizationMachine
 from mindspore_port.layers.field_embedding import FieldEmbedding
+from mindspore_port.layers.seeded_dropout import SeededDropout
+from mindspore_port.layers.state import state
 
 PRESETS = {
     # method.md, section 1; learning rates and batch sizes stand in default_config.yaml
@@ -110,8 +112,10 @@ class DeepFM(nn.Cell):
             ]
         )
         self.dropout_layers = nn.CellList(
-            [nn.Dropout(p=float(dropout)) for _ in (self.hidden_units if dropout else ())]
+            [SeededDropout(dropout, seed + i) for i in range(len(self.hidden_units))]
         )
+        # which masks dropout takes; a step of training counts it up
+        self.dropout_step = state("dropout_step", (), "int32")
         self.deep_logit = self._dense(widths[-1], 1, (seed, 3), None)
 
     def _dense(self, width, units, seed, activation):
@@ -160,7 +164,7 @@ class DeepFM(nn.Cell):
             hidden = layer(hidden)
             key = hidden
             if self.dropout:
-                hidden = self.dropout_layers[i](hidden)
+                hidden = self.dropout_layers[i](hidden, self.dropout_step)
         # summed in float32: half precision would cost probabilities near 0 their digits
         logit = linear + fm + self.deep_logit(hidden).astype(ms.float32)
         return {"logit": logit, "hidden": key.astype(ms.float32), "embedding": flat}

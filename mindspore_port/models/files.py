@@ -44,9 +44,18 @@ def rebuild(description):
     return getattr(layers, name)(**config)
 
 
+def named_parameters(model):
+    """Return a dict: dotted name (its place in the model) -> Parameter, of all that is kept."""
+    return {
+        name: parameter
+        for name, parameter in model.parameters_and_names()
+        if name.split(".")[-1] != "dropout_step"
+    }
+
+
 def weights(model):
     """Return a dict: dotted name of a parameter (its place in the model) -> NumPy array."""
-    return {name: to_numpy(parameter) for name, parameter in model.parameters_and_names()}
+    return {name: to_numpy(parameter) for name, parameter in named_parameters(model).items()}
 
 
 def set_weights(model, arrays, source="`arrays`"):
@@ -55,7 +64,7 @@ def set_weights(model, arrays, source="`arrays`"):
     Raises:
         ValueError: naming `source` and the first name that is missing, left over or misshapen.
     """
-    parameters = dict(model.parameters_and_names())
+    parameters = named_parameters(model)
     for name in sorted(parameters.keys() ^ arrays.keys()):
         found = "no such array" if name in parameters else "an array of that name"
         raise ValueError(f"{source}: {name}: expected the weights of the model, found {found}")
@@ -123,5 +132,7 @@ def load_model(path):
     """
     arrays = load_arrays(path)
     model = rebuild(unpack(arrays, path))
+    # a checkpoint of training holds moments and counts, too
+    arrays = {name: a for name, a in arrays.items() if not name.startswith("training.")}
     set_weights(model, arrays, path)
     return model

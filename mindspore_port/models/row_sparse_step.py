@@ -79,6 +79,7 @@ class RowSparseStep(nn.Cell):
         return loss
 
     def construct(self, rows, is_row, places, feature_values, labels, weights):
+        ops.assign_add(self.base.dropout_step, ops.ones_like(self.base.dropout_step))
         vectors = ops.gather(self.table, rows, 0)
         linear = ops.gather(self.linear, rows, 0)
         loss, (of_rows, of_dense) = self.gradients(

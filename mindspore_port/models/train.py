@@ -1,6 +1,5 @@
 """The one way in which notebooks and tests train a base model."""
 
-import mindspore as ms
 import numpy as np
 
 from mindspore_port.layers.state import assign, to_numpy
@@ -26,7 +25,7 @@ def train_base(
 
     Args:
         dataset: `PreparedDataset`.
-        seed: int, of weights, dropout and the order of rows.
+        seed: int, of weights, dropout and the order of rows: the same again on every device.
         embedding_dim, hidden_units, dropout, embedding_l2: see `DeepFM`.
         learning_rate: float, of Adam.
         batch_size: int.
@@ -39,7 +38,6 @@ def train_base(
     Example:
         >>> base, history = train_base(dataset, seed=1)
     """
-    ms.set_seed(seed)
     base = DeepFM(dataset.fields, embedding_dim, hidden_units, dropout, embedding_l2, seed=seed)
     step = TrainStep(base, adam(base, learning_rate))
     batches = dataset.train(batch_size, seed=seed)

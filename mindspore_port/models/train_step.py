@@ -52,6 +52,7 @@ class TrainStep(nn.Cell):
         return loss, loss
 
     def construct(self, feature_ids, feature_values, labels, weights):
+        ops.assign_add(self.base.dropout_step, ops.ones_like(self.base.dropout_step))
         (_, loss), gradients = self.gradients(feature_ids, feature_values, labels, weights)
         gradients = self.reducer(gradients)
         if self.scaler is None:
