@@ -4,6 +4,7 @@ Every key of default_config.yaml is a flag. Writes checkpoints, `base.ckpt` (the
 weights), loss.log and, on the validation period, auc.log. Goes on from the newest checkpoint.
 """
 
+import hashlib
 import sys
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from mindspore_port.data import PreparedDataset
 from mindspore_port.layers.state import assign
 from mindspore_port.logs import Log, fail
 from mindspore_port.models.deepfm import DeepFM
-from mindspore_port.models.files import save_model
+from mindspore_port.models.files import save_model, weights
 from mindspore_port.models.row_sparse_step import RowSparseStep
 from mindspore_port.models.train_step import TrainStep, adam
 from mindspore_port.streaming.metrics import evaluate
@@ -96,6 +97,14 @@ def validate(base, dataset, workers, batch_size):
     return evaluate(found[:, 1], found[:, 0])
 
 
+def fingerprint(base):
+    """SHA-256 of all weights of a model, hexadecimal."""
+    total = hashlib.sha256()
+    for array in weights(base).values():
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
 def train(config):
     """Train as the settings say; returns the base model."""
     workers = Workers(config.device_target, config.device_id, config.mode, config.run_distribute)
@@ -127,6 +136,8 @@ def train(config):
             )
         if not quiet:
             checkpoints.save(base, step, epoch + 1)
+    if workers.distributed:  # in each worker's own log: equal weights, equal sums
+        Log()(f"worker {workers.rank}: weights sha256 {fingerprint(base)}")
     if not quiet:
         path = Path(config.ckpt_path) / "base.ckpt"
         save_model(base, path)
