@@ -5,6 +5,7 @@ weights), loss.log and, on the validation period, auc.log. Goes on from the newe
 """
 
 import hashlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -109,6 +110,8 @@ def train(config):
     """Train as the settings say; returns the base model."""
     workers = Workers(config.device_target, config.device_id, config.mode, config.run_distribute)
     quiet = workers.rank > 0
+    if workers.distributed:  # scripts/common.sh finds a dead worker's log by it
+        Log()(f"worker {workers.rank} of {workers.size}: process {os.getpid()}")
     loss_log = Log(config.loss_file_name, quiet)
     auc_log = Log(config.eval_file_name, quiet)
     dataset = PreparedDataset(config.dataset_path)

@@ -47,4 +47,5 @@ class FieldEmbedding(nn.Cell):
         # (batch, fields, dim)
         vectors = ops.gather(self.embeddings, feature_ids, 0)
         # (batch, fields, 1): a numeric field is its vector times its value
-        return vectors * ops.expand_dims(feature_values, -1)
+        # (reshape and not expand_dims: ONNX export would fix the batch size)
+        return vectors * feature_values.reshape(-1, feature_values.shape[1], 1)

@@ -84,6 +84,7 @@ def save_arrays(arrays, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     listed = [{"name": name, "data": Tensor(np.array(a))} for name, a in arrays.items()]
     ms.save_checkpoint(listed, str(beside))
+    beside.chmod(0o644)  # MindSpore makes it readable for its owner alone
     os.replace(beside, path)
 
 

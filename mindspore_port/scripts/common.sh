@@ -32,9 +32,13 @@ run_workers() {
     --dataset_path "$dataset" "$@" >"$logs/msrun.log" 2>&1
   local status=$?
   if [ "$status" -ne 0 ]; then
-    # the worker that died is the one that wrote no closing line but an error
-    local log
-    log="$(grep -lE '^train: |Error|Traceback|Killed' "$logs"/worker_*.log 2>/dev/null | head -n 1)"
+    local dead log
+    # msrun names the process that died first; each worker's log begins with its process
+    dead="$(sed -nE 's/.*Worker process ([0-9]+) exit with exception.*/\1/p' "$logs/msrun.log" | head -n 1)"
+    log="$(grep -lE "process ${dead:-none}\$" "$logs"/worker_*.log 2>/dev/null | head -n 1)"
+    # one that died before that line has written an error
+    log="${log:-$(grep -lE '^train: |Error|Traceback' "$logs"/worker_*.log 2>/dev/null | head -n 1)}"
+    grep -hE 'Worker process .* exit with exception' "$logs/msrun.log" | sed 's/.*Worker/worker/' >&2
     echo "the job ended with status $status; see ${log:-$logs/msrun.log}:" >&2
     tail -n 20 "${log:-$logs/msrun.log}" >&2
     exit 1
