@@ -5,11 +5,11 @@ import numpy as np
 from keras import ops
 
 from reloop2_keras.backend import scatter_add
-from reloop2_keras.layers.error_memory import ErrorMemory, masked_attention
+from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory, masked_attention
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class SketchErrorMemory(ErrorMemory):
+class SketchErrorMemory(SimilarityErrorMemory):
     """K arrays of 2^L buckets of (count, sum of labels, sum of predictions).
 
     Array k hashes a key by the signs of its own L random projections (SimHash). The K arrays play
@@ -20,7 +20,7 @@ class SketchErrorMemory(ErrorMemory):
     Args:
         num_arrays: int, K.
         num_bits: int, L in [1, 20].
-        **kwargs: see `ErrorMemory`.
+        **kwargs: see `SimilarityErrorMemory` and `ErrorMemory`.
 
     Memory: num_arrays * 2^num_bits * 12 bytes.
 
@@ -96,10 +96,8 @@ class SketchErrorMemory(ErrorMemory):
         self.sums.assign(self.sums * factor)
         self.total.assign(self.total * factor)
 
-    def reset(self):
-        if self.built:
-            for state in (self.sums, self.total, self.num_writes):
-                state.assign(ops.zeros(state.shape, state.dtype))
+    def _states(self):
+        return self.sums, self.total
 
     def merge(self, other):
         """Add the other memory's sums: the same as having written its rows here.
