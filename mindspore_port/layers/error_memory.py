@@ -1,36 +1,32 @@
-"""What all error memories share: arguments, filters, the order of a write."""
+"""What all error memories share: arguments, checks, the order of a write."""
 
 import numpy as np
-from mindspore import nn, ops
+from mindspore import nn
 
-from mindspore_port.layers.key_normalization import KeyNormalization
 from mindspore_port.layers.state import assign, state, to_numpy, to_tensor
 
 
 class ErrorMemory(nn.Cell):
-    """Base class: a fixed-size memory of observed (key; label, base prediction).
+    """Base class: a fixed-size memory of what a model got wrong.
 
-    Calling it (or `read`) answers, for a query key, what labels and predictions similar rows had.
-    `write`, `reset`, `merge` change the state in place; they stay outside compiled graphs and are
-    called when labels have arrived. The state is Parameters without gradient: saved in
-    checkpoints.
+    Calling it (or `read`) answers, for a query key, what was observed for rows like it. `write`,
+    `reset`, `merge` change the state in place; they stay outside compiled graphs and are called
+    when labels have arrived. The state is Parameters without gradient: saved in checkpoints.
+
+    Two families: `SimilarityErrorMemory` (the paper's; keys are vectors of the base model) and
+    `FeatureErrorMemory` (ours; keys are hashes of raw feature values).
 
     Args:
-        temperature: float > 0, tau of the softmax over neighbours.
-        error_threshold: float in [0, 1), sigma: only rows with |label - p| > sigma are written.
-            The default, None, writes all.
         sampling_rate: float in (0, 1]: each row is written with this probability.
-        key_normalization: "none", "center" or "whiten"; fitted by `adapt`.
         decay: float in (0, 1]: before each write everything remembered is weighted by it.
             1.0 (default) never forgets.
         seed: int, seed of projections and sampling.
 
     Call arguments:
-        keys: float32 (batch, dim).
+        keys: (batch, dim).
 
     Returns:
-        A reading: dict of float32 (batch,): `mean_label`, `mean_probability` and `found`, which
-        is 0 where the memory held nothing to read (then the means are 0) and else 1.
+        A reading: dict of float32 (batch, ...).
 
     Raises:
         ValueError: if an argument is out of range.
@@ -38,71 +34,58 @@ class ErrorMemory(nn.Cell):
 
     read_batch_size = 4096  # rows that a reader should ask for at once
 
-    def __init__(
-        self,
-        temperature=0.1,
-        error_threshold=None,
-        sampling_rate=1.0,
-        key_normalization="center",
-        decay=1.0,
-        seed=1001,
-    ):
+    def __init__(self, sampling_rate=1.0, decay=1.0, seed=1001):
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"`temperature` must be > 0. Received: {temperature}")
-        if error_threshold is not None and not 0 <= error_threshold < 1:
-            raise ValueError(f"`error_threshold` must be in [0, 1). Received: {error_threshold}")
         for name, value in (("sampling_rate", sampling_rate), ("decay", decay)):
             if not 0 < value <= 1:
                 raise ValueError(f"`{name}` must be in (0, 1]. Received: {value}")
-        self.temperature = temperature
-        self.error_threshold = error_threshold
         self.sampling_rate = sampling_rate
-        self.key_normalization = key_normalization
         self.decay = decay
         self.seed = seed
-        self.normalize = KeyNormalization(key_normalization)
         self.built = False
 
     def build(self, dim):
         """Allocate the state for keys of width `dim`."""
-        if not self.normalize.built:  # `adapt` came first
-            self.normalize.build(dim)
         # number of writes so far: makes sampling reproducible across save and load
         self.num_writes = state("num_writes", (), "int32")
         self.built = True
 
-    def adapt(self, keys):
-        """Fit the key normalisation to training keys: an array (rows, dim) or an iterable of them.
-
-        Raises:
-            ValueError: if the memory is not empty (what it holds was stored under other keys).
-        """
-        if self.built and int(self.num_writes.asnumpy()):
-            raise ValueError("`adapt` must come before the first `write`; `reset` the memory first")
-        dim = self.normalize.adapt(keys)
-        if not self.built:
-            self.build(dim)
-
     def read(self, keys):
         """Return the reading for query keys (batch, dim), array or Tensor; see the class."""
-        return self(to_tensor(keys, "float32"))
+        return self(to_tensor(keys))
+
+    @property
+    def num_gate_inputs(self):
+        """int: how many inputs of an `OnlineGate` one reading gives."""
+        raise NotImplementedError
+
+    def gate_inputs(self, reading, probabilities):
+        """Return a reading as inputs of an `OnlineGate`: float32 (batch, num_gate_inputs).
+
+        Args:
+            reading: what `read` returned.
+            probabilities: float32 (batch,), base predictions of the same rows.
+        """
+        raise NotImplementedError
 
     def write(self, keys, labels, probabilities):
         """Remember rows in their order: what was predicted for them and what then happened.
 
         Args:
-            keys: float (rows, dim), the keys of serving time.
+            keys: (rows, dim), the keys of serving time.
             labels: (rows,) of 0 and 1.
             probabilities: float (rows,) in [0, 1], the BASE model's predictions of serving time.
 
         Returns:
-            int, the number of rows that passed threshold and sampling.
+            int, the number of rows that passed the filters.
 
         Raises:
             ValueError: if lengths differ, or labels or probabilities are out of range.
         """
-        keys = to_numpy(keys, "float32")
+        return self._write(keys, labels, probabilities)
+
+    def _write(self, keys, labels, probabilities, **more):
+        keys = self._host_keys(keys)
         labels = to_numpy(labels, "float32").reshape(-1)
         probabilities = to_numpy(probabilities, "float32").reshape(-1)
         if not (len(keys) == len(labels) == len(probabilities)) or keys.ndim != 2:
@@ -118,8 +101,6 @@ class ErrorMemory(nn.Cell):
         ):
             if not good.all():
                 raise ValueError(f"`{name}` must be {want}. Received: {array[~good][0]}")
-        if not np.isfinite(keys).all():
-            raise ValueError("`keys` must be finite. Received: NaN or infinity")
         if not self.built:
             self.build(keys.shape[1])
         keep = self._keep(labels, probabilities)
@@ -127,18 +108,20 @@ class ErrorMemory(nn.Cell):
             self._fade(self.decay)
         assign(self.num_writes, self.num_writes.asnumpy() + 1)
         if keep.any():
-            self._store(keys[keep], labels[keep], probabilities[keep])
+            more = {name: value[keep] for name, value in more.items()}
+            self._store(keys[keep], labels[keep], probabilities[keep], **more)
         return int(keep.sum())
 
+    def _host_keys(self, keys):
+        """Check keys and return them as a NumPy array."""
+        raise NotImplementedError
+
     def _keep(self, labels, probabilities):
-        keep = np.ones(len(labels), bool)
-        if self.error_threshold is not None:
-            keep &= np.abs(labels - probabilities) > self.error_threshold
-        if self.sampling_rate < 1.0:
-            step = int(self.num_writes.asnumpy())
-            draws = np.random.default_rng((self.seed, step)).random(len(labels))
-            keep &= draws < self.sampling_rate
-        return keep
+        if self.sampling_rate == 1.0:
+            return np.ones(len(labels), bool)
+        step = int(self.num_writes.asnumpy())
+        draws = np.random.default_rng((self.seed, step)).random(len(labels))
+        return draws < self.sampling_rate
 
     def _store(self, keys, labels, probabilities):
         raise NotImplementedError
@@ -147,12 +130,13 @@ class ErrorMemory(nn.Cell):
         raise NotImplementedError
 
     def _states(self):
+        """The parameters that `reset` empties."""
         raise NotImplementedError
 
     def reset(self):
         """Forget everything observed. Projections and key normalisation stay."""
         if self.built:
-            for parameter in self._states():
+            for parameter in (*self._states(), self.num_writes):
                 assign(parameter, np.zeros(parameter.shape))
 
     def merge(self, other):
@@ -170,34 +154,12 @@ class ErrorMemory(nn.Cell):
         if not (self.built and other.built):
             raise ValueError("Both memories must be built before `merge`")
 
+    def _add(self, other, parameters):
+        """Add another memory's parameters of these names, and its number of writes."""
+        for name in (*parameters, "num_writes"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            assign(mine, mine.asnumpy() + theirs.asnumpy())
+
     def get_config(self):
         """Return the arguments by name."""
-        return {
-            "temperature": self.temperature,
-            "error_threshold": self.error_threshold,
-            "sampling_rate": self.sampling_rate,
-            "key_normalization": self.key_normalization,
-            "decay": self.decay,
-            "seed": self.seed,
-        }
-
-
-def masked_attention(similarity, mask, temperature):
-    """Softmax of similarity / temperature over the last axis where mask is true, else 0.
-
-    Args:
-        similarity: float32 (batch, neighbours).
-        mask: bool (batch, neighbours).
-        temperature: float.
-
-    Returns:
-        (weights (batch, neighbours) that sum to 1, or to 0 where nothing is unmasked;
-        found (batch,), 1.0 where anything is).
-    """
-    kept = mask.astype(similarity.dtype)
-    # a masked entry stands far below every other and then weighs nothing
-    logits = kept * (similarity / temperature) + (kept - 1.0) * 1e30
-    weights = kept * ops.exp(logits - logits.max(axis=-1, keepdims=True))
-    total = weights.sum(axis=-1, keepdims=True)
-    found = (total > 0).astype(similarity.dtype).squeeze(-1)
-    return weights / ops.clamp(total, 1e-30, None), found
+        return {"sampling_rate": self.sampling_rate, "decay": self.decay, "seed": self.seed}

@@ -3,11 +3,11 @@
 import numpy as np
 from mindspore import ops
 
-from mindspore_port.layers.error_memory import ErrorMemory, masked_attention
+from mindspore_port.layers.similarity_error_memory import SimilarityErrorMemory, masked_attention
 from mindspore_port.layers.state import assign, state, to_numpy, to_tensor
 
 
-class ExactErrorMemory(ErrorMemory):
+class ExactErrorMemory(SimilarityErrorMemory):
     """The last `capacity` rows, read by top-k cosine similarity (method.md, section 2).
 
     a = softmax(cosine / tau) over the `num_neighbors` nearest; the reading is the a-weighted mean
@@ -18,7 +18,7 @@ class ExactErrorMemory(ErrorMemory):
     Args:
         capacity: int, N: rows of the ring buffer; when it is full the oldest row gives way.
         num_neighbors: int, k.
-        **kwargs: see `ErrorMemory`.
+        **kwargs: see `SimilarityErrorMemory` and `ErrorMemory`.
 
     Example:
         >>> memory = ExactErrorMemory(capacity=1000, num_neighbors=2, key_normalization="none")
@@ -100,7 +100,7 @@ class ExactErrorMemory(ErrorMemory):
         assign(self.rows, self.rows.asnumpy() * np.array([1.0, 1.0, factor], "float32"))
 
     def _states(self):
-        return self.keys, self.rows, self.cursor, self.num_writes
+        return self.keys, self.rows, self.cursor
 
     def merge(self, other):
         """Append the other memory's rows, oldest first, as if they were written now.
@@ -117,7 +117,7 @@ class ExactErrorMemory(ErrorMemory):
         order = np.roll(np.arange(other.capacity), -(start % other.capacity))
         order = order[rows[order, 2] > 0]
         self._append(other.keys.asnumpy()[order], rows[order])
-        assign(self.num_writes, self.num_writes.asnumpy() + other.num_writes.asnumpy())
+        self._add(other, ())
 
     def get_config(self):
         """Return the arguments by name."""

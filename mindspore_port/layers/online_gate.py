@@ -3,7 +3,10 @@
 import numpy as np
 from mindspore import nn, ops
 
+from mindspore_port.layers.logit import logit
 from mindspore_port.layers.state import assign, state, to_numpy
+
+HALVINGS = 30
 
 
 class OnlineGate(nn.Cell):
@@ -11,7 +14,9 @@ class OnlineGate(nn.Cell):
 
     Starts at a = 1, c = 0, g = 0, so it changes nothing before it has seen labels. `update` makes
     one Newton step on a slot's rows with the Hessian accumulated so far as the prior's precision
-    (method.md, section 4). With no readings it is the recalibration control of section 5.
+    (method.md, section 4). A step that would raise the slot's penalised loss (all labels alike,
+    say) is halved until it does not. With no readings it is the recalibration control of
+    section 5. State: a (2 + K)-vector and a (2 + K)-square matrix, whatever the stream's length.
 
     Args:
         num_readings: int >= 0, number K of memory readings.
@@ -55,12 +60,26 @@ class OnlineGate(nn.Cell):
         assign(self.precision, np.diag([10.0] + [1.0] * (size - 1)))
 
     def construct(self, probabilities, readings=None):
-        p = ops.clamp(probabilities, 1e-6, 1 - 1e-6)
         w = self.coefficients
-        logit = w[0] * ops.log(p / (1.0 - p)) + w[1]
+        logits = w[0] * logit(probabilities) + w[1]
         if self.num_readings:
-            logit = logit + (readings * w[2:]).sum(axis=-1)
-        return ops.sigmoid(logit)
+            logits = logits + (readings * w[2:]).sum(axis=-1)
+        return ops.sigmoid(logits)
+
+    def _design(self, probabilities, readings):
+        """Host rows (rows, 2 + K) in float64: the logit, 1, the readings."""
+        # clipped in float32, as `construct` does
+        p = to_numpy(probabilities, "float32").reshape(-1, 1)
+        p = np.clip(p, np.float32(1e-6), np.float32(1 - 1e-6))
+        columns = [np.log(p / (1 - p)), np.ones_like(p)]
+        if self.num_readings:
+            found = None if readings is None else tuple(readings.shape)
+            if found is None or found[-1] != self.num_readings:
+                raise ValueError(
+                    f"`readings` must have shape (batch, {self.num_readings}). Received: {found}"
+                )
+            columns.append(to_numpy(readings))
+        return np.concatenate(columns, axis=1).astype("float64")
 
     def update(self, labels, probabilities, readings=None):
         """Learn from a slot whose labels arrived; readings as they were READ at prediction time.
@@ -71,29 +90,38 @@ class OnlineGate(nn.Cell):
             readings: float32 (rows, num_readings), or None when there are none.
 
         Raises:
-            ValueError: if the numbers of rows differ.
+            ValueError: if the numbers of rows differ or something is not finite.
         """
         y = to_numpy(labels, "float64").reshape(-1)
-        # clipped in float32 as `construct` does
-        p = np.clip(to_numpy(probabilities, "float32").reshape(-1), 1e-6, np.float32(1 - 1e-6))
-        if len(y) != len(p):
+        x = self._design(probabilities, readings)
+        if len(y) != len(x):
             raise ValueError(
                 "`labels` and `probabilities` must have equal numbers of rows. "
-                f"Received: {len(y)} and {len(p)}"
+                f"Received: {len(y)} and {len(x)}"
             )
-        columns = [np.log(p / (1 - p))[:, None], np.ones((len(p), 1))]
-        if self.num_readings:
-            columns.append(to_numpy(readings))
+        if not np.isfinite(x).all():
+            raise ValueError("`probabilities` and `readings` must be finite. Received: NaN or inf")
         # float64 on the host: a (2+K)-square system, and sums over up to 1e6 rows
-        x = np.concatenate(columns, axis=1).astype("float64")
-        w = to_numpy(self.coefficients, "float64")
+        start = to_numpy(self.coefficients, "float64")
         prior = to_numpy(self.precision, "float64")
-        q = 0.5 * (1.0 + np.tanh(0.5 * (x @ w)))
+        q = 0.5 * (1.0 + np.tanh(0.5 * (x @ start)))
         hessian = prior + (x * (q * (1.0 - q))[:, None]).T @ x
-        assign(self.coefficients, w + np.linalg.solve(hessian, x.T @ (y - q)))
+        step = np.linalg.solve(hessian, x.T @ (y - q))
+        before = _loss(x, y, start)
+        for _ in range(HALVINGS):
+            after = _loss(x, y, start + step) + 0.5 * step @ prior @ step
+            if after <= before + 1e-6 * (1.0 + abs(before)):
+                break
+            step = step / 2.0
+        assign(self.coefficients, start + step)
         keep = 1.0 - self.forgetting
-        assign(self.precision, keep * hessian + self.forgetting * np.eye(len(w)))
+        assign(self.precision, keep * hessian + self.forgetting * np.eye(len(start)))
 
     def get_config(self):
         """Return the arguments by name."""
         return {"num_readings": self.num_readings, "forgetting": self.forgetting}
+
+
+def _loss(x, y, coefficients):
+    logits = x @ coefficients
+    return float((np.logaddexp(0.0, logits) - y * logits).sum())

@@ -33,6 +33,7 @@ class SeededDropout(nn.Cell):
         self.rate = rate
         self.salt = Tensor(np.array(seed % 65_521 * 32_749, "int32"))
         self.threshold = int(rate * 2**24)
+        self.set_train(False)  # a new cell says "train" and would keep that graph
 
     def construct(self, x, step):
         if not self.training or self.rate == 0:

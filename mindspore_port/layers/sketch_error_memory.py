@@ -3,11 +3,11 @@
 import numpy as np
 from mindspore import Tensor, ops
 
-from mindspore_port.layers.error_memory import ErrorMemory, masked_attention
+from mindspore_port.layers.similarity_error_memory import SimilarityErrorMemory, masked_attention
 from mindspore_port.layers.state import assign, state, to_tensor
 
 
-class SketchErrorMemory(ErrorMemory):
+class SketchErrorMemory(SimilarityErrorMemory):
     """K arrays of 2^L buckets of (count, sum of labels, sum of predictions).
 
     Array k hashes a key by the signs of its own L random projections (SimHash). The K arrays play
@@ -18,7 +18,7 @@ class SketchErrorMemory(ErrorMemory):
     Args:
         num_arrays: int, K.
         num_bits: int, L in [1, 20].
-        **kwargs: see `ErrorMemory`.
+        **kwargs: see `SimilarityErrorMemory` and `ErrorMemory`.
 
     Memory: num_arrays * 2^num_bits * 12 bytes.
 
@@ -92,7 +92,7 @@ class SketchErrorMemory(ErrorMemory):
         assign(self.total, self.total.asnumpy() * np.float32(factor))
 
     def _states(self):
-        return self.sums, self.total, self.num_writes
+        return self.sums, self.total
 
     def merge(self, other):
         """Add the other memory's sums: the same as having written its rows here.
@@ -104,8 +104,7 @@ class SketchErrorMemory(ErrorMemory):
             ValueError: if the configurations differ or a memory is not built.
         """
         self._check_mergeable(other)
-        for mine, theirs in zip(self._states(), other._states(), strict=True):
-            assign(mine, mine.asnumpy() + theirs.asnumpy())
+        self._add(other, ("sums", "total"))
 
     def get_config(self):
         """Return the arguments by name."""

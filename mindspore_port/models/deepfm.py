@@ -117,6 +117,7 @@ class DeepFM(nn.Cell):
         # which masks dropout takes; a step of training counts it up
         self.dropout_step = state("dropout_step", (), "int32")
         self.deep_logit = self._dense(widths[-1], 1, (seed, 3), None)
+        self.set_train(False)  # a new cell says "train" and would keep that graph
 
     def _dense(self, width, units, seed, activation):
         rng = np.random.default_rng(seed)

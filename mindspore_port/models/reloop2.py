@@ -55,6 +55,7 @@ class ReLoop2(nn.Cell):
         self.key = key
         # in a tuple: nn.Cell must not take the same weights for a second child
         self._serving = (Serving(base, (key,)),)
+        self.set_train(False)  # a new cell says "train" and would keep that graph
 
     def construct(self, feature_ids, feature_values):
         outputs = self.base.logits_and_keys(feature_ids, feature_values)
