@@ -76,6 +76,22 @@ class PreparedDataset:
     def _paths(self, period):
         return [self.folder / entry["name"] for entry in period["files"]]
 
+    def columns(self, *names):
+        """Return the columns of named fields, such as for `FeatureErrorMemory(crosses=...)`.
+
+        Raises:
+            ValueError: for a name that is no field.
+
+        Example:
+            >>> dataset.columns("user", "genres")
+            [0, 2]
+        """
+        known = [field["name"] for field in self.fields]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"`names` must be fields, {known}. Received: {name!r}")
+        return [known.index(name) for name in names]
+
     def train(self, batch_size=1024, shuffle=True, seed=1001, **kwargs):
         """Return the training period as `Batches`, shuffled by the seed."""
         paths = self._paths(self.meta["periods"]["train"])
@@ -157,6 +173,7 @@ class Batches(keras.utils.PyDataset):
         seed: int.
         shuffle_rows: int, rows of the shuffle buffer.
         initial_epoch: int, the first epoch's number, to resume an order.
+        hashes: bool, whether x also holds `feature_hashes`, for feature-keyed memories.
 
     Each batch is `({"feature_ids": int32 (B, F), "feature_values": float32 (B, F)},
     float32 (B, 1))`.
@@ -176,6 +193,7 @@ class Batches(keras.utils.PyDataset):
         seed=1001,
         shuffle_rows=262_144,
         initial_epoch=0,
+        hashes=False,
     ):
         super().__init__(workers=1)
         if int(batch_size) != batch_size or batch_size < 1:
@@ -183,6 +201,7 @@ class Batches(keras.utils.PyDataset):
         self.num_ids, self.batch_size = num_ids, int(batch_size)
         self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
         self.epoch = initial_epoch - 1
+        self.features = FEATURES if hashes else FEATURES[:2]
         self._groups = []  # (path, row group, rows)
         for path in paths:
             meta = pq.read_metadata(path)
@@ -221,7 +240,7 @@ class Batches(keras.utils.PyDataset):
             parts = []
             for g in buffers[number]:
                 path, group, _ = self._groups[g]
-                columns = ["label", "feature_ids", "feature_values"]
+                columns = ["label", *self.features]
                 with pq.ParquetFile(path) as file:
                     table = file.read_row_group(group, columns=columns)
                 parts.append(_arrays(table, path, self.num_ids))
@@ -255,7 +274,7 @@ class Batches(keras.utils.PyDataset):
             if len(parts) == 1
             else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         )
-        x = {name: batch[name] for name in ("feature_ids", "feature_values")}
+        x = {name: batch[name] for name in self.features}
         return x, batch["label"].astype("float32")[:, None]
 
 

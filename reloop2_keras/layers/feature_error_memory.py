@@ -111,19 +111,21 @@ class FeatureErrorMemory(ErrorMemory):
             for table in self.crosses:
                 mixed = keys[:, table[0]]
                 for column in table[1:]:
-                    mixed = (mixed * 16777619) ^ keys[:, column]
+                    mixed = ops.bitwise_xor(mixed * 16777619, keys[:, column])
                 crossed.append(mixed)
             columns = [columns[0][:, : -len(self.crosses)], ops.stack(crossed, axis=1)]
         hashed = ops.concatenate(columns, axis=1)
         # each table is salted, so that what collides in one does not in another
         number = np.arange(self.num_tables, dtype="int64")
-        hashed = hashed ^ ((number * 0x9E3779B9) & 0xFFFFFFFF).astype("uint32").view("int32")
+        salt = ((number * 0x9E3779B9) & 0xFFFFFFFF).astype("uint32").view("int32")
+        hashed = ops.bitwise_xor(hashed, salt)
         for factor, shift in ((0x85EBCA6B, 13), (0xC2B2AE35, 16)):
             hashed = hashed * int(np.uint32(factor).astype("int32"))
             # logical shift: int32 shifts in copies of the sign
-            hashed = hashed ^ ((hashed >> shift) & ((1 << (32 - shift)) - 1))
+            high = ops.bitwise_and(ops.right_shift(hashed, shift), (1 << (32 - shift)) - 1)
+            hashed = ops.bitwise_xor(hashed, high)
         offsets = (number << self.num_bits).astype("int32")
-        return (hashed & ((1 << self.num_bits) - 1)) + offsets
+        return ops.bitwise_and(hashed, (1 << self.num_bits) - 1) + offsets
 
     def read(self, keys):
         # (batch, tables, 2)

@@ -52,20 +52,28 @@ class OnlineGate(keras.layers.Layer):
         self.forgetting = forgetting
 
     def build(self, probabilities_shape=None, readings_shape=None):
+        # initializers, not `reset`: a build inside a traced step may assign nothing
+        for name, value in self._start().items():
+            weight = self.add_weight(
+                name=name,
+                shape=value.shape,
+                initializer=lambda shape, dtype=None, v=value: ops.convert_to_tensor(v, dtype),
+                trainable=False,
+            )
+            setattr(self, name, weight)
+
+    def _start(self):
         size = 2 + self.num_readings
-        self.coefficients = self.add_weight(
-            name="coefficients", shape=(size,), initializer="zeros", trainable=False
-        )
-        self.precision = self.add_weight(
-            name="precision", shape=(size, size), initializer="zeros", trainable=False
-        )
-        self.reset()
+        return {
+            "coefficients": np.eye(size)[0],
+            "precision": np.diag([10.0] + [1.0] * (size - 1)),
+        }
 
     def reset(self):
         """Go back to the start: a = 1, c = 0, g = 0; precision 10 for a, else 1."""
-        size = 2 + self.num_readings
-        self.coefficients.assign(np.eye(size)[0])
-        self.precision.assign(np.diag([10.0] + [1.0] * (size - 1)))
+        if self.built:
+            for name, value in self._start().items():
+                getattr(self, name).assign(value)
 
     def _design(self, probabilities, readings):
         logits = logit(ops.reshape(probabilities, (-1, 1)))
