@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mindspore_port.reading import FEATURES
+
 COLUMNS = ("feature_ids", "feature_values", "label", "weight")
 
 
@@ -27,6 +29,7 @@ class Batches:
         shuffle_rows: int, rows of the shuffle buffer.
         rank: int, this worker.
         num_workers: int.
+        hashes: bool, whether `arrays` also holds `feature_hashes`, for feature-keyed memories.
 
     Each batch is a tuple: `feature_ids` int32 (B, F), `feature_values` float32 (B, F), `label`
     float32 (B,), `weight` float32 (B,).
@@ -49,6 +52,7 @@ class Batches:
         shuffle_rows=262_144,
         rank=0,
         num_workers=1,
+        hashes=False,
     ):
         if int(batch_size) != batch_size or batch_size < 1:
             raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
@@ -57,6 +61,7 @@ class Batches:
         self.num_ids, self.batch_size = num_ids, int(batch_size)
         self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
         self.rank, self.num_workers = rank, num_workers
+        self._columns = ["label", *(FEATURES if hashes else FEATURES[:2])]
         self._groups = list(groups)
         self.num_rows = sum(group.rows for group in self._groups)
         self._plan_epoch, self._buffer = None, (None, None)
@@ -91,13 +96,17 @@ class Batches:
         mine = min(start + self.rank * share, stop)
         return mine, min(mine + share, stop)
 
-    def batch(self, epoch, index):
-        """Return batch `index` of an epoch as a tuple of arrays; see the class."""
+    def arrays(self, epoch, index):
+        """Return this worker's rows of batch `index`, without padding: a dict of arrays."""
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
+        return self._rows(epoch, *self.rows_of(index))
+
+    def batch(self, epoch, index):
+        """Return batch `index` of an epoch as a tuple of arrays; see the class."""
+        arrays = self.arrays(epoch, index)
         joint = self.batch_size * self.num_workers
         joint_rows = min(joint, self.num_rows - index * joint)
-        arrays = self._rows(epoch, *self.rows_of(index))
         count = len(arrays["label"])
         weight = np.full(count, self.num_workers / joint_rows, "float32")
         parts = (
@@ -147,9 +156,8 @@ class Batches:
 
     def _load(self, epoch, number):
         if self._buffer[0] != (epoch, number):
-            columns = ["label", "feature_ids", "feature_values"]
             groups = [self._groups[g] for g in self._plan(epoch)[0][number]]
-            parts = [group.load(self.num_ids, columns) for group in groups]
+            parts = [group.load(self.num_ids, self._columns) for group in groups]
             arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
             if self.shuffle:
                 order = np.random.default_rng((self.seed, epoch, number)).permutation(

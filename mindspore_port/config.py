@@ -8,7 +8,8 @@ CHOICES = {
     "device_target": ("Ascend", "GPU", "CPU"),
     "mode": ("graph", "pynative"),
     "compute_dtype": ("auto", "float32", "float16"),
-    "memory": ("sketch", "exact"),
+    "memory": ("sketch", "exact", "feature"),
+    "residual": ("base", "corrected"),
     "key": ("hidden", "embedding"),
     "key_normalization": ("none", "center", "whiten"),
 }

@@ -69,6 +69,22 @@ class PreparedDataset:
             for group in row_groups(self.folder / entry["name"], entry["rows"])
         ]
 
+    def columns(self, *names):
+        """Return the columns of named fields, such as for `FeatureErrorMemory(crosses=...)`.
+
+        Raises:
+            ValueError: for a name that is no field.
+
+        Example:
+            >>> dataset.columns("user", "genres")
+            [0, 2]
+        """
+        known = [field["name"] for field in self.fields]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"`names` must be fields, {known}. Received: {name!r}")
+        return [known.index(name) for name in names]
+
     def train(self, batch_size=1024, shuffle=True, seed=1001, **kwargs):
         """Return the training period as `Batches`, shuffled by the seed."""
         groups = self._groups(self.meta["periods"]["train"])

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from mindspore_port.config import parse
 from mindspore_port.data import PreparedDataset
-from mindspore_port.layers import ExactErrorMemory, SketchErrorMemory
+from mindspore_port.layers import ExactErrorMemory, FeatureErrorMemory, SketchErrorMemory
 from mindspore_port.logs import Log, fail
 from mindspore_port.models.files import load_model
+from mindspore_port.models.gated import warm_start
 from mindspore_port.models.reloop2 import ReLoop2
-from mindspore_port.streaming.arms import Arm, FrozenBase, Memory
+from mindspore_port.models.serving import HASHES
+from mindspore_port.streaming.arms import Arm, FrozenBase, Gated, Memory
 from mindspore_port.streaming.metrics import auc
 from mindspore_port.streaming.prequential import iter_prequential, report_of
 from mindspore_port.streaming.tune import best_setting, training_keys, tune_memory
@@ -24,6 +26,10 @@ from mindspore_port.workers import Workers
 
 def make_memory(config):
     """Return the empty memory that the settings describe."""
+    if config.memory == "feature":
+        return FeatureErrorMemory(
+            config.feature_bits, config.prior, residual=config.residual, seed=config.seed
+        )
     common = {
         "temperature": config.temperature,
         "key_normalization": config.key_normalization,
@@ -34,32 +40,45 @@ def make_memory(config):
     return SketchErrorMemory(config.num_arrays, config.num_bits, **common)
 
 
-def make_arms(config, model, dataset, log):
-    """Return the arms "base" and "compensated", and the slots that fill the memory first."""
-    warmup = dataset.validation_slots(config.validation_slots)
-    if isinstance(model, ReLoop2):
-        log("memory: of the checkpoint, as it is")
-        fast = Memory(model.memory, model.key, model.compensation, model.label_weight)
-        frozen = FrozenBase(model.base, (model.key,))
-        # one that was written already has seen what came before the slots
-        return [Arm("base", frozen), Arm("compensated", frozen, fast)], (
-            [] if int(model.memory.num_writes.asnumpy()) else warmup
-        )
+def make_fast(config, base, dataset, warmup, log):
+    """Return the fast part for a base model, its choices made on training and validation."""
     memory = make_memory(config)
+    if config.memory == "feature":
+        if config.warm_start:
+            batches = dataset.train(config.eval_batch_size, seed=config.seed, hashes=True)
+            warm_start(base, batches, [memory])
+        log(f"memory: feature, residual {config.residual}, gate learnt online")
+        return Gated([(memory, HASHES)])
     batches = dataset.train(config.eval_batch_size, seed=config.seed)
-    memory.adapt(training_keys(model, batches, (config.key,))[config.key])
+    memory.adapt(training_keys(base, batches, (config.key,))[config.key])
     strength, weight = config.compensation, config.label_weight
     if config.tune:
-        grid = tune_memory(model, warmup, {"memory": (memory, config.key)}, delay=config.delay)
+        grid = tune_memory(base, warmup, {"memory": (memory, config.key)}, delay=config.delay)
         best = best_setting(grid)
         strength, weight = best["compensation"], best["label_weight"]
     log(
         f"memory: {config.memory}, key {config.key}, lambda {strength}, gamma {weight}"
         + (" (chosen on validation)" if config.tune else "")
     )
-    frozen = FrozenBase(model, (config.key,))
-    fast = Memory(memory, config.key, strength, weight)
-    return [Arm("base", frozen), Arm("compensated", frozen, fast)], warmup
+    return Memory(memory, config.key, strength, weight)
+
+
+def make_arms(config, model, dataset, log):
+    """Return the arms "base" and "compensated", and the slots that fill the memory first."""
+    warmup = dataset.validation_slots(config.validation_slots)
+    if not isinstance(model, ReLoop2):
+        frozen = FrozenBase(model)
+        fast = make_fast(config, model, dataset, warmup, log)
+        return [Arm("base", frozen), Arm("compensated", frozen, fast)], warmup
+    log("memory: of the checkpoint, as it is")
+    if model.gate is None:
+        fast = Memory(model.memory, model.keys[0], model.compensation, model.label_weight)
+    else:
+        fast = Gated(list(zip(model.memories, model.keys, strict=True)), model.gate)
+    # one that was written already has seen what came before the slots
+    written = any(int(memory.num_writes.asnumpy()) for memory in model.memories)
+    frozen = FrozenBase(model.base)
+    return [Arm("base", frozen), Arm("compensated", frozen, fast)], [] if written else warmup
 
 
 def evaluate_stream(config):

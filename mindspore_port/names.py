@@ -18,7 +18,7 @@ MEMORY = tuple(
         "normalize/mean",
         "normalize/rotation",
         "projections",  # sketch
-        "sums",
+        "sums",  # and of the feature-keyed memory
         "total",
         "keys",  # exact
         "rows",
@@ -28,7 +28,9 @@ MEMORY = tuple(
 TABLE = (
     *BASE,
     *((f"base/{a}", f"base.{b}", t) for a, b, t in BASE),
-    *((f"memory/{a}", f"memory.{b}", t) for a, b, t in MEMORY),
+    *((f"memories/{{i}}/{a}", f"memories.{{i}}.{b}", t) for a, b, t in MEMORY),
+    ("gate/coefficients", "gate.coefficients", False),
+    ("gate/precision", "gate.precision", False),
 )
 
 

@@ -23,7 +23,8 @@ def describe(model):
             "class": "ReLoop2",
             "config": model.get_config(),
             "base": describe(model.base),
-            "memory": describe(model.memory),
+            "memory": [describe(memory) for memory in model.memories],
+            "gate": None if model.gate is None else describe(model.gate),
         }
     return {"class": type(model).__name__, "config": model.get_config()}
 
@@ -36,7 +37,9 @@ def rebuild(description):
     """
     name, config = description["class"], description["config"]
     if name == "ReLoop2":
-        return ReLoop2(rebuild(description["base"]), rebuild(description["memory"]), **config)
+        memories = [rebuild(memory) for memory in description["memory"]]
+        gate = rebuild(description["gate"]) if description["gate"] else None
+        return ReLoop2(rebuild(description["base"]), memories, **config, gate=gate)
     if name == "DeepFM":
         return DeepFM(**config)
     if not (name in layers.__all__ and hasattr(getattr(layers, name), "get_config")):

@@ -5,6 +5,16 @@ from mindspore import nn, ops
 
 from mindspore_port.layers.state import to_numpy, to_tensor
 
+HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a layer's output
+
+
+class Served(dict):
+    """What was served for some rows, as NumPy arrays: kept until their labels arrive.
+
+    `probability` (rows,), the base's; each key that a memory needs (rows, dim); and from
+    `ReLoop2.serve` also `corrected` (rows,) and `gate_inputs` (rows, K).
+    """
+
 
 def key_dim(base, key):
     """Return the width of the keys of that name; ValueError if `base` has no such key."""

@@ -3,6 +3,7 @@
 from mindspore_port.streaming.arms import (
     Arm,
     FrozenBase,
+    Gated,
     IncrementalBase,
     Memory,
     Recalibration,
@@ -16,6 +17,7 @@ from mindspore_port.streaming.tune import best_setting, training_keys, tune_memo
 __all__ = [
     "Arm",
     "FrozenBase",
+    "Gated",
     "IncrementalBase",
     "Memory",
     "PrequentialReport",

@@ -27,17 +27,21 @@ def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
     """
     serving, parts, rows = Serving(base, keys), [], 0
     for index in range(len(batches)):
-        ids, values, _, weight = batches.batch(0, index)
-        real = weight > 0
-        parts.append(serving({"feature_ids": ids[real], "feature_values": values[real]}))
-        rows += int(real.sum())
+        parts.append(serving(batches.arrays(0, index)))
+        rows += len(parts[-1]["probability"])
         if rows >= max_rows:
             break
     return {key: np.concatenate([part[key] for part in parts]) for key in keys}
 
 
 def tune_memory(
-    base, slots, candidates, compensations=COMPENSATIONS, label_weights=LABEL_WEIGHTS, delay=0
+    base,
+    slots,
+    candidates,
+    compensations=COMPENSATIONS,
+    label_weights=LABEL_WEIGHTS,
+    delay=0,
+    fill=None,
 ):
     """Replay the validation slots through each candidate memory; return the grid as rows.
 
@@ -46,17 +50,20 @@ def tune_memory(
 
     Args:
         base: trained base model.
-        slots: `dataset.validation_slots(...)`. The first `delay + 1` slots only fill the memory.
+        slots: `dataset.validation_slots(...)`.
         candidates: dict name -> (empty memory, key name). The memories are reset afterwards.
         compensations: values of lambda to try; 0 (no memory) is the fair fallback.
         label_weights: values of gamma to try; (1.0,) for the paper's published form.
         delay: int, in slots, as in the evaluation to come.
+        fill: int, slots that only fill the memory and are not scored. None: half of them, at
+            least `delay + 1`. The stream to come starts with all of them in memory: an emptier
+            one would ask for a smaller lambda.
 
     Returns:
         list of dicts: candidate, key, compensation, label_weight, auc, logloss.
 
     Raises:
-        ValueError: if there are not more than `delay + 1` slots.
+        ValueError: if there are not more than `delay + 1` slots, or than `fill`.
 
     Example:
         >>> grid = tune_memory(base, dataset.validation_slots(5),
@@ -64,16 +71,13 @@ def tune_memory(
         >>> best_setting(grid)["compensation"]
     """
     slots = list(slots)
-    if len(slots) <= delay + 1:
-        raise ValueError(
-            f"`slots` must hold more than delay + 1 = {delay + 1}. Received: {len(slots)}"
-        )
+    fill = _fill(slots, delay, fill)
     frozen = FrozenBase(base, sorted({key for _, key in candidates.values()}))
     served = []
     for slot in slots:
         arrays = slot.load()
         served.append((frozen.serve(arrays), arrays["label"]))
-    scored = served[delay + 1 :]
+    scored = served[fill:]
     labels = np.concatenate([y for _, y in scored])
     probability = np.concatenate([out["probability"] for out, _ in scored])
 
@@ -83,7 +87,8 @@ def tune_memory(
         for t in range(delay + 1, len(served)):
             out, y = served[t - 1 - delay]
             memory.write(out[key], y, out["probability"])
-            readings.append(read(memory, served[t][0][key]))
+            if t >= fill:
+                readings.append(read(memory, served[t][0][key]))
         memory.reset()
         reading = {k: np.concatenate([r[k] for r in readings]) for k in readings[0]}
         for weight, strength in itertools.product(label_weights, compensations):
@@ -99,6 +104,19 @@ def tune_memory(
                 }
             )
     return rows
+
+
+def _fill(slots, delay, fill):
+    if len(slots) <= delay + 1:
+        raise ValueError(
+            f"`slots` must hold more than delay + 1 = {delay + 1}. Received: {len(slots)}"
+        )
+    fill = max(delay + 1, (len(slots) + 1) // 2) if fill is None else int(fill)
+    if not delay + 1 <= fill < len(slots):
+        raise ValueError(
+            f"`fill` must be in [delay + 1, slots) = [{delay + 1}, {len(slots)}). Received: {fill}"
+        )
+    return fill
 
 
 def best_setting(rows, metric="logloss"):

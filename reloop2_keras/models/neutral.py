@@ -37,11 +37,15 @@ def describe(model):
         ValueError: if the model is neither a `DeepFM` nor a `ReLoop2` around one.
     """
     if isinstance(model, ReLoop2):
-        config = _arguments(model)
-        parts = {part: describe(getattr(model, part)) for part in ("base", "memory")}
-        config = {name: value for name, value in config.items() if name not in parts}
-        return {"class": "ReLoop2", "config": config, **parts}
-    if not isinstance(model, DeepFM | layers.ErrorMemory):
+        names = ("compensation", "label_weight", "key")
+        return {
+            "class": "ReLoop2",
+            "config": {name: getattr(model, name) for name in names},
+            "base": describe(model.base),
+            "memory": [describe(memory) for memory in model.memories],
+            "gate": describe(model.gate) if model.gate else None,
+        }
+    if not isinstance(model, DeepFM | layers.ErrorMemory | layers.OnlineGate):
         raise ValueError(
             f"expected a DeepFM, or a ReLoop2 around one. Received: {type(model).__name__}"
         )
@@ -56,8 +60,9 @@ def rebuild(description):
     """
     name, config = description["class"], description["config"]
     if name == "ReLoop2":
-        parts = {part: rebuild(description[part]) for part in ("base", "memory")}
-        model = ReLoop2(**parts, **config)
+        memories = [rebuild(memory) for memory in description["memory"]]
+        gate = rebuild(description["gate"]) if description["gate"] else None
+        model = ReLoop2(rebuild(description["base"]), memories, **config, gate=gate)
         model.build()
         return model
     if name == "DeepFM":
@@ -72,16 +77,18 @@ def rebuild(description):
 def variables(model):
     """Return a dict: neutral name -> Keras variable, of all weights."""
     if isinstance(model, ReLoop2):
-        parts = {"base": variables(model.base), "memory": variables(model.memory)}
+        memories = {str(i): variables(memory) for i, memory in enumerate(model.memories)}
+        parts = {"base": variables(model.base), "memories": _flat(memories)}
+        if model.gate is not None:
+            parts["gate"] = {w.name: w for w in model.gate.weights}
     elif isinstance(model, DeepFM):
         children = [model.field_embedding, model.linear_embedding, *model.hidden_layers]
         children.append(model.deep_logit)
         parts = {child.name: {w.name: w for w in child.weights} for child in children}
     else:
-        inner = {"normalize": {w.name: w for w in model.normalize.weights}}
-        mine = {id(w) for w in model.normalize.weights}
-        named = {w.name: w for w in model.weights if id(w) not in mine}
-        return {**named, **_flat(inner)}
+        inner = model.normalize.weights if hasattr(model, "normalize") else []
+        mine = {w.name: w for w in model.weights if not any(w is other for other in inner)}
+        return {**mine, **_flat({"normalize": {w.name: w for w in inner}})}
     return _flat(parts)
 
 
