@@ -82,7 +82,7 @@ def convert(direction, source, target, say=None):
         if keras_file.suffix == ".npz" or not _keras_is_here():
             say("Keras side not run (no .keras file or no Keras here): checksums and shapes agree")
             return None
-        return _compare(model, keras_file, Path(folder), say)
+        return compare(model, keras_file, Path(folder), say)
 
 
 def _keras_is_here():
@@ -127,7 +127,18 @@ def outputs(model, batch):
     return out
 
 
-def _compare(model, keras_file, folder, say):
+def compare(model, keras_file, folder, say):
+    """Run a Keras file and a MindSpore model on one batch; returns the largest differences.
+
+    Args:
+        model: `DeepFM` or `ReLoop2` of this package.
+        keras_file: path of the .keras file that should be the same model.
+        folder: path, for the batch and the outputs.
+        say: function of a line.
+
+    Raises:
+        ValueError: if a difference is above 1e-4.
+    """
     batch = probe(model)
     np.savez(folder / "batch.npz", **batch)
     backend = _keras("outputs", keras_file, folder / "batch.npz", folder / "outputs.npz")

@@ -1,6 +1,11 @@
-"""Makes Keras models with filled memories: python keras_models.py FOLDER (a process of its own)."""
+"""Makes Keras models with filled memories: a process of its own.
+
+python keras_models.py FOLDER        models and neutral files
+python keras_models.py FOLDER OUT    neutral files, loaded and written anew
+"""
 
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +17,7 @@ from reloop2_keras import (
     ReLoop2,
     SketchErrorMemory,
 )
+from reloop2_keras.models import neutral
 
 
 def batch(seed, rows=500):
@@ -42,10 +48,27 @@ def models():
     yield "gated", ReLoop2(base, memories, key=["hidden", "embedding", "hidden"], gate=True)
 
 
+def again(folder, out):
+    """Load the neutral files of a folder and write them anew."""
+    for path in Path(folder).glob("*.npz"):
+        neutral.dump(neutral.load(path), Path(out) / path.name)
+
+
 if __name__ == "__main__":
+    folder = sys.argv[1]
+    if len(sys.argv) > 2:
+        again(*sys.argv[1:])
+        sys.exit()
     for name, model in models():
         if name != "base":
             model.adapt([batch(0)[0]])
             for seed in (1, 2):
                 model.observe(*batch(seed))
-        model.save(f"{sys.argv[1]}/{name}.keras")
+        model.save(f"{folder}/{name}.keras")
+        neutral.dump(model, f"{folder}/{name}.npz")
+    feature, sketch = model.memories[:2]
+    h = np.random.default_rng(0).integers(-(2**31), 2**31, (300, 3)).astype("int32")
+    k = np.random.default_rng(1).standard_normal((300, 12)).astype("float32")
+    buckets = {"feature": feature.buckets(h), "sketch": sketch.buckets(k)}
+    buckets = {kind: keras.ops.convert_to_numpy(value) for kind, value in buckets.items()}
+    np.savez(f"{folder}/buckets.npz", h=h, k=k, **buckets)
