@@ -27,9 +27,9 @@ pytestmark = pytest.mark.skipif(
 def test_the_name_map_is_bijective():
     names = [[row[side].replace("{i}", "7") for row in TABLE] for side in (0, 1)]
     assert all(len(set(side)) == len(TABLE) for side in names)
-    for neutral, name, transposed in zip(*names, [row[2] for row in TABLE], strict=True):
-        assert to_mindspore(neutral) == (name, transposed)
-        assert to_neutral(name) == (neutral, transposed)
+    for theirs, name, transposed in zip(*names, [row[2] for row in TABLE], strict=True):
+        assert to_mindspore(theirs) == (name, transposed)
+        assert to_neutral(name) == (theirs, transposed)
     with pytest.raises(ValueError, match="hiden_0"):
         to_mindspore("hiden_0/kernel")
 
