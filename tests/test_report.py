@@ -24,7 +24,12 @@ def report(seed=1, **changes):
         "groups": np.array([7, 7, 8, 8, 9, 9]),
         "true_probability": good,
         "unseen_share": {"user": np.array([0.0, 0.5, 1.0])},
-        "info": {"dataset": "hand", "backend": "none", "versions": {}},
+        "info": {
+            "dataset": "hand",
+            "backend": "none",
+            "versions": {},
+            "picked": [{"x": float("nan")}],
+        },
     }
     return PrequentialReport(**{**fields, **changes})
 
@@ -46,6 +51,7 @@ def test_per_slot_and_json():
     metrics = report().to_metrics()
     assert metrics["slots"]["exact"]["auc"] == [1.0, 1.0, None]
     assert set(metrics["arms"]["frozen"]) >= {"auc", "gauc", "logloss", "ece", "auc_sd"}
+    assert metrics["info"]["picked"] == [{"x": None}]
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
 
 
@@ -60,6 +66,25 @@ def test_concat_takes_mean_and_sd():
     assert table.loc["exact", "auc_sd"] == pytest.approx(np.std([1, 0], ddof=1))
     with pytest.raises(ValueError, match="same stream"):
         PrequentialReport.concat([report(), report(labels=np.ones(6, "uint8"))])
+
+
+def test_verdict_takes_the_best_control_seed_by_seed():
+    labels = report().labels
+    good, flat = report().predictions["exact"][0], np.full(6, 0.5, "float32")
+    arms = {"frozen": flat, "shuffled": good, "exact": good, "sketch": 1 - good}
+    runs = [
+        report(n, arms=list(arms), predictions={a: [p] for a, p in arms.items()}) for n in (1, 2)
+    ]
+    table = PrequentialReport.concat(runs).verdict()
+    assert list(table.index) == ["exact", "sketch"]
+    assert table.loc["exact", "auc"] == "no different"  # a control is as good
+    assert table.loc["sketch", "auc"] == "harms" and table.loc["sketch", "logloss"] == "harms"
+    only = PrequentialReport.concat(runs).verdict(controls=["frozen"])
+    assert only.loc["exact", "auc"] == "helps" and only.loc["exact", "gauc"] == "helps"
+    single = report(groups=None).verdict()
+    assert single.loc["exact", "gauc"] == "unknown" and len(labels) == 6
+    with pytest.raises(ValueError, match="`controls`"):
+        report().verdict(controls=["none"])
 
 
 def test_save_writes_json_and_figures(tmp_path):

@@ -49,7 +49,7 @@ def learn(memories, keys, served, labels):
     return written
 
 
-def warm_start(base, batches, memories):
+def warm_start(base, batches, memories, shuffle_seed=None):
     """Write training rows into feature memories: where the trained base still errs on them.
 
     Rows that the base was fitted to show errors smaller than those to come; that they help all
@@ -59,9 +59,13 @@ def warm_start(base, batches, memories):
         base: the trained base model.
         batches: iterable of `(x, y)`, x with `feature_hashes`: `dataset.train(hashes=True)`.
         memories: list of `FeatureErrorMemory`.
+        shuffle_seed: int, for a control: labels are permuted within each batch. None: as they are.
 
     Returns:
         int, rows written.
+
+    Raises:
+        ValueError: if a memory is keyed by something else.
     """
     for memory in memories:
         if not isinstance(memory, FeatureErrorMemory):
@@ -70,9 +74,12 @@ def warm_start(base, batches, memories):
                 f"nothing new to a memory of similarity. Received: {type(memory).__name__}"
             )
     serving, rows = Serving(base, ("feature_hashes",)), 0
+    mix = None if shuffle_seed is None else np.random.default_rng(shuffle_seed).permutation
     for x, y, *_ in (batches[i] for i in range(len(batches))):
         served = serving(x)
         hashes, labels = served["feature_hashes"], np.asarray(y).reshape(-1)
+        if mix is not None:
+            labels = mix(labels)
         for memory in memories:
             if memory.residual == "corrected":
                 if not memory.built:
