@@ -95,12 +95,20 @@ class PreparedDataset:
         groups = self._groups(self.meta["periods"]["validation"])
         return Batches(groups, self.num_ids, batch_size, shuffle=False, **kwargs)
 
-    def slots(self):
-        """Return the list of the test period's slots, in chronological order."""
-        return [
-            Slot(self._groups(period), 0, None, index, self)
-            for index, period in enumerate(self.meta["periods"]["slots"])
-        ]
+    def slots(self, count=None):
+        """Return the list of the test period's slots, in chronological order.
+
+        Args:
+            count: int, to cut the period into that many nearly equal slots instead of those it
+                was prepared with (a memory that learns more often is fresher). None: as prepared.
+
+        Raises:
+            ValueError: if `count` is not in [1, rows].
+        """
+        periods = self.meta["periods"]["slots"]
+        if count is not None:
+            return self._cut(periods, count)
+        return [Slot(self._groups(p), 0, None, index, self) for index, p in enumerate(periods)]
 
     def validation_slots(self, count=5):
         """Return the validation period cut into `count` slots, for replay and tuning.
@@ -108,14 +116,22 @@ class PreparedDataset:
         Raises:
             ValueError: if `count` is not in [1, rows].
         """
-        period = self.meta["periods"]["validation"]
-        if not 1 <= count <= period["rows"]:
-            raise ValueError(f"`count` must be in [1, {period['rows']}]. Received: {count}")
-        cuts = np.linspace(0, period["rows"], count + 1).astype(int)
-        return [
-            Slot(self._groups(period), int(a), int(b), index, self)
-            for index, (a, b) in enumerate(zip(cuts[:-1], cuts[1:], strict=True))
-        ]
+        return self._cut([self.meta["periods"]["validation"]], count)
+
+    def _cut(self, periods, count):
+        groups = [group for period in periods for group in self._groups(period)]
+        ends = np.cumsum([group.rows for group in groups])
+        if not 1 <= count <= ends[-1]:
+            raise ValueError(f"`count` must be in [1, {ends[-1]}]. Received: {count}")
+        cuts = np.linspace(0, ends[-1], count + 1).astype(int)
+        slots = []
+        for index, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+            # the row groups that hold rows [start, stop), and no other
+            first, last = (int(np.searchsorted(ends, x, side="right")) for x in (start, stop - 1))
+            before = int(ends[first - 1]) if first else 0
+            held = groups[first : last + 1]
+            slots.append(Slot(held, int(start) - before, int(stop) - before, index, self))
+        return slots
 
 
 class Slot:

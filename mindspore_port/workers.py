@@ -26,10 +26,11 @@ class Workers:
     def __init__(self, device_target="CPU", device_id=0, mode="graph", distributed=False):
         ms.set_context(mode=ms.GRAPH_MODE if mode == "graph" else ms.PYNATIVE_MODE)
         try:
-            if device_target == "CPU" or distributed:
-                ms.set_device(device_target)
-            else:
+            if device_target != "CPU" and not distributed:
                 ms.set_device(device_target, device_id)
+            elif ms.get_context("device_target") != device_target:
+                # not twice: MindSpore refuses once anything has run
+                ms.set_device(device_target)
         except (RuntimeError, ValueError) as error:
             raise ValueError(
                 f"--device_target {device_target}: expected a device of this kind and a MindSpore "

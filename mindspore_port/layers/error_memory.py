@@ -48,6 +48,7 @@ class ErrorMemory(nn.Cell):
         """Allocate the state for keys of width `dim`."""
         # number of writes so far: makes sampling reproducible across save and load
         self.num_writes = state("num_writes", (), "int32")
+        self.dim = int(dim)
         self.built = True
 
     def read(self, keys):

@@ -72,13 +72,14 @@ def learn(memories, keys, served, labels):
     return written
 
 
-def warm_start(base, batches, memories):
+def warm_start(base, batches, memories, shuffle_seed=None):
     """Write training rows into feature memories: where the trained base still errs on them.
 
     Args:
         base: the trained base model.
         batches: `dataset.train(batch_size, hashes=True)`.
         memories: list of `FeatureErrorMemory`.
+        shuffle_seed: int, for a control: labels are permuted within each batch. None: as they are.
 
     Returns:
         int, rows written.
@@ -93,10 +94,13 @@ def warm_start(base, batches, memories):
                 f"nothing new to a memory of similarity. Received: {type(memory).__name__}"
             )
     serving, rows = Serving(base, ()), 0
+    mix = None if shuffle_seed is None else np.random.default_rng(shuffle_seed).permutation
     for index in range(len(batches)):
         arrays = batches.arrays(0, index)
         probability = serving(arrays)["probability"]
         hashes, labels = arrays[HASHES], arrays["label"]
+        if mix is not None:
+            labels = mix(labels)
         for memory in memories:
             if memory.residual == "corrected":
                 if not memory.built:
@@ -109,10 +113,10 @@ def warm_start(base, batches, memories):
     return rows
 
 
-def copy_memory(memory, dim):
-    """Return a new memory of the same configuration and content, for keys of width `dim`."""
+def copy_memory(memory):
+    """Return a new memory of the same configuration and content (built memories only)."""
     copy = type(memory)(**memory.get_config())
-    copy.build(dim)
+    copy.build(memory.dim)
     for mine, theirs in zip(copy.get_parameters(), memory.get_parameters(), strict=True):
         assign(mine, theirs)
     return copy

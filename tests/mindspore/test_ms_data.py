@@ -74,6 +74,11 @@ def test_mindrecord_reads_as_parquet_does(folder, mindrecord):
             np.testing.assert_array_equal(a[name], b[name])
     for a, b in zip(epoch(one.train(300), 1), epoch(other.train(300), 1), strict=True):
         np.testing.assert_array_equal(a, b)
+    labels = np.concatenate([slot.load()["label"] for slot in one.slots()])
+    for count in (1, 7):
+        cut = [slot.load()["label"] for slot in one.slots(count)]
+        assert len(cut) == count
+        np.testing.assert_array_equal(np.concatenate(cut), labels)
     a, b = (d.validation_slots(3)[1].load()["label"] for d in (one, other))
     np.testing.assert_array_equal(a, b)
 

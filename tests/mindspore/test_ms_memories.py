@@ -137,7 +137,7 @@ def test_merge_reset_and_copy(kind):
     first.write(keys[:20], y[:20], p[:20])
     second.write(keys[20:], y[20:], p[20:])
     whole.write(keys, y, p)
-    copy = copy_memory(first, keys.shape[1])
+    copy = copy_memory(first)
     first.merge(second)
     for a, b in zip(reading(first, keys).values(), reading(whole, keys).values(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
