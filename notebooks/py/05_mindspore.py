@@ -144,8 +144,8 @@ report.save(folder)
 #
 # Arms without training differ by rounding only, with one exception: where many rows have the very
 # same key (all users and items that training never saw share one), the exact memory must choose
-# among ties, and each framework's top-k chooses its own. Incremental arms train on every slot:
-# there rounding grows, but not by much.
+# among ties, and each framework's top-k chooses its own. Incremental arms train with dropout, whose
+# masks differ.
 
 # %%
 theirs = keras_report.overall()
