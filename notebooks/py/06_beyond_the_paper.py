@@ -20,7 +20,7 @@ OUTPUT_DIR = "runs/demo"
 SEED = 1001
 NUM_SEEDS = 1
 MAX_EPOCHS = 30
-FEATURE_BITS = 18
+FEATURE_BITS = 16
 CROSSES = []  # such as [["user", "genres"]]
 STREAM_SLOTS = [10, 20, 100, 500]  # how often the memory learns
 DELAYS = [0, 1, 5, 20]  # slots of the stream cut in DELAY_SLOTS
@@ -296,7 +296,8 @@ delays.round(4)
 # %%
 sizes = stream(
     {f"2^{bits}": gated(memory("corrected", True, num_bits=bits)) for bits in BITS}
-).overall()[["auc", "logloss"]]
+).overall()
+sizes = sizes.loc[[f"2^{bits}" for bits in BITS], ["auc", "logloss"]]
 tables = len(names) + len(crosses)
 sizes["MB"] = [tables * 2**bits * 8 / 1e6 for bits in BITS]
 sizes.round(4)
@@ -348,6 +349,7 @@ def trained(rate, epochs):
 
 arms = [Arm(f"{rate:g} × {epochs}", trained(rate, epochs)) for rate, epochs in settings]
 rival = prequential(validation[3:], arms, 0, validation[:3], SEED, progress=False).overall()
+rival = rival.loc[[arm.name for arm in arms]]
 rate, epochs = settings[int(np.argmin(rival["logloss"].to_numpy()))]
 rival[["auc", "logloss"]].rename_axis("validation: rate × passes").round(4)
 
