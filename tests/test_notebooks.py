@@ -26,6 +26,14 @@ TINY = {
         "SKETCH_SIZES": [[8, 6]],
         "FEATURE_BITS": 10,
     },
+    "05_mindspore": {
+        "MAX_EPOCHS": 1,
+        "VALIDATION_SLOTS": 2,
+        "EXACT_CAPACITY": 500,
+        "NUM_NEIGHBORS": 10,
+        "SKETCH_SIZE": [8, 6],
+        "FEATURE_BITS": 10,
+    },
     "06_beyond_the_paper": {
         "MAX_EPOCHS": 1,
         "FEATURE_BITS": 10,
@@ -99,6 +107,9 @@ def test_notebook_runs(name, work):
     if name == "00_tour":
         given["DATASET_DIR"] = str(work / "tour")
     run.execute(FOLDER / f"{name}.ipynb", work / f"{name}.ipynb", given)
+    if name == "05_mindspore":
+        metrics = json.loads((work / "mindspore" / "metrics.json").read_text())
+        assert {"frozen", "exact", "sketch", "feature", "incremental"} <= set(metrics["arms"])
     if name == "04_stream_evaluation":
         metrics = json.loads((work / "metrics.json").read_text())
         expected = {"frozen", "recalibrated", "shuffled", "exact", "sketch", "feature"}
