@@ -1,5 +1,18 @@
 """The only room that may import tensorflow, jax or torch."""
 
+from reloop2_keras.backend.lookup import gather_rows
+from reloop2_keras.backend.row_sparse import (
+    TABLES_SUPPORT_JIT,
+    row_sparse_obstacle,
+    row_sparse_train_step,
+)
 from reloop2_keras.backend.state import concrete, scatter_add
 
-__all__ = ["concrete", "scatter_add"]
+__all__ = [
+    "TABLES_SUPPORT_JIT",
+    "concrete",
+    "gather_rows",
+    "row_sparse_obstacle",
+    "row_sparse_train_step",
+    "scatter_add",
+]

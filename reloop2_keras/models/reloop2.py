@@ -5,11 +5,12 @@ import numpy as np
 from keras import ops
 
 from reloop2_keras.layers.compensate import compensate
+from reloop2_keras.models.row_sparse_training import RowSparseTraining
 from reloop2_keras.models.serving import in_batches, key_dim, serve
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class ReLoop2(keras.Model):
+class ReLoop2(RowSparseTraining, keras.Model):
     """A base model whose predictions are corrected by an error memory (method.md, section 2).
 
     `predict` and `call` return compensated probabilities. `observe` writes rows whose labels have
