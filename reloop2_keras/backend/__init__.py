@@ -6,13 +6,17 @@ from reloop2_keras.backend.row_sparse import (
     row_sparse_obstacle,
     row_sparse_train_step,
 )
+from reloop2_keras.backend.sketch import by_chunks, pack_signs, take_sums
 from reloop2_keras.backend.state import concrete, scatter_add
 
 __all__ = [
     "TABLES_SUPPORT_JIT",
+    "by_chunks",
     "concrete",
     "gather_rows",
+    "pack_signs",
     "row_sparse_obstacle",
     "row_sparse_train_step",
     "scatter_add",
+    "take_sums",
 ]

@@ -109,6 +109,12 @@ class ErrorMemory(keras.layers.Layer):
         """
         # a host round trip: rows are filtered to a varying number, which no graph likes
         keys = np.asarray(ops.convert_to_numpy(keys), "float32")
+        if not np.isfinite(keys).all():
+            raise ValueError("`keys` must be finite. Received: NaN or infinity")
+        return self._write(keys, labels, probabilities, self._store)
+
+    def _write(self, keys, labels, probabilities, store):
+        """Check and filter rows, then `store(keys, labels, probabilities)` what is left."""
         labels = np.asarray(ops.convert_to_numpy(labels), "float32").reshape(-1)
         probabilities = np.asarray(ops.convert_to_numpy(probabilities), "float32").reshape(-1)
         if not (len(keys) == len(labels) == len(probabilities)) or keys.ndim != 2:
@@ -117,22 +123,24 @@ class ErrorMemory(keras.layers.Layer):
                 f"numbers of rows. Received shapes: {keys.shape}, {labels.shape}, "
                 f"{probabilities.shape}"
             )
-        if not np.isin(labels, (0.0, 1.0)).all():
-            bad = labels[~np.isin(labels, (0.0, 1.0))][0]
+        good = (labels == 0.0) | (labels == 1.0)
+        if not good.all():
+            bad = labels[~good][0]
             raise ValueError(f"`labels` must be 0 or 1. Received: {bad}")
-        if not ((probabilities >= 0) & (probabilities <= 1)).all():
-            bad = probabilities[~((probabilities >= 0) & (probabilities <= 1))][0]
+        good = (probabilities >= 0) & (probabilities <= 1)
+        if not good.all():
+            bad = probabilities[~good][0]
             raise ValueError(f"`probabilities` must be in [0, 1]. Received: {bad}")
-        if not np.isfinite(keys).all():
-            raise ValueError("`keys` must be finite. Received: NaN or infinity")
         if not self.built:
             self.build((None, keys.shape[1]))
         keep = self._keep(labels, probabilities)
         if self.decay != 1.0:
             self._fade(self.decay)
         self.num_writes.assign_add(1)
-        if keep.any():
-            self._store(keys[keep], labels[keep], probabilities[keep])
+        if len(keep) and keep.all():  # spares a copy
+            store(keys, labels, probabilities)
+        elif keep.any():
+            store(keys[keep], labels[keep], probabilities[keep])
         return int(keep.sum())
 
     def _keep(self, labels, probabilities):
