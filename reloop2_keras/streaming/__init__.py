@@ -8,6 +8,7 @@ from reloop2_keras.streaming.arms import (
     Recalibration,
     standard_arms,
 )
+from reloop2_keras.streaming.binned_metrics import BinnedMetrics
 from reloop2_keras.streaming.metrics import auc, ece, evaluate, gauc, logloss
 from reloop2_keras.streaming.prequential import iter_prequential, prequential
 from reloop2_keras.streaming.report import PrequentialReport
@@ -15,6 +16,7 @@ from reloop2_keras.streaming.tune import best_setting, training_keys, tune_memor
 
 __all__ = [
     "Arm",
+    "BinnedMetrics",
     "FrozenBase",
     "IncrementalBase",
     "Memory",
