@@ -48,7 +48,7 @@ def run(quick):
         if river:
             ids, labels = x["feature_ids"][:few].tolist(), y[:few, 0].astype(bool).tolist()
 
-            def one_by_one(ids=ids, labels=labels):
+            def one_by_one(ids=ids, labels=labels, river=river):
                 model = river.LogisticRegression()
                 for row, label in zip(ids, labels, strict=True):
                     features = dict.fromkeys(row, 1.0)

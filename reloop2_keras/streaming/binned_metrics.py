@@ -8,7 +8,8 @@ class BinnedMetrics:
 
     The AUC counts labels in equal bins of the probability. Pairs within a bin count half, so it
     is exact up to `auc_error_bound`, half the share of pairs that fall into one bin: some 1e-6
-    for continuous predictions, and the error itself far less, as halves cancel out. Logloss and calibration are plain sums.
+    for continuous predictions, and the error itself far less, as halves cancel out. Logloss and
+    calibration are plain sums.
 
     Args:
         num_bins: int; memory is 16 bytes a bin (32 MB for the default).
