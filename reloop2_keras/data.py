@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pyarrow.parquet as pq
 
-FEATURES = ("feature_ids", "feature_values", "feature_hashes")
+from reloop2_keras.slot import FEATURES, Slot, read_arrays
+
 SCHEMA_VERSION = 1
 
 
@@ -76,6 +77,22 @@ class PreparedDataset:
     def _paths(self, period):
         return [self.folder / entry["name"] for entry in period["files"]]
 
+    def columns(self, *names):
+        """Return the columns of named fields, such as for `FeatureErrorMemory(crosses=...)`.
+
+        Raises:
+            ValueError: for a name that is no field.
+
+        Example:
+            >>> dataset.columns("user", "genres")
+            [0, 2]
+        """
+        known = [field["name"] for field in self.fields]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"`names` must be fields, {known}. Received: {name!r}")
+        return [known.index(name) for name in names]
+
     def train(self, batch_size=1024, shuffle=True, seed=1001, **kwargs):
         """Return the training period as `Batches`, shuffled by the seed."""
         paths = self._paths(self.meta["periods"]["train"])
@@ -86,59 +103,36 @@ class PreparedDataset:
         paths = self._paths(self.meta["periods"]["validation"])
         return Batches(paths, self.num_ids, batch_size, shuffle=False)
 
-    def slots(self):
-        """Return the list of the test period's slots, in chronological order."""
-        return [
-            Slot(self._paths(period), 0, None, index, self)
-            for index, period in enumerate(self.meta["periods"]["slots"])
-        ]
+    def slots(self, count=None):
+        """Return the list of the test period's slots, in chronological order.
+
+        Args:
+            count: int, to cut the period into that many nearly equal slots instead of those it
+                was prepared with (a memory that learns more often is fresher). None: as prepared.
+        """
+        periods = self.meta["periods"]["slots"]
+        if count is not None:
+            return self._cut(periods, count)
+        return [Slot(self._paths(period), 0, None, i, self) for i, period in enumerate(periods)]
 
     def validation_slots(self, count=5):
         """Return the validation period cut into `count` slots, for replay and tuning."""
-        period = self.meta["periods"]["validation"]
-        if not 1 <= count <= period["rows"]:
-            raise ValueError(f"`count` must be in [1, {period['rows']}]. Received: {count}")
-        cuts = np.linspace(0, period["rows"], count + 1).astype(int)
-        return [
-            Slot(self._paths(period), int(a), int(b), index, self)
-            for index, (a, b) in enumerate(zip(cuts[:-1], cuts[1:], strict=True))
-        ]
+        return self._cut([self.meta["periods"]["validation"]], count)
 
-
-class Slot:
-    """Consecutive rows of the stream, read when asked for.
-
-    Attributes:
-        index: int, position in the stream.
-    """
-
-    def __init__(self, paths, start, stop, index, dataset):
-        self.paths, self.start, self.stop, self.index = paths, start, stop, index
-        self.num_ids = dataset.num_ids
-        # id of each categorical field's out-of-vocabulary row
-        self.unseen_ids = {
-            column: (field["name"], field["offset"])
-            for column, field in enumerate(dataset.fields)
-            if field["kind"] == "categorical"
-        }
-
-    def load(self):
-        """Return a dict of arrays: the feature columns (rows, F), `label`, and if there `group`,
-        `time`, `true_probability` (rows,).
-        """
-        parts = [_arrays(pq.read_table(path), path, self.num_ids) for path in self.paths]
-        return {
-            name: np.concatenate([part[name] for part in parts])[self.start : self.stop]
-            for name in parts[0]
-        }
-
-    def unseen_share(self, arrays):
-        """Return a dict: categorical field's name -> share of rows with an unseen value."""
-        ids = arrays["feature_ids"]
-        return {
-            name: float(np.mean(ids[:, column] == unseen))
-            for column, (name, unseen) in self.unseen_ids.items()
-        }
+    def _cut(self, periods, count):
+        files = [entry for period in periods for entry in period["files"]]
+        ends = np.cumsum([entry["rows"] for entry in files])
+        if not 1 <= count <= ends[-1]:
+            raise ValueError(f"`count` must be in [1, {ends[-1]}]. Received: {count}")
+        cuts = np.linspace(0, ends[-1], count + 1).astype(int)
+        slots = []
+        for index, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+            # the files that hold rows [start, stop), and no other
+            first, last = (int(np.searchsorted(ends, x, side="right")) for x in (start, stop - 1))
+            before = int(ends[first - 1]) if first else 0
+            paths = [self.folder / entry["name"] for entry in files[first : last + 1]]
+            slots.append(Slot(paths, int(start) - before, int(stop) - before, index, self))
+        return slots
 
 
 class Batches(keras.utils.PyDataset):
@@ -157,6 +151,7 @@ class Batches(keras.utils.PyDataset):
         seed: int.
         shuffle_rows: int, rows of the shuffle buffer.
         initial_epoch: int, the first epoch's number, to resume an order.
+        hashes: bool, whether x also holds `feature_hashes`, for feature-keyed memories.
 
     Each batch is `({"feature_ids": int32 (B, F), "feature_values": float32 (B, F)},
     float32 (B, 1))`.
@@ -176,6 +171,7 @@ class Batches(keras.utils.PyDataset):
         seed=1001,
         shuffle_rows=262_144,
         initial_epoch=0,
+        hashes=False,
     ):
         super().__init__(workers=1)
         if int(batch_size) != batch_size or batch_size < 1:
@@ -183,6 +179,7 @@ class Batches(keras.utils.PyDataset):
         self.num_ids, self.batch_size = num_ids, int(batch_size)
         self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
         self.epoch = initial_epoch - 1
+        self.features = FEATURES if hashes else FEATURES[:2]
         self._groups = []  # (path, row group, rows)
         for path in paths:
             meta = pq.read_metadata(path)
@@ -221,10 +218,10 @@ class Batches(keras.utils.PyDataset):
             parts = []
             for g in buffers[number]:
                 path, group, _ = self._groups[g]
-                columns = ["label", "feature_ids", "feature_values"]
+                columns = ["label", *self.features]
                 with pq.ParquetFile(path) as file:
                     table = file.read_row_group(group, columns=columns)
-                parts.append(_arrays(table, path, self.num_ids))
+                parts.append(read_arrays(table, path, self.num_ids))
             arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
             if self.shuffle:
                 # the epoch of the buffer, not of the call, makes the permutation
@@ -255,24 +252,5 @@ class Batches(keras.utils.PyDataset):
             if len(parts) == 1
             else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         )
-        x = {name: batch[name] for name in ("feature_ids", "feature_values")}
+        x = {name: batch[name] for name in self.features}
         return x, batch["label"].astype("float32")[:, None]
-
-
-def _arrays(table, path, num_ids):
-    """Parquet columns as NumPy arrays, fixed lists as matrices; checked on the way in."""
-    arrays = {}
-    for name in table.column_names:
-        column = table.column(name).combine_chunks()
-        if name in FEATURES:
-            width = column.type.list_size
-            arrays[name] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-        else:
-            arrays[name] = column.to_numpy(zero_copy_only=False)
-    ids, label = arrays["feature_ids"], arrays["label"]
-    if ids.size and (ids.min() < 0 or ids.max() >= num_ids):
-        bad = ids[(ids < 0) | (ids >= num_ids)][0]
-        raise ValueError(f"{path}: feature_ids must be in [0, {num_ids}), found {bad}")
-    if label.size and label.max() > 1:
-        raise ValueError(f"{path}: label must be 0 or 1, found {label.max()}")
-    return arrays

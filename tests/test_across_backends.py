@@ -33,7 +33,7 @@ for name in ("sketch", "exact"):
     model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras")
     out[name] = model.predict(x, verbose=0)
     inputs = {k: keras.ops.convert_to_tensor(v) for k, v in x.items()}
-    key = serve(model.base, inputs, "embedding")[1]
+    key = serve(model.base, inputs, ("embedding",))["embedding"]
     if name == "sketch":
         out["buckets"] = keras.ops.convert_to_numpy(model.memory.buckets(key))
         projected = keras.ops.matmul(model.memory.normalize(key), model.memory.projections)

@@ -85,6 +85,13 @@ def test_slots_cover_the_rest_and_validation_slots_the_validation(folder):
     parts = [slot.load()["label"] for slot in dataset.validation_slots(3)]
     stored = pq.read_table(folder / "validation" / "000.parquet")["label"].to_numpy()
     np.testing.assert_array_equal(np.concatenate(parts), stored)
+    whole = np.concatenate([slot.load()["feature_ids"] for slot in dataset.slots()])
+    for count in (1, 7, 100):  # cut anew: the same rows in the same order
+        again = [slot.load()["feature_ids"] for slot in dataset.slots(count)]
+        assert len(again) == count and max(map(len, again)) - min(map(len, again)) <= 1
+        np.testing.assert_array_equal(np.concatenate(again), whole)
+    with pytest.raises(ValueError, match="`count`"):
+        dataset.slots(0)
     share = dataset.slots()[2].unseen_share(dataset.slots()[2].load())
     assert share["C2"] > 0.2 and share["C6"] == 0
 
@@ -103,6 +110,16 @@ def test_what_is_wrong_is_named(folder, tmp_path):
         Batches([folder / "train" / "000.parquet"], 5, 100)[0]
     with pytest.raises(ValueError, match="`batch_size`"):
         PreparedDataset(folder).train(0)
+
+
+def test_hashes_and_columns_for_feature_memories(folder):
+    dataset = PreparedDataset(folder)
+    x, _ = dataset.train(100, shuffle=False, hashes=True)[3]
+    stored = pq.read_table(folder / "train" / "000.parquet")["feature_hashes"].to_pylist()
+    np.testing.assert_array_equal(x["feature_hashes"], stored[300:400])
+    assert dataset.columns("C1", "I2") == [13, 1]
+    with pytest.raises(ValueError, match="Received: 'user'"):
+        dataset.columns("user")
 
 
 def test_verify_finds_a_changed_file(tmp_path):

@@ -10,7 +10,6 @@ from reloop2_keras import (
     ExactErrorMemory,
     FactorizationMachine,
     FieldEmbedding,
-    OnlineGate,
     ReLoop2,
     SketchErrorMemory,
 )
@@ -245,24 +244,3 @@ def test_any_functional_model_with_a_named_layer_is_a_base(tmp_path):
     np.testing.assert_allclose(again.predict(x, verbose=0), corrected, atol=1e-6)
     with pytest.raises(ValueError, match="last_hidden"):
         ReLoop2(dcn_like(), memory("sketch"), key="hiden").observe(x, y)
-
-
-def test_gate_equals_a_float64_newton_step():
-    rng = np.random.default_rng(0)
-    p, r = rng.uniform(0.05, 0.95, 300), rng.standard_normal((300, 2))
-    y = (rng.random(300) < p).astype(float)
-    gate = OnlineGate(num_readings=2, forgetting=0.05)
-    design = np.column_stack([np.log(p / (1 - p)), np.ones(300), r])
-    w, hessian = np.array([1.0, 0, 0, 0]), np.diag([10.0, 1, 1, 1])
-    for part in (slice(0, 100), slice(100, 300)):
-        gate.update(y[part], p[part].astype("float32"), r[part].astype("float32"))
-        x = design[part]
-        q = 1 / (1 + np.exp(-x @ w))
-        hessian = hessian + x.T @ (x * (q * (1 - q))[:, None])
-        w = w + np.linalg.solve(hessian, x.T @ (y[part] - q))
-        hessian = 0.95 * hessian + 0.05 * np.eye(4)
-    np.testing.assert_allclose(numpy(gate.coefficients), w, atol=1e-4)
-    np.testing.assert_allclose(numpy(gate.precision), hessian, rtol=1e-4, atol=1e-3)
-    fresh = OnlineGate()
-    q = numpy(fresh(keras.ops.convert_to_tensor(p.astype("float32"))))
-    np.testing.assert_allclose(q, p, atol=1e-5)  # starts as the identity

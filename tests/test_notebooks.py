@@ -20,7 +20,12 @@ TINY = {
     "01_preprocess": {"ROWS": 6000, "SLOTS": 3},
     "02_train": {"MAX_EPOCHS": 1},
     "03_error_memory": {"MAX_EPOCHS": 1},
-    "04_stream_evaluation": {"MAX_EPOCHS": 1, "VALIDATION_SLOTS": 3, "SKETCH_SIZES": [[8, 6]]},
+    "04_stream_evaluation": {
+        "MAX_EPOCHS": 1,
+        "VALIDATION_SLOTS": 3,
+        "SKETCH_SIZES": [[8, 6]],
+        "FEATURE_BITS": 10,
+    },
 }
 
 
@@ -83,7 +88,8 @@ def test_notebook_runs(name, work):
     run.execute(FOLDER / f"{name}.ipynb", work / f"{name}.ipynb", given)
     if name == "04_stream_evaluation":
         metrics = json.loads((work / "metrics.json").read_text())
-        expected = {"frozen", "recalibrated", "shuffled", "exact", "sketch", "incremental"}
+        expected = {"frozen", "recalibrated", "shuffled", "exact", "sketch", "feature"}
+        expected |= {"incremental", "incremental+feature", "feature+sketch", "shuffled feature"}
         assert expected <= set(metrics["arms"])
         for arm in expected:
             assert set(metrics["arms"][arm]) >= {"auc", "gauc", "logloss", "ece", "auc_sd"}

@@ -24,7 +24,12 @@ def report(seed=1, **changes):
         "groups": np.array([7, 7, 8, 8, 9, 9]),
         "true_probability": good,
         "unseen_share": {"user": np.array([0.0, 0.5, 1.0])},
-        "info": {"dataset": "hand", "backend": "none", "versions": {}},
+        "info": {
+            "dataset": "hand",
+            "backend": "none",
+            "versions": {},
+            "picked": [{"x": float("nan")}],
+        },
     }
     return PrequentialReport(**{**fields, **changes})
 
@@ -46,6 +51,7 @@ def test_per_slot_and_json():
     metrics = report().to_metrics()
     assert metrics["slots"]["exact"]["auc"] == [1.0, 1.0, None]
     assert set(metrics["arms"]["frozen"]) >= {"auc", "gauc", "logloss", "ece", "auc_sd"}
+    assert metrics["info"]["picked"] == [{"x": None}]
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
 
 

@@ -4,10 +4,18 @@ import keras
 import numpy as np
 import pytest
 
-from reloop2_keras import DeepFM, ExactErrorMemory, SketchErrorMemory, iter_prequential, prequential
+from reloop2_keras import (
+    DeepFM,
+    ExactErrorMemory,
+    FeatureErrorMemory,
+    SketchErrorMemory,
+    iter_prequential,
+    prequential,
+)
 from reloop2_keras.streaming import (
     Arm,
     FrozenBase,
+    Gated,
     IncrementalBase,
     Memory,
     Recalibration,
@@ -42,6 +50,7 @@ def stream(num_slots, rows=300, users=40, seed=0, noise=False):
                         "int32"
                     ),
                     "feature_values": np.ones((rows, 2), "float32"),
+                    "feature_hashes": np.stack([user, user % 3], 1).astype("int32"),
                     "label": (rng.random(rows) < rate).astype("uint8"),
                     "group": user,
                 }
@@ -98,7 +107,7 @@ def test_memory_and_training_adapt_and_controls_do_not():
     model = base()
     arms = standard_arms(
         model,
-        {"exact": lambda: Memory(exact(), "embedding", 0.7)},
+        {"exact": lambda mix: Memory(exact(), "embedding", 0.7, shuffle_labels=mix)},
         learning_rate=0.02,
         batch_size=32,
     )
@@ -120,8 +129,9 @@ def test_noise_labels_no_arm_beats_chance():
     arms = standard_arms(
         base(),
         {
-            "sketch": lambda: Memory(SketchErrorMemory(20, 10), "embedding", 0.9),
-            "exact": lambda: Memory(exact(num_neighbors=1), "embedding", 0.9),
+            "sketch": lambda mix: Memory(SketchErrorMemory(20, 10), "embedding", 0.9, 1.0, mix),
+            "exact": lambda mix: Memory(exact(num_neighbors=1), "embedding", 0.9, 1.0, mix),
+            "feature": lambda mix: Gated([(FeatureErrorMemory(10), "feature_hashes")], None, mix),
         },
     )
     report = prequential(stream(6, rows=1000, noise=True, users=400), _for_users(arms))
@@ -167,7 +177,7 @@ def test_tuning_equals_running_the_stream_at_that_setting():
     model, slots = base(), stream(4)
     candidates = {"exact": (exact(), "embedding"), "sketch": (SketchErrorMemory(8, 6), "hidden")}
     table = tune_memory(
-        model, slots, candidates, compensations=(0.0, 0.5), label_weights=(1.0, 0.3)
+        model, slots, candidates, compensations=(0.0, 0.5), label_weights=(1.0, 0.3), fill=1
     )
     assert len(table) == 8
     row = table.query("candidate == 'exact' and compensation == .5 and label_weight == .3").iloc[0]

@@ -5,11 +5,11 @@ import numpy as np
 from keras import ops
 
 from reloop2_keras.backend import concrete
-from reloop2_keras.layers.error_memory import ErrorMemory, masked_attention
+from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory, masked_attention
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class ExactErrorMemory(ErrorMemory):
+class ExactErrorMemory(SimilarityErrorMemory):
     """The last `capacity` rows, read by top-k cosine similarity (method.md, section 2).
 
     a = softmax(cosine / tau) over the `num_neighbors` nearest; the reading is the a-weighted mean
@@ -19,7 +19,7 @@ class ExactErrorMemory(ErrorMemory):
     Args:
         capacity: int, N: rows of the ring buffer; when it is full the oldest row gives way.
         num_neighbors: int, k.
-        **kwargs: see `ErrorMemory`.
+        **kwargs: see `SimilarityErrorMemory` and `ErrorMemory`.
 
     Example:
         >>> memory = ExactErrorMemory(capacity=1000, num_neighbors=2, key_normalization="none")
@@ -94,10 +94,8 @@ class ExactErrorMemory(ErrorMemory):
         scale = np.array([1.0, 1.0, factor], "float32")
         self.rows.assign(self.rows * scale)
 
-    def reset(self):
-        if self.built:
-            for state in (self.keys, self.rows, self.cursor, self.num_writes):
-                state.assign(ops.zeros(state.shape, state.dtype))
+    def _states(self):
+        return self.keys, self.rows, self.cursor
 
     def merge(self, other):
         """Append the other memory's rows, oldest first, as if they were written now.

@@ -4,6 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from reloop2_keras.layers.logit import logit
+
+BLOCK = 1024  # rows whose float32 sums are made at once; blocks are summed in float64
+HALVINGS = 30
+
 
 @keras.saving.register_keras_serializable(package="reloop2")
 class OnlineGate(keras.layers.Layer):
@@ -11,7 +16,9 @@ class OnlineGate(keras.layers.Layer):
 
     Starts at a = 1, c = 0, g = 0, so it changes nothing before it has seen labels. `update` makes
     one Newton step on a slot's rows with the Hessian accumulated so far as the prior's precision
-    (method.md, section 4). With no readings it is the recalibration control of section 5.
+    (method.md, section 4). A step that would raise the slot's penalised loss (all labels alike,
+    say) is halved until it does not. With no readings it is the recalibration control of
+    section 5. State: a (2 + K)-vector and a (2 + K)-square matrix, whatever the stream's length.
 
     Args:
         num_readings: int >= 0, number K of memory readings.
@@ -45,25 +52,38 @@ class OnlineGate(keras.layers.Layer):
         self.forgetting = forgetting
 
     def build(self, probabilities_shape=None, readings_shape=None):
+        # initializers, not `reset`: a build inside a traced step may assign nothing
+        for name, value in self._start().items():
+            weight = self.add_weight(
+                name=name,
+                shape=value.shape,
+                initializer=lambda shape, dtype=None, v=value: ops.convert_to_tensor(v, dtype),
+                trainable=False,
+            )
+            setattr(self, name, weight)
+
+    def _start(self):
         size = 2 + self.num_readings
-        self.coefficients = self.add_weight(
-            name="coefficients", shape=(size,), initializer="zeros", trainable=False
-        )
-        self.precision = self.add_weight(
-            name="precision", shape=(size, size), initializer="zeros", trainable=False
-        )
-        self.reset()
+        return {
+            "coefficients": np.eye(size)[0],
+            "precision": np.diag([10.0] + [1.0] * (size - 1)),
+        }
 
     def reset(self):
         """Go back to the start: a = 1, c = 0, g = 0; precision 10 for a, else 1."""
-        size = 2 + self.num_readings
-        self.coefficients.assign(np.eye(size)[0])
-        self.precision.assign(np.diag([10.0] + [1.0] * (size - 1)))
+        if self.built:
+            for name, value in self._start().items():
+                getattr(self, name).assign(value)
 
     def _design(self, probabilities, readings):
-        p = ops.clip(ops.cast(ops.reshape(probabilities, (-1,)), "float32"), 1e-6, 1 - 1e-6)
-        columns = [ops.log(p / (1.0 - p))[:, None], ops.ones_like(p)[:, None]]
+        logits = logit(ops.reshape(probabilities, (-1, 1)))
+        columns = [logits, ops.ones_like(logits)]
         if self.num_readings:
+            if readings is None or readings.shape[-1] != self.num_readings:
+                found = None if readings is None else tuple(readings.shape)
+                raise ValueError(
+                    f"`readings` must have shape (batch, {self.num_readings}). Received: {found}"
+                )
             columns.append(ops.cast(readings, "float32"))
         return ops.concatenate(columns, axis=1)  # (batch, 2 + K)
 
@@ -80,27 +100,36 @@ class OnlineGate(keras.layers.Layer):
             readings: float32 (rows, num_readings), or None when there are none.
 
         Raises:
-            ValueError: if the numbers of rows differ.
+            ValueError: if the numbers of rows differ or something is not finite.
         """
         if not self.built:
             self.build()
         labels = ops.reshape(ops.cast(ops.convert_to_tensor(labels), "float32"), (-1,))
-        design = self._design(ops.convert_to_tensor(probabilities), readings)
-        if labels.shape[0] != design.shape[0]:
+        if readings is not None:
+            readings = ops.convert_to_tensor(readings, "float32")
+        design = self._design(ops.convert_to_tensor(probabilities, "float32"), readings)
+        rows = labels.shape[0]
+        if rows != design.shape[0]:
             raise ValueError(
                 "`labels` and `probabilities` must have equal numbers of rows. "
-                f"Received: {labels.shape[0]} and {design.shape[0]}"
+                f"Received: {rows} and {design.shape[0]}"
             )
-        # float64 on the host: a (2+K)-square system, and sums over up to 1e6 rows
-        x = np.asarray(ops.convert_to_numpy(design), "float64")
-        y = np.asarray(ops.convert_to_numpy(labels), "float64")
-        w = np.asarray(ops.convert_to_numpy(self.coefficients), "float64")
+        if not bool(ops.convert_to_numpy(ops.all(ops.isfinite(design)))):
+            raise ValueError("`probabilities` and `readings` must be finite. Received: NaN or inf")
+        start = np.asarray(ops.convert_to_numpy(self.coefficients), "float64")
         prior = np.asarray(ops.convert_to_numpy(self.precision), "float64")
-        p = 0.5 * (1.0 + np.tanh(0.5 * (x @ w)))
-        hessian = prior + (x * (p * (1.0 - p))[:, None]).T @ x
-        self.coefficients.assign(w + np.linalg.solve(hessian, x.T @ (y - p)))
+        # the small system is solved in float64 on the host; rows stay where the backend has them
+        before, gradient, curvature = _statistics(design, labels, start)
+        hessian = prior + curvature
+        step = np.linalg.solve(hessian, gradient)
+        for _ in range(HALVINGS):
+            after = _loss(design, labels, start + step) + 0.5 * step @ prior @ step
+            if after <= before + 1e-6 * (1.0 + abs(before)):
+                break
+            step = step / 2.0
+        self.coefficients.assign(start + step)
         keep = 1.0 - self.forgetting
-        self.precision.assign(keep * hessian + self.forgetting * np.eye(len(w)))
+        self.precision.assign(keep * hessian + self.forgetting * np.eye(len(start)))
 
     def compute_output_shape(self, probabilities_shape, readings_shape=None):
         return (probabilities_shape[0],)
@@ -111,3 +140,42 @@ class OnlineGate(keras.layers.Layer):
             "num_readings": self.num_readings,
             "forgetting": self.forgetting,
         }
+
+
+def _logits(design, coefficients):
+    return ops.matmul(design, ops.convert_to_tensor(coefficients, "float32"))
+
+
+def _row_losses(logits, labels):
+    return ops.softplus(logits) - labels * logits
+
+
+def _in_blocks(rows):
+    """Pad (rows, ...) with zeros and cut it: (blocks, BLOCK, ...)."""
+    pad = -rows.shape[0] % BLOCK
+    rows = ops.pad(rows, [[0, pad]] + [[0, 0]] * (len(rows.shape) - 1))
+    return ops.reshape(rows, (-1, BLOCK, *rows.shape[1:]))
+
+
+def _total(blocks):
+    """Sum over blocks in float64: float32 would lose digits over a million rows."""
+    return np.asarray(ops.convert_to_numpy(blocks), "float64").sum(axis=0)
+
+
+def _loss(design, labels, coefficients):
+    losses = _row_losses(_logits(design, coefficients), labels)
+    return float(_total(ops.sum(_in_blocks(losses), axis=1)))
+
+
+def _statistics(design, labels, coefficients):
+    """Loss, its negative gradient (D,) and its Hessian (D, D), summed over the rows."""
+    logits = _logits(design, coefficients)
+    p = ops.sigmoid(logits)
+    loss = _total(ops.sum(_in_blocks(_row_losses(logits, labels)), axis=1))
+    # padding rows are zeros in `design`, so they add nothing. (blocks, BLOCK, D)
+    rows = _in_blocks(design)
+    transposed = ops.transpose(rows, (0, 2, 1))
+    error, variance = _in_blocks(labels - p), _in_blocks(p * (1.0 - p))
+    gradient = ops.matmul(transposed, error[..., None])[..., 0]
+    curvature = ops.matmul(transposed, rows * variance[..., None])
+    return float(loss), _total(gradient), _total(curvature)

@@ -5,11 +5,11 @@ import numpy as np
 from keras import ops
 
 from reloop2_keras.backend import by_chunks, pack_signs, scatter_add, take_sums
-from reloop2_keras.layers.error_memory import ErrorMemory, masked_attention
+from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory, masked_attention
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class SketchErrorMemory(ErrorMemory):
+class SketchErrorMemory(SimilarityErrorMemory):
     """K arrays of 2^L buckets of (count, sum of labels, sum of predictions).
 
     Array k hashes a key by the signs of its own L random projections (SimHash). The K arrays play
@@ -20,7 +20,7 @@ class SketchErrorMemory(ErrorMemory):
     Args:
         num_arrays: int, K.
         num_bits: int, L in [1, 20].
-        **kwargs: see `ErrorMemory`.
+        **kwargs: see `SimilarityErrorMemory` and `ErrorMemory`.
 
     Memory: num_arrays * 2^num_bits * 12 bytes.
 
@@ -112,7 +112,7 @@ class SketchErrorMemory(ErrorMemory):
                 f"[k * 2^{self.num_bits}, (k + 1) * 2^{self.num_bits}). "
                 f"Received: shape {buckets.shape}"
             )
-        return self._write(buckets, labels, probabilities, self._store_buckets)
+        return self._write(buckets, labels, probabilities, store=self._store_buckets)
 
     def _store_buckets(self, buckets, labels, probabilities):
         rows = np.stack([np.ones_like(labels), labels, probabilities], axis=1)
@@ -123,10 +123,8 @@ class SketchErrorMemory(ErrorMemory):
         self.sums.assign(self.sums * factor)
         self.total.assign(self.total * factor)
 
-    def reset(self):
-        if self.built:
-            for state in (self.sums, self.total, self.num_writes):
-                state.assign(ops.zeros(state.shape, state.dtype))
+    def _states(self):
+        return self.sums, self.total
 
     def merge(self, other):
         """Add the other memory's sums: the same as having written its rows here.

@@ -5,57 +5,128 @@ import numpy as np
 from keras import ops
 
 from reloop2_keras.layers.compensate import compensate
+from reloop2_keras.layers.feature_error_memory import FeatureErrorMemory
+from reloop2_keras.layers.online_gate import OnlineGate
+from reloop2_keras.models.gated import gate_inputs, learn, warm_start
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
-from reloop2_keras.models.serving import in_batches, key_dim, serve
+from reloop2_keras.models.serving import HASHES, Served, in_batches, key_dim, serve
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
 class ReLoop2(RowSparseTraining, keras.Model):
-    """A base model whose predictions are corrected by an error memory (method.md, section 2).
+    """A base model whose predictions are corrected by error memories.
 
-    `predict` and `call` return compensated probabilities. `observe` writes rows whose labels have
-    arrived. `fit` trains the base model alone: with `training=True` the output is the base's.
+    Without a gate it is the paper's: one memory, y_pred = clip(p + lambda * y_err) (method.md,
+    section 2). With a gate (ours, section 4) any number of memories become inputs of a logistic
+    regression that learns online how far to trust each.
+
+    `predict` and `call` return corrected probabilities. `observe` learns from rows whose labels
+    have arrived. `fit` trains the base model alone: with `training=True` the output is the base's.
 
     Args:
         base: `DeepFM`, or any functional `keras.Model` with one probability a row.
-        memory: an `ErrorMemory`.
+        memory: an `ErrorMemory`, or with a gate a list of them.
         compensation: float in [0, 1], lambda: 0 is the base model, 1 the memory alone (gamma = 1).
-        label_weight: float in [0, 1], gamma.
-        key: "hidden", "embedding" (DeepFM), or the name of a layer of `base`.
+            Without a gate only.
+        label_weight: float in [0, 1], gamma. Without a gate only.
+        key: "hidden", "embedding" (DeepFM), or the name of a layer of `base`; a list has one a
+            memory. A `FeatureErrorMemory` always reads `feature_hashes` of the inputs.
+        gate: None, True (an `OnlineGate` of the right size) or an `OnlineGate`.
         **kwargs: passed to `keras.Model`.
 
     Call arguments:
-        inputs: what `base` takes.
+        inputs: what `base` takes; with a `FeatureErrorMemory` a dict with `feature_hashes` too.
 
     Returns:
         float32 (batch, 1).
 
+    Raises:
+        ValueError: if an argument is out of range or arguments do not fit together.
+
     Example:
-        >>> model = ReLoop2(base, SketchErrorMemory(num_arrays=70, num_bits=12), compensation=0.5)
-        >>> model.adapt(dataset.train(batch_size=4096))  # centres the keys
+        >>> model = ReLoop2(base, FeatureErrorMemory(residual="corrected"), gate=True)
+        >>> model.warm_start(dataset.train(batch_size=4096, hashes=True))
         >>> p = model.predict(x)      # serve
         >>> model.observe(x, y)       # labels arrived
         >>> model.save("reloop2.keras")
     """
 
-    def __init__(self, base, memory, compensation=0.5, label_weight=1.0, key="hidden", **kwargs):
+    def __init__(
+        self,
+        base,
+        memory,
+        compensation=0.5,
+        label_weight=1.0,
+        key="hidden",
+        gate=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         for name, value in (("compensation", compensation), ("label_weight", label_weight)):
             if not 0 <= value <= 1:
                 raise ValueError(f"`{name}` must be in [0, 1]. Received: {value}")
-        if not (hasattr(memory, "read") and hasattr(memory, "write")):
-            raise ValueError(f"`memory` must be an ErrorMemory. Received: {memory!r}")
+        memories = list(memory) if isinstance(memory, list | tuple) else [memory]
+        if not memories or any(not (hasattr(m, "read") and hasattr(m, "write")) for m in memories):
+            raise ValueError(
+                f"`memory` must be an ErrorMemory or a list of them. Received: {memory!r}"
+            )
+        features = [isinstance(m, FeatureErrorMemory) for m in memories]
+        if not gate and (len(memories) > 1 or features[0]):
+            raise ValueError(
+                "`gate` must be given for several memories or a FeatureErrorMemory: the paper's "
+                f"compensation takes one memory of similarity. Received: gate={gate!r}"
+            )
+        if gate and gate is not True and not isinstance(gate, OnlineGate):
+            raise ValueError(f"`gate` must be None, True or an OnlineGate. Received: {gate!r}")
+        names = list(key) if isinstance(key, list | tuple) else [key] * len(memories)
+        if len(names) != len(memories):
+            raise ValueError(
+                f"`key` must list one name a memory, {len(memories)}. Received: {key!r}"
+            )
         self.base = base
-        self.memory = memory
+        self.memories = memories
         self.compensation = compensation
         self.label_weight = label_weight
         self.key = key
+        self.gate = gate or None
+        self._keys = [
+            HASHES if feature else name for feature, name in zip(features, names, strict=True)
+        ]
+
+    @property
+    def memory(self):
+        """The memory, or the list of them if there are several."""
+        return self.memories[0] if len(self.memories) == 1 else list(self.memories)
 
     def build(self, input_shape=None):
         if not self.base.built:
             self.base.build(input_shape)
-        if not self.memory.built:
-            self.memory.build((None, key_dim(self.base, self.key)))
+        for memory, key in zip(self.memories, self._keys, strict=True):
+            if memory.built:
+                continue
+            if key != HASHES:
+                width = key_dim(self.base, key)
+            elif isinstance(input_shape, dict) and HASHES in input_shape:
+                width = input_shape[HASHES][-1]
+            elif hasattr(self.base, "fields"):
+                width = len(self.base.fields)
+            else:
+                raise ValueError(
+                    f"`input_shape` must be a dict with {HASHES!r}. Received: {input_shape}"
+                )
+            memory.build((None, width))
+        if self.gate is None:
+            return
+        total = sum(memory.num_gate_inputs for memory in self.memories)
+        if self.gate is True:
+            self.gate = OnlineGate(total, name="gate")
+        if self.gate.num_readings != total:
+            raise ValueError(
+                f"`gate` must have num_readings={total} for these memories. "
+                f"Received: {self.gate.num_readings}"
+            )
+        if not self.gate.built:
+            self.gate.build()
 
     def _ensure_built(self, x):
         if not self.built:
@@ -64,70 +135,143 @@ class ReLoop2(RowSparseTraining, keras.Model):
     def call(self, inputs, training=False):
         if training:
             return self.base(inputs, training=True)
-        probabilities, keys = serve(self.base, inputs, self.key)
-        reading = self.memory(keys)
-        corrected = compensate(probabilities, reading, self.compensation, self.label_weight)
-        return corrected[:, None]
+        return self._served(inputs)["corrected"][:, None]
+
+    def _served(self, inputs):
+        served = serve(self.base, inputs, dict.fromkeys(self._keys))
+        p = served["probability"]
+        if self.gate is None:
+            reading = self.memories[0](served[self._keys[0]])
+            served["corrected"] = compensate(p, reading, self.compensation, self.label_weight)
+        else:
+            served["gate_inputs"] = gate_inputs(self.memories, self._keys, served)
+            served["corrected"] = self.gate(p, served["gate_inputs"])
+        return served
 
     def adapt(self, batches):
-        """Fit the memory's key normalisation to the keys of training batches.
+        """Fit the key normalisation of memories of similarity to keys of training batches.
 
         Args:
-            batches: iterable of `x` or of tuples `(x, y, ...)`, such as `dataset.train(...)`.
+            batches: sequence of `x` or of tuples `(x, y, ...)`, such as `dataset.train(...)`;
+                read once for each memory of similarity.
         """
 
-        def keys():
+        def keys_of(key):
             for batch in batches:
                 x = batch[0] if isinstance(batch, tuple) else batch
                 self._ensure_built(x)
-                yield ops.convert_to_numpy(serve(self.base, x, self.key)[1])
+                yield ops.convert_to_numpy(serve(self.base, x, (key,))[key])
 
-        self.memory.adapt(keys())
+        for memory, key in zip(self.memories, self._keys, strict=True):
+            if key != HASHES:
+                memory.adapt(keys_of(key))
 
-    def observe(self, x, y=None):
-        """Write rows whose labels arrived. Call it AFTER they were scored.
+    def warm_start(self, batches):
+        """Write training rows into the feature memories; see `models.warm_start`.
 
         Args:
-            x: dict of arrays, or a tuple `(x, y)`.
+            batches: `dataset.train(batch_size, hashes=True)`.
+
+        Returns:
+            int, the number of rows written.
+        """
+        features = [m for m in self.memories if isinstance(m, FeatureErrorMemory)]
+        return warm_start(self.base, batches, features)
+
+    def serve(self, x, batch_size=4096):
+        """Predict rows and keep what their labels will be learnt with, for labels that come late.
+
+        Args:
+            x: what `base` takes, arrays.
+            batch_size: int.
+
+        Returns:
+            `Served`, with `corrected` float32 (rows,), for `observe`.
+
+        Example:
+            >>> served = model.serve(x)            # show served["corrected"]
+            >>> model.observe(served, y)           # an hour later
+        """
+        self._ensure_built(x)
+        boxed = x if isinstance(x, dict) else {"x": x}
+
+        def one(batch):
+            return self._served(batch if isinstance(x, dict) else batch["x"])
+
+        return Served(in_batches(one, boxed, batch_size))
+
+    def observe(self, x, y=None):
+        """Learn from rows whose labels arrived. Call it AFTER they were scored.
+
+        Args:
+            x: dict of arrays, a tuple `(x, y)`, or what `serve` returned. Given arrays, the
+                memories are read again: right only if nothing was observed since the rows were
+                predicted. Where labels come late, keep `serve`'s answer and give that.
             y: (rows,) or (rows, 1) of 0 and 1.
 
         Returns:
-            int, the number of rows written (all of them without threshold and sampling).
+            int, the number of rows written (all of them without threshold and sampling); the
+            least of all memories.
         """
         if y is None:
             x, y = x[0], x[1]
-        self._ensure_built(x)
+        served = x if isinstance(x, Served) else self.serve(x)
+        labels = np.asarray(ops.convert_to_numpy(y)).reshape(-1)
+        if self.gate is not None:
+            self.gate.update(labels, served["probability"], served["gate_inputs"])
+        return min(learn(self.memories, self._keys, served, labels))
 
-        def served(batch):
-            inputs = batch if isinstance(x, dict) else batch["x"]
-            probabilities, keys = serve(self.base, inputs, self.key)
-            return {"probability": probabilities, "key": keys}
+    def with_base(self, base, memory="keep"):
+        """Return a model around a retrained base, with the SAME memories and gate.
 
-        out = in_batches(served, x if isinstance(x, dict) else {"x": x}, batch_size=4096)
-        return self.memory.write(
-            out["key"], np.asarray(ops.convert_to_numpy(y)), out["probability"]
+        What a memory holds was learnt from the errors of the model that served. After retraining
+        there are two honest ways to go on: keep it (a value's error changes little if the new
+        model knows little more about it, and the gate learns to trust it less), or start anew.
+        Keys of similarity from the old base mean little to a base trained from scratch.
+
+        Args:
+            base: the new base model.
+            memory: "keep" or "reset" (memories and gate).
+
+        Returns:
+            `ReLoop2`.
+        """
+        if memory not in ("keep", "reset"):
+            raise ValueError(f'`memory` must be "keep" or "reset". Received: {memory!r}')
+        if memory == "reset":
+            for part in [*self.memories, *([self.gate] if self.built and self.gate else [])]:
+                part.reset()
+        return ReLoop2(
+            base, self.memories, self.compensation, self.label_weight, self.key, self.gate
         )
 
     def fit(self, x=None, *args, **kwargs):
-        """Train the BASE model; see `keras.Model.fit`. The memory is left as it is."""
+        """Train the BASE model; see `keras.Model.fit`. Memories and gate are left as they are."""
         if getattr(x, "keeps_own_order", False):
             kwargs.setdefault("shuffle", False)
         return super().fit(x, *args, **kwargs)
 
     def get_config(self):
+        serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "base": keras.saving.serialize_keras_object(self.base),
-            "memory": keras.saving.serialize_keras_object(self.memory),
+            "base": serialize(self.base),
+            "memory": [serialize(memory) for memory in self.memories],
             "compensation": self.compensation,
             "label_weight": self.label_weight,
             "key": self.key,
+            "gate": serialize(self.gate) if isinstance(self.gate, OnlineGate) else self.gate,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Rebuild base and memory, then the model around them."""
-        config = dict(config)
-        for part in ("base", "memory"):
-            config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects)
+        """Rebuild base, memories and gate, then the model around them."""
+
+        def made(part):
+            return keras.saving.deserialize_keras_object(part, custom_objects)
+
+        config = {**config, "base": made(config["base"])}
+        config["memory"] = [made(memory) for memory in config["memory"]]
+        if isinstance(config["gate"], dict):
+            config["gate"] = made(config["gate"])
         return cls(**config)

@@ -4,32 +4,58 @@ import keras
 import numpy as np
 from keras import ops
 
+HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a layer's output
 
-def serve(base, inputs, key):
+
+class Served(dict):
+    """What was served for some rows, as NumPy arrays: kept until their labels arrive.
+
+    `probability` (rows,), the base's; each key that a memory needs (rows, dim); and from
+    `ReLoop2.serve` also `corrected` (rows,) and `gate_inputs` (rows, K).
+    """
+
+
+def serve(base, inputs, keys):
     """Return base probabilities and memory keys, in one pass through the base model.
 
     Args:
         base: `DeepFM`, or any functional `keras.Model` with a probability as its one output.
-        inputs: what `base` takes.
-        key: "hidden" or "embedding" for a `DeepFM`; else the name of a layer of `base`, whose
-            output is flattened.
+        inputs: what `base` takes; with a memory keyed by features a dict that holds
+            `feature_hashes` beside it.
+        keys: names of keys: "hidden" or "embedding" for a `DeepFM`, else the name of a layer of
+            `base`, whose output is flattened; "feature_hashes" is taken from the inputs.
 
     Returns:
-        (probabilities float32 (batch,), keys float32 (batch, dim))
+        dict: `probability` float32 (batch,), and each key: float32 (batch, dim), or int32 (batch,
+        F) for "feature_hashes".
 
     Raises:
-        ValueError: if `base` has no such key.
+        ValueError: if `base` has no such key, or the inputs have no `feature_hashes`.
     """
+    served = {}
+    if HASHES in keys:
+        if not isinstance(inputs, dict) or HASHES not in inputs:
+            found = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+            raise ValueError(
+                f"`inputs` must be a dict with {HASHES!r}, which a FeatureErrorMemory is keyed by. "
+                f"Received: {found}"
+            )
+        served[HASHES] = ops.cast(ops.convert_to_tensor(inputs[HASHES]), "int32")
+    keys = [key for key in keys if key != HASHES]
     if hasattr(base, "logits_and_keys"):
-        key_dim(base, key)
         outputs = base.logits_and_keys(inputs)
-        return ops.sigmoid(outputs["logit"][:, 0]), outputs[key]
-    probabilities, keys = _tapped(base, key)(inputs)
-    batch = ops.shape(keys)[0]
-    return (
-        ops.cast(ops.reshape(probabilities, (-1,)), "float32"),
-        ops.cast(ops.reshape(keys, (batch, int(np.prod(keys.shape[1:])))), "float32"),
-    )
+        for key in keys:
+            key_dim(base, key)
+            served[key] = outputs[key]
+        return {"probability": ops.sigmoid(outputs["logit"][:, 0]), **served}
+    if isinstance(inputs, dict):
+        inputs = {name: value for name, value in inputs.items() if name != HASHES}
+    probabilities, *outputs = keras.tree.flatten(_tapped(base, tuple(keys))(inputs))
+    served["probability"] = ops.cast(ops.reshape(probabilities, (-1,)), "float32")
+    for key, output in zip(keys, outputs, strict=True):
+        width = int(np.prod(output.shape[1:]))
+        served[key] = ops.cast(ops.reshape(output, (ops.shape(output)[0], width)), "float32")
+    return served
 
 
 def key_dim(base, key):
@@ -38,23 +64,25 @@ def key_dim(base, key):
         if key not in base.key_dims:
             raise ValueError(f"`key` must be one of {sorted(base.key_dims)}. Received: {key!r}")
         return base.key_dims[key]
-    return int(np.prod(_tapped(base, key).outputs[1].shape[1:]))
+    return int(np.prod(_tapped(base, (key,)).outputs[1].shape[1:]))
 
 
-def _tapped(base, key):
-    """The base as a model with two outputs; made once a key and kept beside the base's attributes.
+def _tapped(base, keys):
+    """The base as a model with more outputs; made once and kept beside the base's attributes.
 
     `__dict__` and not an attribute: Keras must not track the same weights twice.
     """
     taps = base.__dict__.setdefault("_reloop2_taps", {})
-    if key not in taps:
+    if keys not in taps:
         names = [layer.name for layer in base.layers]
-        if key not in names:
-            raise ValueError(
-                f"`key` must name a layer of the base model, {names}. Received: {key!r}"
-            )
-        taps[key] = keras.Model(base.inputs, [base.outputs[0], base.get_layer(key).output])
-    return taps[key]
+        for key in keys:
+            if key not in names:
+                raise ValueError(
+                    f"`key` must name a layer of the base model, {names}. Received: {key!r}"
+                )
+        tapped = [base.get_layer(key).output for key in keys]
+        taps[keys] = keras.Model(base.inputs, [base.outputs[0], *tapped])
+    return taps[keys]
 
 
 class Serving:
@@ -118,8 +146,9 @@ class _ServedOutputs(keras.Model):
         self.base = base
         self.served_keys = keys
 
+    def build(self, input_shape=None):
+        if not self.base.built:
+            self.base.build(input_shape)
+
     def call(self, inputs):
-        outputs = {}
-        for key in self.served_keys:
-            outputs["probability"], outputs[key] = serve(self.base, inputs, key)
-        return outputs
+        return serve(self.base, inputs, self.served_keys)

@@ -3,6 +3,7 @@
 from reloop2_keras.streaming.arms import (
     Arm,
     FrozenBase,
+    Gated,
     IncrementalBase,
     Memory,
     Recalibration,
@@ -12,12 +13,13 @@ from reloop2_keras.streaming.binned_metrics import BinnedMetrics
 from reloop2_keras.streaming.metrics import auc, ece, evaluate, gauc, logloss
 from reloop2_keras.streaming.prequential import iter_prequential, prequential
 from reloop2_keras.streaming.report import PrequentialReport
-from reloop2_keras.streaming.tune import best_setting, training_keys, tune_memory
+from reloop2_keras.streaming.tune import best_setting, replay, training_keys, tune_memory
 
 __all__ = [
     "Arm",
     "BinnedMetrics",
     "FrozenBase",
+    "Gated",
     "IncrementalBase",
     "Memory",
     "PrequentialReport",
@@ -30,6 +32,7 @@ __all__ = [
     "iter_prequential",
     "logloss",
     "prequential",
+    "replay",
     "standard_arms",
     "training_keys",
     "tune_memory",

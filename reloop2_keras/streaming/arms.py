@@ -7,7 +7,8 @@ import numpy as np
 from keras import ops
 
 from reloop2_keras.layers import OnlineGate, compensate
-from reloop2_keras.models.serving import Serving, in_batches
+from reloop2_keras.models.gated import gate_inputs, learn
+from reloop2_keras.models.serving import HASHES, Served, Serving, in_batches
 
 
 class FrozenBase:
@@ -23,8 +24,11 @@ class FrozenBase:
         self._serving = Serving(base, keys)
 
     def serve(self, arrays):
-        """Return a dict of `probability` (rows,) and keys (rows, dim) for a slot's arrays."""
-        return self._serving(inputs(arrays))
+        """Return `Served` for a slot's arrays: `probability` (rows,) and keys (rows, dim)."""
+        served = Served(self._serving(inputs(arrays)))
+        if HASHES in arrays:
+            served[HASHES] = arrays[HASHES]
+        return served
 
     def observe(self, arrays):
         """Labels arrived: a frozen model does nothing."""
@@ -102,23 +106,56 @@ class Memory:
         self.memory.write(served[self.key], labels, served["probability"])
 
 
-class Recalibration:
-    """Fast part: only the base's logit is rescaled and shifted online, by an `OnlineGate`.
+class Gated:
+    """Fast part: any memories as inputs of an `OnlineGate` (ours; method.md, section 4).
 
-    The control for memories: what it gains needs no memory.
+    Args:
+        memories: list of `(memory, key)`; a `FeatureErrorMemory` has the key "feature_hashes".
+            Without any this is the control that only recalibrates: what it gains needs no memory.
+        gate: `OnlineGate` of the right size, or None to make one.
+        shuffle_labels: bool. True makes the control: the MEMORIES learn labels permuted within a
+            slot. The gate learns the true ones, and so that there is nothing to listen to.
+        seed: int, of that permutation.
     """
 
-    def __init__(self, gate=None):
-        self.gate = gate or OnlineGate()
+    def __init__(self, memories=(), gate=None, shuffle_labels=False, seed=1001):
+        self.memories = [memory for memory, _ in memories]
+        self.keys = [key for _, key in memories]
+        self.gate = gate
+        self._rng = np.random.default_rng(seed) if shuffle_labels else None
 
     def predict(self, served):
-        """Return recalibrated probabilities (rows,)."""
-        probabilities = self.gate(ops.convert_to_tensor(served["probability"]))
-        return ops.convert_to_numpy(probabilities), None
+        """Return gated probabilities (rows,), and with what was read to make them."""
+        for memory, key in zip(self.memories, self.keys, strict=True):
+            if not memory.built:
+                memory.build((None, served[key].shape[1]))
+        if self.gate is None:
+            self.gate = OnlineGate(sum(memory.num_gate_inputs for memory in self.memories))
+
+        def gated(batch):
+            batch = {name: ops.convert_to_tensor(value) for name, value in batch.items()}
+            readings = gate_inputs(self.memories, self.keys, batch)
+            out = {} if readings is None else {"gate_inputs": readings}
+            return {"corrected": self.gate(batch["probability"], readings), **out}
+
+        needed = {name: served[name] for name in dict.fromkeys(["probability", *self.keys])}
+        size = min([4096, *(memory.read_batch_size for memory in self.memories)])
+        kept = in_batches(gated, needed, size)
+        return kept["corrected"], kept
 
     def observe(self, served, labels, kept):
-        """One Newton step on the slot."""
-        self.gate.update(labels, served["probability"])
+        """One Newton step of the gate on the slot, then write its rows."""
+        self.gate.update(labels, served["probability"], kept.get("gate_inputs"))
+        if self._rng is not None:
+            labels = self._rng.permutation(labels)
+        learn(self.memories, self.keys, {**served, **kept}, labels)
+
+
+class Recalibration(Gated):
+    """Fast part: only the base's logit is rescaled and shifted online, by an `OnlineGate`."""
+
+    def __init__(self, gate=None):
+        super().__init__((), gate)
 
 
 @dataclasses.dataclass
@@ -132,7 +169,7 @@ class Arm:
 
     name: str
     slow: FrozenBase
-    fast: Memory | Recalibration | None = None
+    fast: Memory | Gated | None = None
 
 
 def inputs(arrays):
@@ -151,34 +188,31 @@ def read(memory, keys):
     )
 
 
-def standard_arms(base, memories, seed=1001, incremental=True, **incremental_options):
+def standard_arms(base, memories, incremental=True, **incremental_options):
     """Make the arms of method.md, section 5, for the given memories.
 
     Args:
         base: trained base model.
-        memories: dict name -> function without arguments that returns a fresh `Memory`. The first
-            one also makes the "shuffled" control, the last one the "incremental+<name>" arm.
-        seed: int, of the control's permutation.
+        memories: dict name -> function of `shuffle_labels` (bool) that returns a fresh `Memory`
+            or `Gated`. The first one also makes the "shuffled" control, the last one the
+            "incremental+<name>" arm; if that is another one, a control "shuffled <name>" too.
         incremental: bool; training on every slot costs most of the time.
         **incremental_options: passed to `IncrementalBase`.
 
     Returns:
-        list of `Arm`: frozen, recalibrated, shuffled, one a memory, incremental,
+        list of `Arm`: frozen, recalibrated, shuffled (one or two), one a memory, incremental,
         incremental+<last memory>.
     """
     frozen = FrozenBase(base)
     arms = [Arm("frozen", frozen), Arm("recalibrated", frozen, Recalibration())]
     names = list(memories)
-    if names:
-        control = memories[names[0]]()
-        control = Memory(
-            control.memory, control.key, control.compensation, control.label_weight, True, seed
-        )
-        arms.append(Arm("shuffled", frozen, control))
-    arms += [Arm(name, frozen, memories[name]()) for name in names]
+    for name in dict.fromkeys([*names[:1], *names[-1:]]):
+        control = "shuffled" if name == names[0] else f"shuffled {name}"
+        arms.append(Arm(control, frozen, memories[name](True)))
+    arms += [Arm(name, frozen, memories[name](False)) for name in names]
     if incremental:
         trained = IncrementalBase(base, **incremental_options)
         arms.append(Arm("incremental", trained))
         if names:
-            arms.append(Arm(f"incremental+{names[-1]}", trained, memories[names[-1]]()))
+            arms.append(Arm(f"incremental+{names[-1]}", trained, memories[names[-1]](False)))
     return arms

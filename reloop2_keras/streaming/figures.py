@@ -14,9 +14,10 @@ COLORS = {
     "feature": "#d55e00",
     "incremental": "#009e73",
     "incremental+feature": "#cc79a7",
-    "incremental+sketch": "#cc79a7",
+    "feature+sketch": "#e69f00",
+    "shuffled feature": "#e8d8b8",
 }
-SPARE = ("#e69f00", "#000000", "#f0e442")
+SPARE = ("#000000", "#f0e442", "#994f00")
 DASHES = ("--", ":", "-.")
 LABELS = {"auc": "AUC", "gauc": "gAUC", "logloss": "log loss (nats)", "ece": "ECE"}
 

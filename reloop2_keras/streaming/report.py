@@ -124,7 +124,9 @@ class PrequentialReport:
                 for arm in self.arms
             },
             "info": {
-                k: v for k, v in self.info.items() if k not in ("dataset", "backend", "versions")
+                k: _plain_tree(v)
+                for k, v in self.info.items()
+                if k not in ("dataset", "backend", "versions")
             },
         }
         if self.true_probability is not None:
@@ -164,6 +166,15 @@ class PrequentialReport:
 def _plain(value):
     value = float(value)
     return value if math.isfinite(value) else None
+
+
+def _plain_tree(value):
+    """JSON has no NaN: None stands for it, however deep it lies."""
+    if isinstance(value, dict):
+        return {name: _plain_tree(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_tree(part) for part in value]
+    return _plain(value) if isinstance(value, float) else value
 
 
 def _replace(path, write):

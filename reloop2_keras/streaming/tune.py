@@ -7,9 +7,10 @@ import pandas as pd
 from keras import ops
 
 from reloop2_keras.layers import compensate
-from reloop2_keras.models.serving import Serving
-from reloop2_keras.streaming.arms import FrozenBase, read
+from reloop2_keras.models.serving import HASHES, Serving
+from reloop2_keras.streaming.arms import Arm, FrozenBase, read
 from reloop2_keras.streaming.metrics import auc, logloss
+from reloop2_keras.streaming.prequential import iter_prequential
 
 COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 LABEL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -37,7 +38,13 @@ def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
 
 
 def tune_memory(
-    base, slots, candidates, compensations=COMPENSATIONS, label_weights=LABEL_WEIGHTS, delay=0
+    base,
+    slots,
+    candidates,
+    compensations=COMPENSATIONS,
+    label_weights=LABEL_WEIGHTS,
+    delay=0,
+    fill=None,
 ):
     """Replay the validation slots through each candidate memory; return the grid as a table.
 
@@ -46,17 +53,20 @@ def tune_memory(
 
     Args:
         base: trained base model.
-        slots: `dataset.validation_slots(...)`. The first `delay + 1` slots only fill the memory.
+        slots: `dataset.validation_slots(...)`.
         candidates: dict name -> (empty memory, key name). The memories are reset afterwards.
         compensations: values of lambda to try; 0 (no memory) is the fair fallback.
         label_weights: values of gamma to try; (1.0,) for the paper's published form.
         delay: int, in slots, as in the evaluation to come.
+        fill: int, slots that only fill the memory and are not scored. None: half of them, at
+            least `delay + 1`. The stream to come starts with all of them in memory: an emptier
+            one would ask for a smaller lambda.
 
     Returns:
         DataFrame with columns candidate, key, compensation, label_weight, auc, logloss.
 
     Raises:
-        ValueError: if there are not more than `delay + 1` slots.
+        ValueError: if there are not more than `delay + 1` slots, or than `fill`.
 
     Example:
         >>> table = tune_memory(base, dataset.validation_slots(5),
@@ -64,16 +74,13 @@ def tune_memory(
         >>> best_setting(table)["compensation"]
     """
     slots = list(slots)
-    if len(slots) <= delay + 1:
-        raise ValueError(
-            f"`slots` must hold more than delay + 1 = {delay + 1}. Received: {len(slots)}"
-        )
+    fill = _fill(slots, delay, fill)
     frozen = FrozenBase(base, sorted({key for _, key in candidates.values()}))
     served = []
     for slot in slots:
         arrays = slot.load()
         served.append((frozen.serve(arrays), arrays["label"]))
-    scored = served[delay + 1 :]
+    scored = served[fill:]
     labels = np.concatenate([y for _, y in scored])
     probability = np.concatenate([out["probability"] for out, _ in scored])
 
@@ -84,6 +91,7 @@ def tune_memory(
             if t - 1 - delay >= 0:
                 out, y = served[t - 1 - delay]
                 memory.write(out[key], y, out["probability"])
+            if t >= fill:
                 readings.append(read(memory, served[t][0][key]))
         memory.reset()
         reading = {k: np.concatenate([r[k] for r in readings]) for k in readings[0]}
@@ -96,11 +104,57 @@ def tune_memory(
     return pd.DataFrame(rows, columns=columns)
 
 
-def best_setting(table, metric="logloss"):
-    """Return the row of `tune_memory`'s table that validation picks; ties go to the smaller lambda.
+def replay(base, slots, candidates, delay=0, fill=None):
+    """Replay the validation slots through fast parts with nothing to tune, such as `Gated`.
 
     Args:
-        table: DataFrame of `tune_memory`, or a part of it (one kind of memory, say).
+        base: trained base model.
+        slots: `dataset.validation_slots(...)`.
+        candidates: dict name -> a fresh `Memory` or `Gated`; used up by the replay.
+        delay: int, in slots, as in the evaluation to come.
+        fill: see `tune_memory`.
+
+    Returns:
+        DataFrame with columns candidate, auc, logloss; the base alone is candidate "frozen".
+    """
+    slots = list(slots)
+    fill = _fill(slots, delay, fill)
+    frozen = FrozenBase(
+        base, sorted({k for fast in candidates.values() for k in _layer_keys(fast)})
+    )
+    arms = [Arm("frozen", frozen), *(Arm(n, frozen, fast) for n, fast in candidates.items())]
+    events = list(iter_prequential(slots, arms, delay, progress=False))[fill:]
+    labels = np.concatenate([event["arrays"]["label"] for event in events])
+    rows = []
+    for arm in arms:
+        p = np.concatenate([event["predictions"][arm.name] for event in events])
+        rows.append((arm.name, auc(labels, p), logloss(labels, p)))
+    return pd.DataFrame(rows, columns=["candidate", "auc", "logloss"])
+
+
+def _layer_keys(fast):
+    keys = getattr(fast, "keys", None) or [getattr(fast, "key", "hidden")]
+    return [key for key in keys if key != HASHES]
+
+
+def _fill(slots, delay, fill):
+    if len(slots) <= delay + 1:
+        raise ValueError(
+            f"`slots` must hold more than delay + 1 = {delay + 1}. Received: {len(slots)}"
+        )
+    fill = max(delay + 1, (len(slots) + 1) // 2) if fill is None else int(fill)
+    if not delay + 1 <= fill < len(slots):
+        raise ValueError(
+            f"`fill` must be in [delay + 1, slots) = [{delay + 1}, {len(slots)}). Received: {fill}"
+        )
+    return fill
+
+
+def best_setting(table, metric="logloss"):
+    """Return the row of a table that validation picks; ties go to the smaller lambda.
+
+    Args:
+        table: DataFrame of `tune_memory` or `replay`, or a part of it (one kind of memory, say).
         metric: "logloss" (lower is better; a proper score, the default) or "auc".
 
     Returns:
@@ -108,7 +162,6 @@ def best_setting(table, metric="logloss"):
     """
     if metric not in ("auc", "logloss"):
         raise ValueError(f'`metric` must be "auc" or "logloss". Received: {metric!r}')
-    ordered = table.sort_values(
-        [metric, "compensation"], ascending=[metric == "logloss", True], kind="stable"
-    )
+    by = [metric, *(["compensation"] if "compensation" in table else [])]
+    ordered = table.sort_values(by, ascending=[metric == "logloss", True][: len(by)], kind="stable")
     return ordered.iloc[0].to_dict()
