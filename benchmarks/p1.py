@@ -87,7 +87,8 @@ def against_fuxictr(folder, times, rows, few):
 
 
 def _fuxictr(folder):
-    from fuxictr.preprocess import FeatureProcessor, build_dataset
+    """Its processor's own steps: read, fit, transform, save. Without Ray, that spreads them."""
+    from fuxictr.preprocess import FeatureProcessor, feature_processor
 
     shutil.rmtree(folder / "fuxictr", ignore_errors=True)
     numeric = {
@@ -105,6 +106,14 @@ def _fuxictr(folder):
     }
     label = {"name": "label", "dtype": "float"}
     processor = FeatureProcessor([numeric, categorical], label, "fuxictr", data_root=str(folder))
-    build_dataset(
-        processor, train_data=str(folder / "train.csv"), data_format="csv", min_categr_count=2
-    )
+    # this version asks Polars for an argument that Polars 2 calls by another name
+    scan = pl.scan_csv
+    feature_processor.pl.scan_csv = lambda dtypes, **kwargs: scan(schema_overrides=dtypes, **kwargs)
+    try:
+        table = processor.preprocess(processor.read_data(str(folder / "train.csv")))
+    finally:
+        feature_processor.pl.scan_csv = scan
+    processor.fit(table, min_categr_count=2, num_buckets=10)
+    table = table.collect()
+    columns = processor.transform({name: table[name].to_numpy() for name in table.columns})
+    pl.DataFrame(dict(columns)).write_parquet(folder / "fuxictr.parquet")

@@ -75,7 +75,7 @@ def run(quick):
 
 def _fuxictr(train, folder):
     from fuxictr.features import FeatureMap
-    from fuxictr.pytorch.dataloaders import NpzDataLoader
+    from fuxictr.pytorch.dataloaders.npz_dataloader import NpzDataLoader
 
     batches = [train[i] for i in range(len(train))]
     ids = np.concatenate([x["feature_ids"] for x, _ in batches])
