@@ -9,7 +9,7 @@ def make(cardinalities, embedding_dim, hidden_units, folder):
     from fuxictr.pytorch.layers import FactorizationMachine, FeatureEmbedding, MLP_Block
     from fuxictr.pytorch.models import BaseModel
 
-    features = FeatureMap("bench", str(folder))
+    features = FeatureMap("bench", folder)
     for i, cardinality in enumerate(cardinalities):
         features.features[f"f{i}"] = (
             {"source": "", "type": "numeric"}
@@ -28,7 +28,12 @@ def make(cardinalities, embedding_dim, hidden_units, folder):
     class DeepFM(BaseModel):
         def __init__(self):
             super().__init__(
-                features, model_id="DeepFM", gpu=-1, metrics=["AUC"], model_root=str(folder)
+                features,
+                model_id="DeepFM",
+                gpu=-1,
+                verbose=0,
+                metrics=["AUC"],
+                model_root=folder,
             )
             self.embedding_layer = FeatureEmbedding(features, embedding_dim)
             self.fm = FactorizationMachine(features)

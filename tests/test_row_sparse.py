@@ -99,6 +99,22 @@ def gradients(made, data):
     return [a - b for a, b in zip(before, tables(probe), strict=True)]
 
 
+def test_the_gradient_is_the_slope_of_the_loss():
+    made, data = model("sgd", row_sparse=False), batch()
+    found = gradients(made, data)[0]
+    weights, (row, column) = made.get_weights(), (int(data[0]["feature_ids"][0, 0]), 2)
+    place = next(i for i, w in enumerate(weights) if w.shape == (65, 4))
+    losses = []
+    for change in (0.03, -0.03):
+        moved = [w.copy() for w in weights]
+        moved[place][row, column] += change
+        made.set_weights(moved)
+        losses.append(float(made.evaluate(*data, verbose=0)))
+    slope = (losses[0] - losses[1]) / 0.06
+    assert abs(slope) > 1e-4
+    np.testing.assert_allclose(found[row, column], slope, rtol=0.02)
+
+
 def test_lazy_adam_equals_a_numpy_oracle():
     made, l2 = model("adam", embedding_l2=0.05), 0.05
     want = [w.astype("float64") for w in tables(made)]

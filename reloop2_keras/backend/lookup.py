@@ -28,8 +28,8 @@ else:
         return ops.take(table, ids, axis=0)
 
 
-def gather_rows(variable, ids):
-    """Look up rows of a table: `variable[ids]`, differentiable.
+def gather_rows(variable, ids, scale, dtype):
+    """Look up rows of a table and scale them: `variable[ids] * scale`, differentiable.
 
     Within `captured_lookups` the gradient goes to the looked-up rows and not to the table.
 
@@ -37,23 +37,27 @@ def gather_rows(variable, ids):
         variable: `keras.Variable` (rows, width).
         ids: int32 (...), each in [0, rows). An id out of range raises on TensorFlow and PyTorch
             but gives NaN on JAX.
+        scale: float (...).
+        dtype: str, of the result.
 
     Returns:
-        (..., width), of the variable's dtype.
+        (..., width), of `dtype`.
     """
-    if isinstance(ids, keras.KerasTensor):
-        return ops.take(variable, ids, axis=0)
     lookup = getattr(_capture, "lookup", None)
-    if lookup is not None:
-        rows = lookup(variable, ids)
+    if lookup is not None and not isinstance(ids, keras.KerasTensor):
+        rows = lookup(variable, ids, scale)
         if rows is not None:
-            return rows
-    return _take(variable.value, ids)
+            return ops.cast(rows, dtype)
+    if isinstance(ids, keras.KerasTensor):
+        rows = ops.take(variable, ids, axis=0)
+    else:
+        rows = _take(variable.value, ids)
+    return ops.cast(rows, dtype) * ops.expand_dims(ops.cast(scale, dtype), -1)
 
 
 @contextlib.contextmanager
 def captured_lookups(lookup):
-    """While open, `gather_rows` asks `lookup(variable, ids)` first; None means: not mine."""
+    """While open, `gather_rows` asks `lookup(variable, ids, scale)` first; None means: not mine."""
     before = getattr(_capture, "lookup", None)
     _capture.lookup = lookup
     try:

@@ -28,12 +28,14 @@ def train_step(model, tables, state, data):
             next(dense) if flag else value for flag, value in zip(is_dense, trainable, strict=True)
         ]
 
-        def lookup(variable, ids):
+        def lookup(variable, ids, scale):
             if id(variable) not in mine:
                 return None
             rows = jax.lax.stop_gradient(jnp.take(variable.value, ids, axis=0))
             taken.append((variable, ids, rows))
-            return rows if offsets is None else rows + offsets[len(taken) - 1]
+            if offsets is not None:
+                rows = rows + offsets[len(taken) - 1]
+            return rows * scale[..., None].astype(rows.dtype)
 
         with captured_lookups(lookup):
             loss, aux = model.compute_loss_and_updates(

@@ -19,14 +19,14 @@ def train_step(model, tables, data):
     taken = []
     with tf.GradientTape() as tape:
 
-        def lookup(variable, ids):
+        def lookup(variable, ids, scale):
             if id(variable) not in mine:
                 return None
             with tape.stop_recording():
                 rows = tf.gather(variable.value, ids)
             tape.watch(rows)
             taken.append((variable, ids, rows))
-            return rows
+            return rows * tf.cast(scale, rows.dtype)[..., None]
 
         with captured_lookups(lookup):
             y_pred = model(x, training=True)

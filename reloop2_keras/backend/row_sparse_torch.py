@@ -19,11 +19,14 @@ def train_step(model, tables, data):
     mine = {id(table): l2 for table, l2 in tables}
     taken = []
 
-    def lookup(variable, ids):
+    def lookup(variable, ids, scale):
         if id(variable) not in mine:
             return None
-        rows = torch.nn.functional.embedding(ids, variable.value.detach()).requires_grad_()
-        taken.append((variable, ids, rows))
+        rows = torch.nn.functional.embedding(ids, variable.value.detach())
+        scale = scale.to(rows.dtype)
+        # scaled before autograd looks: the backward pass leaves the scale to `_update`
+        rows = rows.mul_(scale[..., None]).requires_grad_()
+        taken.append((variable, ids, scale.reshape(-1), rows))
         return rows
 
     with captured_lookups(lookup):
@@ -37,26 +40,27 @@ def train_step(model, tables, data):
     dense = [v for v in model.trainable_weights if id(v) not in mine]
     with torch.no_grad():
         segments = {}
-        for table, ids, gradients in _by_table(taken):
+        for table, ids, scale, gradients in _by_table(taken):
             if id(ids) not in segments:
                 segments[id(ids)] = _segments(ids)
-            _update(optimizer, table, *segments[id(ids)], gradients, mine[id(table)])
+            _update(optimizer, table, *segments[id(ids)], scale, gradients, mine[id(table)])
         optimizer.apply([v.value.grad for v in dense], dense)
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
 
 def _by_table(taken):
-    """Yield (table, ids, gradients (n, width)); lookups of one table are joined."""
-    for key in dict.fromkeys(id(variable) for variable, _, _ in taken):
-        mine = [part for part in taken if id(part[0]) == key and part[2].grad is not None]
+    """Yield (table, ids, scale (n,), gradients (n, width)); lookups of one table are joined."""
+    for key in dict.fromkeys(id(variable) for variable, *_ in taken):
+        mine = [part for part in taken if id(part[0]) == key and part[3].grad is not None]
         if not mine:
             continue
-        table, width = mine[0][0], mine[0][0].shape[1]
-        gradients = [rows.grad.reshape(-1, width) for _, _, rows in mine]
-        if len(mine) == 1:
-            yield table, mine[0][1], gradients[0]
-        else:
-            yield table, torch.cat([ids.reshape(-1) for _, ids, _ in mine]), torch.cat(gradients)
+        table, ids, scale, rows = mine[0]
+        gradients = rows.grad.reshape(-1, table.shape[1])
+        if len(mine) > 1:
+            ids = torch.cat([part[1].reshape(-1) for part in mine])
+            scale = torch.cat([part[2] for part in mine])
+            gradients = torch.cat([part[3].grad.reshape(-1, table.shape[1]) for part in mine])
+        yield table, ids, scale, gradients
 
 
 def _segments(ids):
@@ -68,10 +72,12 @@ def _segments(ids):
     return ids[start].long(), order, start
 
 
-def _update(optimizer, table, distinct, order, start, gradients, l2):
+def _update(optimizer, table, distinct, order, start, scale, gradients, l2):
     weights = table.value
-    # gathers and sums each segment in one pass: (u, width)
-    gradients = torch.nn.functional.embedding_bag(order, gradients, start, mode="sum")
+    # gathers, scales and sums each segment in one pass: (u, width)
+    gradients = torch.nn.functional.embedding_bag(
+        order, gradients, start, mode="sum", per_sample_weights=scale.index_select(0, order)
+    )
     rows = weights.index_select(0, distinct)
     if l2:
         gradients.add_(rows, alpha=l2)

@@ -1,5 +1,7 @@
 """The two steps of a sketch's read that keras.ops has no fast form of on every backend."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -14,6 +16,11 @@ if _BACKEND == "torch":
 
     # multiplied by it, eight bytes of 0 or 1 leave their bits in the top byte, first byte lowest
     _MAGIC = 0x0102040810204080
+
+    @functools.lru_cache(maxsize=64)
+    def _places(num_arrays, num_bits, device):
+        first = np.arange(num_arrays) * num_bits
+        return torch.as_tensor(first // 8, device=device), torch.as_tensor(first % 8, device=device)
 
     def _pack(projected, num_arrays, num_bits):
         rows, total = projected.shape
@@ -35,8 +42,7 @@ if _BACKEND == "torch":
         window = packed[:, : packed.shape[1] - reach + 1].clone()
         for byte in range(1, reach):
             window |= packed[:, byte : packed.shape[1] - reach + 1 + byte] << (8 * byte)
-        start = torch.as_tensor(first // 8, device=packed.device)
-        shift = torch.as_tensor(first % 8, device=packed.device)
+        start, shift = _places(num_arrays, num_bits, packed.device)
         return ((window[:, start] >> shift) & ((1 << num_bits) - 1)).int()
 
     def _take(table, index):
@@ -45,6 +51,35 @@ if _BACKEND == "torch":
         # bags of one: the bag's kernel prefetches, the plain lookup does not
         rows = torch.nn.functional.embedding_bag(index.reshape(-1, 1), table, mode="sum")
         return rows.view(*index.shape, table.shape[1])
+
+
+def bucket_means(sums, total, temperature):
+    """Attention over the means of buckets: softmax(count / total / tau), empty buckets left out.
+
+    Args:
+        sums: float32 (batch, arrays, 3): count, sum of labels, sum of predictions.
+        total: float32 scalar tensor, rows in each array.
+        temperature: float, tau.
+
+    Returns:
+        (means (batch, 2), 0 where nothing was found; found (batch,), 1.0 where anything was)
+    """
+    count = sums[..., 0]
+    mask = count > 0
+    logits = count * (1.0 / (ops.maximum(total, 1e-30) * temperature))
+    if _BACKEND == "torch" and not is_traced(sums):
+        # where all are empty the weights are equal, and the sums that they weigh are 0
+        weight = torch.softmax(torch.where(mask, logits, -1e30), dim=-1)
+        weight = weight / torch.where(mask, count, 1.0)
+        means = torch.bmm(weight[:, None], sums)[:, 0, 1:]
+        return means, mask.any(dim=-1).float()
+    logits = ops.where(mask, logits, -1e30)
+    weight = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
+    weight = ops.where(mask, weight, 0.0)
+    scale = ops.sum(weight, axis=-1, keepdims=True)
+    weight = weight / (ops.maximum(scale, 1e-30) * ops.where(mask, count, 1.0))
+    means = ops.sum(weight[..., None] * sums[..., 1:], axis=1)
+    return means, ops.cast(ops.squeeze(scale, -1) > 0, "float32")
 
 
 def pack_signs(projected, num_arrays, num_bits):

@@ -1,7 +1,6 @@
 """One embedding table for all fields."""
 
 import keras
-from keras import ops
 
 from reloop2_keras.backend import TABLES_SUPPORT_JIT, gather_rows
 
@@ -84,10 +83,8 @@ class FieldEmbedding(keras.layers.Layer):
         )
 
     def call(self, feature_ids, feature_values):
-        # (batch, fields, dim)
-        vectors = ops.cast(gather_rows(self.embeddings, feature_ids), self.compute_dtype)
-        # (batch, fields, 1): a numeric field is its vector times its value
-        return vectors * ops.expand_dims(ops.cast(feature_values, vectors.dtype), -1)
+        # (batch, fields, dim): a numeric field is its vector times its value
+        return gather_rows(self.embeddings, feature_ids, feature_values, self.compute_dtype)
 
     def compute_output_shape(self, feature_ids_shape, feature_values_shape=None):
         return (*feature_ids_shape, self.embedding_dim)

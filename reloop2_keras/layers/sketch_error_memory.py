@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from reloop2_keras.backend import by_chunks, pack_signs, scatter_add, take_sums
-from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory, masked_attention
+from reloop2_keras.backend import bucket_means, by_chunks, pack_signs, scatter_add, take_sums
+from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
@@ -80,13 +80,8 @@ class SketchErrorMemory(SimilarityErrorMemory):
         """Return the reading for keys whose `buckets` are known; see `read`."""
         # (batch, arrays, 3)
         sums = take_sums(self.sums, buckets)
-        count = sums[..., 0]
-        mask = count > 0
-        similarity = count / ops.maximum(self.total, 1e-30)
-        attention, found = masked_attention(similarity, mask, self.temperature)
         # (batch, 2): attention over bucket means, not pooled sums (they did better everywhere)
-        weight = (attention / ops.where(mask, count, 1.0))[..., None]
-        means = ops.sum(weight * sums[..., 1:], axis=1)
+        means, found = bucket_means(sums, ops.convert_to_tensor(self.total), self.temperature)
         return {"mean_label": means[:, 0], "mean_probability": means[:, 1], "found": found}
 
     def _store(self, keys, labels, probabilities):
