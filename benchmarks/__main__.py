@@ -31,8 +31,12 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer repetitions and rows")
     parser.add_argument("--backend", choices=BACKENDS, help="one backend only")
     parser.add_argument("--threads", type=int, help="threads of every library; default: all")
+    parser.add_argument("--table", action="store_true", help="print the rows held as Markdown")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # a claim's own process
     args = parser.parse_args()
+    if args.table:
+        print(table())
+        return 0
     if args.one:
         importlib.import_module(f"benchmarks.{args.one}").run(args.quick)
         return 0
@@ -86,6 +90,23 @@ def report(start):
     print(f"met {sum(row['passed'] for row in scored)} of {len(scored)} targets")
     if scored:
         draw(scored, FOLDER / "bench.png")
+
+
+def table():
+    """All rows of runs/bench as Markdown."""
+    lines = [
+        "| row | ours | peer | unit | ratio | target | |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for path in sorted(FOLDER.glob("*.json")):
+        row = json.loads(path.read_text())
+        cells = [row[key] for key in ("ours", "peer", "ratio", "target")]
+        ours, peer, ratio, target = ("-" if x is None else f"{x:.3g}" for x in cells)
+        verdict = {True: "met", False: "missed", None: row.get("note", "")}[row["passed"]]
+        lines.append(
+            f"| {row['name']} | {ours} | {peer} | {row['unit']} | {ratio} | {target} | {verdict} |"
+        )
+    return "\n".join(lines)
 
 
 def draw(rows, path):
