@@ -98,10 +98,10 @@ class PreparedDataset:
         paths = self._paths(self.meta["periods"]["train"])
         return Batches(paths, self.num_ids, batch_size, shuffle=shuffle, seed=seed, **kwargs)
 
-    def validation(self, batch_size=4096):
+    def validation(self, batch_size=4096, **kwargs):
         """Return the validation period as `Batches`, in the order of the log."""
         paths = self._paths(self.meta["periods"]["validation"])
-        return Batches(paths, self.num_ids, batch_size, shuffle=False)
+        return Batches(paths, self.num_ids, batch_size, shuffle=False, **kwargs)
 
     def slots(self, count=None):
         """Return the list of the test period's slots, in chronological order.

@@ -117,6 +117,19 @@ def test_a_value_never_seen_reads_zero_and_extremes_are_bounded():
     np.testing.assert_allclose(read[:, 0], [8.0, 0.0])
 
 
+def test_a_full_bucket_keeps_learning():
+    # float32: 2^24 + 1 = 2^24
+    memory = FeatureErrorMemory(4, fields=[0])
+    memory.build((None, 1))
+    memory.sums.assign(np.tile(np.float32([[0, 2**22]]), (16, 1)))
+    before = offsets(memory, np.array([[7]], "int32"))[0, 0]
+    for _ in range(5):
+        memory.write(np.full((400_000, 1), 7, "int32"), np.ones(400_000), np.full(400_000, 0.2))
+    read = offsets(memory, np.array([[7]], "int32"))[0, 0]
+    # 320,000 of residual and 64,000 of variance a write, on 2^21 or less
+    assert before == 0.0 and 0.3 < read < 1.2
+
+
 def test_bad_arguments_are_named():
     for arguments, word in [
         ({"num_bits": 0}, "`num_bits`"),
@@ -139,6 +152,12 @@ def test_bad_arguments_are_named():
         FeatureErrorMemory(8, residual="corrected").write(hashes, y, p, np.zeros((4, 2)))
     with pytest.raises(ValueError, match="`labels` must be 0 or 1"):
         FeatureErrorMemory(8).write(hashes, y + 0.5, p)
+    with pytest.raises(ValueError, match="by number"):
+        FeatureErrorMemory(8, crosses=[["user", "genres"]])
+    built = FeatureErrorMemory(8)
+    built.build((None, 3))
+    with pytest.raises(ValueError, match="`keys` must have 3 columns"):
+        built.write(hashes[:, :2], y, p)
     with pytest.raises(ValueError, match="same configuration"):
         one, two = FeatureErrorMemory(8), FeatureErrorMemory(8, prior=2.0)
         one.build((None, 3)), two.build((None, 3))

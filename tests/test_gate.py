@@ -118,6 +118,40 @@ def test_a_million_rows_lose_no_digits():
     np.testing.assert_allclose(numpy(gate.precision), hessian, rtol=1e-5, atol=2.0)
 
 
+def test_float32_storage_of_much_evidence_does_not_turn_a_step_around():
+    # readings that depend on each other, and the precision of 8 million rows, as float32 keeps it
+    line = np.array([1.0, 0.37, -0.61])
+    hessian = np.diag([10.0, 1, 1, 1, 1])
+    hessian[2:, 2:] += 5e7 * np.outer(line, line)
+    hessian[0, 0], hessian[1, 1] = 4e6, 2e6
+    gate = OnlineGate(3)
+    gate.build()
+    gate.precision.assign(hessian)
+    stored = numpy(gate.precision).astype("float64")
+    assert np.linalg.eigvalsh(stored).min() < 0.9  # what is mended here does happen
+    along = np.linalg.svd(line[None])[2][1:]  # directions that no data ever spoke of
+    for direction in along:
+        fresh = OnlineGate(3)
+        fresh.build()
+        fresh.precision.assign(hessian)
+        row = (2.3 * direction[None]).astype("float32")
+        fresh.update([1], np.array([0.5], "float32"), row)
+        q = numpy(fresh(keras.ops.convert_to_tensor(np.array([0.5], "float32")), row))[0]
+        assert 0.5 <= q < 0.9, direction
+
+
+def test_a_bad_label_changes_nothing():
+    y, p, r = slot(0, 20)
+    gate = OnlineGate(2)
+    gate.update(y, p, r)
+    before = [numpy(w).copy() for w in gate.weights]
+    for bad in (np.nan, 2.0, -1.0):
+        with pytest.raises(ValueError, match="`labels` must be 0 or 1"):
+            gate.update(np.r_[bad, y[1:]], p, r)
+    for a, b in zip(gate.weights, before, strict=True):
+        np.testing.assert_array_equal(numpy(a), b)
+
+
 def test_bad_arguments_are_named():
     y, p, r = slot(0, 5)
     gate = OnlineGate(2)

@@ -138,6 +138,11 @@ def test_a_new_base_keeps_or_resets():
     assert np.abs(kept.predict(x, verbose=0) - other.predict(x, verbose=0)).max() > 0.1
     empty = model.with_base(other, "reset")
     np.testing.assert_allclose(empty.predict(x, verbose=0), other.predict(x, verbose=0), atol=1e-5)
+    twice = model.with_base(other).with_base(deepfm(seed=9))
+    twice.observe(x, y)
+    twice.observe(x, y)
+    again = twice.with_base(other).with_base(other, "reset")  # never built in between
+    np.testing.assert_allclose(again.predict(x, verbose=0), other.predict(x, verbose=0), atol=1e-5)
     with pytest.raises(ValueError, match="`memory`"):
         model.with_base(other, "forget")
 
@@ -154,6 +159,58 @@ def test_a_functional_base_with_hashes():
     model.observe(x, y)
     before = base.predict({"feature_ids": x["feature_ids"]}, verbose=0)
     assert np.abs(model.predict(x, verbose=0) - before).max() > 0.05
+
+
+def test_shuffled_training_labels_have_the_same_total_and_say_nothing():
+    base, (x, y) = deepfm(), batch(2000)
+    true, mixed = FeatureErrorMemory(10, crosses=[]), FeatureErrorMemory(10)
+    warm_start(base, [(x, y)], [true])
+    warm_start(base, [(x, y)], [mixed], shuffle_seed=1)
+    a, b = numpy(true.sums).reshape(2, -1, 2), numpy(mixed.sums).reshape(2, -1, 2)
+    np.testing.assert_allclose(a.sum(axis=1), b.sum(axis=1), atol=0.05)
+    # the label depends on the first field alone
+    assert np.abs(a[0, :, 0]).sum() > 2 * np.abs(b[0, :, 0]).sum()
+
+
+def test_a_warm_start_does_not_depend_on_the_batch_size():
+    base, (x, y) = deepfm(), batch()
+    one, many = (FeatureErrorMemory(10, decay=0.5) for _ in range(2))
+    warm_start(base, [(x, y)], [one])
+    parts = [({k: a[i : i + 60] for k, a in x.items()}, y[i : i + 60]) for i in range(0, 300, 60)]
+    warm_start(base, iter(parts), [many])
+    np.testing.assert_allclose(numpy(one.sums), numpy(many.sums), atol=1e-4)
+
+
+def test_memories_stay_float32_under_a_policy_of_halves():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = ReLoop2(deepfm(), [FeatureErrorMemory(8), SketchErrorMemory(8, 2)], gate=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    x, y = batch()
+    model.observe(x, y)
+    model.observe(x, y)
+    for memory in model.memories:  # sums that no half can hold
+        memory.sums.assign(memory.sums * 1000.0)
+    served = model.serve(x)["corrected"]
+    np.testing.assert_allclose(model.predict(x, verbose=0)[:, 0], served, atol=2e-3)
+    tensors = {k: keras.ops.convert_to_tensor(v) for k, v in x.items()}
+    np.testing.assert_allclose(numpy(model(tensors))[:, 0], served, atol=2e-3)
+    assert np.isfinite(served).all() and served.std() > 0.05
+
+
+def test_a_bad_label_leaves_gate_and_memory_as_they_were():
+    model, (x, y) = ReLoop2(deepfm(), FeatureErrorMemory(8), gate=True), batch()
+    model.observe(x, y)
+    before = [numpy(w).copy() for w in model.weights]
+    with pytest.raises(ValueError, match="`labels` must be 0 or 1"):
+        model.observe(x, np.where(np.arange(300)[:, None] == 7, np.nan, y))
+    for a, b in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(numpy(a), b)
+    with pytest.raises(ValueError, match="`y`, the labels, must be given"):
+        model.observe(x)
+    with pytest.raises(ValueError, match="must be integers: floats lose bits"):
+        model.serve({**x, "feature_hashes": x["feature_hashes"].astype("float64")})
 
 
 def test_what_does_not_fit_is_named():

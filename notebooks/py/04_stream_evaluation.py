@@ -68,6 +68,8 @@ from reloop2_keras.streaming import (
     training_keys,
 )
 
+if VALIDATION_SLOTS <= DELAY + 1:
+    raise ValueError("VALIDATION_SLOTS must be more than DELAY + 1, or nothing can be chosen")
 dataset = PreparedDataset(DATASET_DIR)
 slots, validation = dataset.slots(), dataset.validation_slots(VALIDATION_SLOTS)
 print(dataset.name, "·", len(slots), "slots")
@@ -288,7 +290,7 @@ figures.drift(report)
 #
 # ## Exercises
 #
-# 1. Set `DELAY = 5`. Which arm loses most, and why?
+# 1. Set `DELAY = 3`. Which arm loses most, and why?
 # 2. Prepare the log without drift (notebook 01, `DRIFT = False`). What does validation pick?
 # 3. Run it on your own log, with three seeds.
 #

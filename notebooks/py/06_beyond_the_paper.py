@@ -176,7 +176,9 @@ else:
         name=lambda t: t["value"]
     )
 learnt = gated(memory("base", fields=[column], crosses=[]))
-for _ in iter_prequential(slots, [Arm("a", FrozenBase(base, ("hidden",)), learnt)], 0, validation):
+for _ in iter_prequential(
+    slots, [Arm("a", FrozenBase(base, ("hidden",)), learnt)], 0, validation, drain=True
+):
     pass
 titles["hash"] = hash_text(pl.Series(titles["value"].tolist())).to_numpy()
 streamed = np.concatenate([a["feature_hashes"][:, column] for a in arrays])
@@ -391,7 +393,7 @@ harm = stream(
 harm.round(4)
 
 # %%
-calm_folder = Path(OUTPUT_DIR) / f"no_drift_{NO_DRIFT_ROWS}"
+calm_folder = Path(OUTPUT_DIR) / f"no_drift_{NO_DRIFT_ROWS}_{SEED}"
 if not (calm_folder / "dataset.json").exists():
     prepare(synthetic(rows=NO_DRIFT_ROWS, seed=SEED, drift=False), calm_folder, progress=False)
 calm = PreparedDataset(calm_folder)
@@ -432,7 +434,7 @@ retrained.fit(x, y, batch_size=1024, epochs=1, verbose=0)
 kept, gone = form(chosen), form(chosen)
 for arm in (kept, gone):
     for _ in iter_prequential(
-        slots[:half], [Arm("a", FrozenBase(base, ("hidden",)), arm)], 0, validation
+        slots[:half], [Arm("a", FrozenBase(base, ("hidden",)), arm)], 0, validation, drain=True
     ):
         pass
 for part in [*gone.memories, gone.gate]:

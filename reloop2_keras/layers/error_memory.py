@@ -47,8 +47,14 @@ class ErrorMemory(keras.layers.Layer):
         self.num_writes = self._state("num_writes", (), "int32")
 
     def _state(self, name, shape, dtype="float32"):
+        # no autocast: under a policy of halves a sum of 65,505 would read as infinity
         return self.add_weight(
-            name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False
+            name=name,
+            shape=shape,
+            dtype=dtype,
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
         )
 
     def call(self, keys):

@@ -25,7 +25,7 @@ class ExactErrorMemory(SimilarityErrorMemory):
         >>> memory = ExactErrorMemory(capacity=1000, num_neighbors=2, key_normalization="none")
         >>> memory.write([[1.0, 0.0], [0.0, 1.0]], labels=[1, 0], probabilities=[0.4, 0.6])
         2
-        >>> memory.read([[1.0, 0.0]])["mean_label"]  # softmax([1, 0] / .1)[0]
+        >>> memory.read(np.array([[1.0, 0.0]]))["mean_label"]  # softmax([1, 0] / .1)[0]
         [0.99995]
     """
 

@@ -9,6 +9,8 @@ from reloop2_keras.layers.error_memory import ErrorMemory
 
 # a logit offset beyond this says no more than "always" or "never"
 MAX_OFFSET = 8.0
+# a bucket with more variance than that (5 million rows or more) is halved, see `_halve_the_full`
+FULL = 2.0**20
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
@@ -49,7 +51,7 @@ class FeatureErrorMemory(ErrorMemory):
         >>> memory = FeatureErrorMemory(num_bits=10, prior=1.0)
         >>> memory.write([[7], [7]], labels=[1, 1], probabilities=[0.5, 0.5])
         2
-        >>> memory.read([[7], [8]])["offset"]  # (.5 + .5) / (.25 + .25 + 1); never seen
+        >>> memory.read(np.array([[7], [8]]))["offset"]  # (.5 + .5) / (.25 + .25 + 1); never seen
         [[0.6667], [0.0]]
     """
 
@@ -62,9 +64,16 @@ class FeatureErrorMemory(ErrorMemory):
         if residual not in ("base", "corrected"):
             raise ValueError(f'`residual` must be "base" or "corrected". Received: {residual!r}')
         self.num_bits = int(num_bits)
-        self.prior = prior
-        self.fields = None if fields is None else [int(column) for column in fields]
-        self.crosses = [[int(column) for column in cross] for cross in crosses]
+        self.prior = float(prior)
+        try:
+            self.fields = None if fields is None else [int(column) for column in fields]
+            self.crosses = [[int(column) for column in cross] for cross in crosses]
+        except (TypeError, ValueError):
+            raise ValueError(
+                "`fields` must list columns of `feature_hashes` by number, and `crosses` lists of "
+                "them; `PreparedDataset.columns` turns names into numbers. "
+                f"Received: {fields} and {crosses}"
+            ) from None
         self.residual = residual
         if any(len(set(cross)) < 2 for cross in self.crosses):
             raise ValueError(
@@ -90,6 +99,7 @@ class FeatureErrorMemory(ErrorMemory):
             )
         super().build(keys_shape)
         # columns: sum of residuals, sum of variances
+        self._width, self._unchecked = width, FULL
         self.sums = self._state("sums", (len(self._tables) << self.num_bits, 2))
 
     @property
@@ -103,7 +113,7 @@ class FeatureErrorMemory(ErrorMemory):
         Buckets of table k lie in [k * 2^num_bits, (k + 1) * 2^num_bits). Arithmetic is int32 with
         wrap-around, alike on every backend: crosses by FNV-1a, then murmur3's finalizer.
         """
-        keys = ops.cast(keys, "int32")
+        keys = ops.cast(ops.convert_to_tensor(keys), "int32")
         # (batch, tables)
         columns = [ops.take(keys, [table[0] for table in self._tables], axis=1)]
         if self.crosses:
@@ -175,9 +185,23 @@ class FeatureErrorMemory(ErrorMemory):
         keys = np.asarray(ops.convert_to_numpy(keys))
         if keys.dtype.kind not in "iu":
             raise ValueError(f"`keys` must be integers, the hashes. Received dtype: {keys.dtype}")
+        if self.built and keys.ndim == 2 and keys.shape[1] != self._width:
+            raise ValueError(f"`keys` must have {self._width} columns. Received: {keys.shape[1]}")
         return keys.astype("int32")
 
+    def _halve_the_full(self, rows):
+        """Halve buckets above `FULL`, now and then: their ratio stays, and new rows keep counting.
+
+        A float32 sum of 2^24 no longer grows by 1, and its ratio would drift off.
+        """
+        self._unchecked += rows
+        if self._unchecked >= FULL:
+            full = self.sums[:, 1:] > FULL
+            self.sums.assign(ops.where(full, self.sums * 0.5, self.sums))
+            self._unchecked = 0
+
     def _store(self, keys, labels, probabilities, offsets=None):
+        self._halve_the_full(len(labels))
         # (rows, 1)
         error = (labels - probabilities)[:, None]
         variance = (probabilities * (1.0 - probabilities))[:, None]
@@ -201,6 +225,11 @@ class FeatureErrorMemory(ErrorMemory):
             other: `FeatureErrorMemory` of the same configuration.
         """
         self._check_mergeable(other)
+        if self.sums.shape != other.sums.shape:
+            raise ValueError(
+                "`other` must be built for as many columns. "
+                f"Received sums of shape {other.sums.shape}, expected {self.sums.shape}"
+            )
         self.sums.assign_add(other.sums)
         self.num_writes.assign_add(other.num_writes)
 

@@ -38,10 +38,12 @@ class KeyNormalization(keras.layers.Layer):
     def build(self, keys_shape):
         dim = keys_shape[-1]
         if self.mode != "none":
-            self.mean = self.add_weight(name="mean", shape=(dim,), initializer="zeros")
+            self.mean = self.add_weight(
+                name="mean", shape=(dim,), initializer="zeros", autocast=False
+            )
         if self.mode == "whiten":
             self.rotation = self.add_weight(
-                name="rotation", shape=(dim, dim), initializer="identity"
+                name="rotation", shape=(dim, dim), initializer="identity", autocast=False
             )
 
     def adapt(self, keys):

@@ -36,7 +36,7 @@ class OnlineGate(keras.layers.Layer):
     Example:
         >>> gate = OnlineGate()
         >>> gate.update(labels=[1, 1, 1, 0], probabilities=[0.5, 0.5, 0.5, 0.5])
-        >>> gate([0.5])  # pulled up: three of four were clicks
+        >>> gate(np.array([0.5]))  # pulled up: three of four were clicks
         [0.62]
     """
 
@@ -59,6 +59,7 @@ class OnlineGate(keras.layers.Layer):
                 shape=value.shape,
                 initializer=lambda shape, dtype=None, v=value: ops.convert_to_tensor(v, dtype),
                 trainable=False,
+                autocast=False,
             )
             setattr(self, name, weight)
 
@@ -100,7 +101,8 @@ class OnlineGate(keras.layers.Layer):
             readings: float32 (rows, num_readings), or None when there are none.
 
         Raises:
-            ValueError: if the numbers of rows differ or something is not finite.
+            ValueError: if the numbers of rows differ, labels are not 0 or 1, or something is not
+                finite. Nothing is changed then.
         """
         if not self.built:
             self.build()
@@ -114,10 +116,12 @@ class OnlineGate(keras.layers.Layer):
                 "`labels` and `probabilities` must have equal numbers of rows. "
                 f"Received: {rows} and {design.shape[0]}"
             )
+        if not bool(ops.convert_to_numpy(ops.all((labels == 0.0) | (labels == 1.0)))):
+            raise ValueError("`labels` must be 0 or 1. Received: another value, or NaN")
         if not bool(ops.convert_to_numpy(ops.all(ops.isfinite(design)))):
             raise ValueError("`probabilities` and `readings` must be finite. Received: NaN or inf")
         start = np.asarray(ops.convert_to_numpy(self.coefficients), "float64")
-        prior = np.asarray(ops.convert_to_numpy(self.precision), "float64")
+        prior = _at_least_identity(np.asarray(ops.convert_to_numpy(self.precision), "float64"))
         # the small system is solved in float64 on the host; rows stay where the backend has them
         before, gradient, curvature = _statistics(design, labels, start)
         hessian = prior + curvature
@@ -140,6 +144,16 @@ class OnlineGate(keras.layers.Layer):
             "num_readings": self.num_readings,
             "forgetting": self.forgetting,
         }
+
+
+def _at_least_identity(precision):
+    """Mend what float32 storage rounds off: the prior was the identity or more, data only add.
+
+    Entries of 5e7 are stored to +-2; along readings that depend on each other the smallest
+    eigenvalue could turn negative, and a step go the wrong way.
+    """
+    values, vectors = np.linalg.eigh((precision + precision.T) / 2.0)
+    return (vectors * np.maximum(values, 1.0)) @ vectors.T
 
 
 def _logits(design, coefficients):

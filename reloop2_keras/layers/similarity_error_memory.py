@@ -64,6 +64,15 @@ class SimilarityErrorMemory(ErrorMemory):
             raise ValueError("`keys` must be finite. Received: NaN or infinity")
         return keys
 
+    def _check_mergeable(self, other):
+        super()._check_mergeable(other)
+        mine, theirs = self.normalize.weights, other.normalize.weights
+        for a, b in zip(mine, theirs, strict=True):
+            if not np.allclose(ops.convert_to_numpy(a), ops.convert_to_numpy(b), atol=1e-6):
+                raise ValueError(
+                    "`other` must have been adapted to the same keys: its key normalisation differs"
+                )
+
     def _keep(self, labels, probabilities):
         keep = super()._keep(labels, probabilities)
         if self.error_threshold is not None:

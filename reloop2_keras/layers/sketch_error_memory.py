@@ -28,7 +28,7 @@ class SketchErrorMemory(SimilarityErrorMemory):
         >>> memory = SketchErrorMemory(num_arrays=8, num_bits=4, key_normalization="none")
         >>> memory.write([[1.0, 0.0]], labels=[1], probabilities=[0.25])
         1
-        >>> memory.read([[2.0, 0.0]])  # same direction, same buckets
+        >>> memory.read(np.array([[2.0, 0.0]]))  # same direction, same buckets
         {'mean_label': [1.0], 'mean_probability': [0.25], 'found': [1.0]}
     """
 
@@ -57,6 +57,7 @@ class SketchErrorMemory(SimilarityErrorMemory):
             shape=draw.shape,
             initializer=lambda shape, dtype=None: ops.convert_to_tensor(draw, dtype),
             trainable=False,
+            autocast=False,
         )
         self.sums = self._state("sums", (self.num_arrays << self.num_bits, 3))
         self.total = self._state("total", ())  # rows in each array

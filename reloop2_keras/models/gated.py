@@ -73,22 +73,28 @@ def warm_start(base, batches, memories, shuffle_seed=None):
                 "`memories` must be FeatureErrorMemory layers: the keys of a training row say "
                 f"nothing new to a memory of similarity. Received: {type(memory).__name__}"
             )
+    if not memories:
+        raise ValueError("`memories` must hold at least one FeatureErrorMemory. Received: none")
     serving, rows = Serving(base, ("feature_hashes",)), 0
+    # sums without decay, which would fade the first batches by how many there are
+    twins = [type(m).from_config({**m.get_config(), "decay": 1.0}) for m in memories]
     mix = None if shuffle_seed is None else np.random.default_rng(shuffle_seed).permutation
-    for x, y, *_ in (batches[i] for i in range(len(batches))):
+    for x, y, *_ in batches:
         served = serving(x)
         hashes, labels = served["feature_hashes"], np.asarray(y).reshape(-1)
         if mix is not None:
             labels = mix(labels)
-        for memory in memories:
-            if memory.residual == "corrected":
-                if not memory.built:
-                    memory.build(hashes.shape)
-                nothing = np.zeros((len(labels), memory.num_tables), "float32")
-                memory.write(hashes, labels, served["probability"], nothing)
-            else:
-                memory.write(hashes, labels, served["probability"])
+        for twin in twins:
+            if not twin.built:
+                twin.build(hashes.shape)
+            nothing = np.zeros((len(labels), twin.num_tables), "float32")
+            offsets = nothing if twin.residual == "corrected" else None
+            twin.write(hashes, labels, served["probability"], offsets)
         rows += len(labels)
+    for memory, twin in zip(memories, twins, strict=True):
+        if not memory.built:
+            memory.build_from_config(twin.get_build_config())
+        memory.sums.assign_add(twin.sums)
     return rows
 
 

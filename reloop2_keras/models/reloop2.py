@@ -193,10 +193,15 @@ class ReLoop2(RowSparseTraining, keras.Model):
             >>> model.observe(served, y)           # an hour later
         """
         self._ensure_built(x)
-        boxed = x if isinstance(x, dict) else {"x": x}
+        if isinstance(x, dict):
+            boxed, unboxed = x, dict
+        elif isinstance(x, list | tuple):
+            boxed, unboxed = {str(i): part for i, part in enumerate(x)}, lambda b: [*b.values()]
+        else:
+            boxed, unboxed = {"0": x}, lambda b: b["0"]
 
         def one(batch):
-            return self._served(batch if isinstance(x, dict) else batch["x"])
+            return self._served(unboxed(batch))
 
         return Served(in_batches(one, boxed, batch_size))
 
@@ -214,7 +219,12 @@ class ReLoop2(RowSparseTraining, keras.Model):
             least of all memories.
         """
         if y is None:
-            x, y = x[0], x[1]
+            if not isinstance(x, tuple) or len(x) != 2:
+                raise ValueError(
+                    "`y`, the labels, must be given, or `x` be a tuple (x, y). "
+                    f"Received: {type(x).__name__} and no `y`"
+                )
+            x, y = x
         served = x if isinstance(x, Served) else self.serve(x)
         labels = np.asarray(ops.convert_to_numpy(y)).reshape(-1)
         if self.gate is not None:
@@ -239,7 +249,10 @@ class ReLoop2(RowSparseTraining, keras.Model):
         if memory not in ("keep", "reset"):
             raise ValueError(f'`memory` must be "keep" or "reset". Received: {memory!r}')
         if memory == "reset":
-            for part in [*self.memories, *([self.gate] if self.built and self.gate else [])]:
+            for part in [
+                *self.memories,
+                *([self.gate] if isinstance(self.gate, OnlineGate) else []),
+            ]:
                 part.reset()
         return ReLoop2(
             base, self.memories, self.compensation, self.label_weight, self.key, self.gate

@@ -40,7 +40,13 @@ def serve(base, inputs, keys):
                 f"`inputs` must be a dict with {HASHES!r}, which a FeatureErrorMemory is keyed by. "
                 f"Received: {found}"
             )
-        served[HASHES] = ops.cast(ops.convert_to_tensor(inputs[HASHES]), "int32")
+        hashes = inputs[HASHES]
+        if "int" not in keras.backend.standardize_dtype(hashes.dtype):
+            raise ValueError(
+                f"`inputs[{HASHES!r}]` must be integers: floats lose bits of a hash. "
+                f"Received dtype: {hashes.dtype}"
+            )
+        served[HASHES] = ops.cast(ops.convert_to_tensor(hashes), "int32")
     keys = [key for key in keys if key != HASHES]
     if hasattr(base, "logits_and_keys"):
         outputs = base.logits_and_keys(inputs)

@@ -10,7 +10,7 @@ from reloop2_keras.streaming.metrics import evaluate
 from reloop2_keras.streaming.report import PrequentialReport
 
 
-def iter_prequential(slots, arms, delay=0, warmup=(), progress=None):
+def iter_prequential(slots, arms, delay=0, warmup=(), progress=None, drain=False):
     """Predict each slot, hand out the predictions, and only then let the arms learn.
 
     Slot t is predicted by arms that have observed slots < t - delay and no other row. Predictions
@@ -23,6 +23,8 @@ def iter_prequential(slots, arms, delay=0, warmup=(), progress=None):
         warmup: slots observed before the first scored one, such as `dataset.validation_slots()`;
             they are predicted and observed in the same order of events, but not handed out.
         progress: bool, or None to show a bar on terminals only.
+        drain: bool, whether the arms at the end also learn from the slots that no later one
+            waits for, to go on with them elsewhere.
 
     Yields:
         dict a slot: `slot` int, `arrays`, `predictions` {arm: float32 (rows,)}, `unseen` {field:
@@ -70,6 +72,8 @@ def iter_prequential(slots, arms, delay=0, warmup=(), progress=None):
                 "unseen": slot.unseen_share(arrays) if hasattr(slot, "unseen_share") else {},
             }
         pending.append((arrays, served, kept))
+    while drain and pending:
+        learn()
 
 
 def _off(progress):

@@ -13,7 +13,6 @@ from reloop2_keras.streaming.metrics import evaluate
 
 METRICS = ("auc", "gauc", "logloss", "ece", "ctr_bias")
 SPREADS = ("auc", "gauc", "logloss")  # their standard deviation over seeds is shown, too
-CONTROLS = ("frozen", "recalibrated", "shuffled", "shuffled feature")
 
 
 @dataclasses.dataclass
@@ -98,7 +97,7 @@ class PrequentialReport:
             table.insert(1, "auc_gain", table["auc"] - table.loc["frozen", "auc"])
         return table
 
-    def verdict(self, controls=CONTROLS, margin=0.001):
+    def verdict(self, controls=None, margin=0.001):
         """Say for each arm and metric whether it helps, compared with the best control.
 
         Gains are taken seed by seed. An arm "helps" when its mean gain is above `margin` and above
@@ -106,7 +105,8 @@ class PrequentialReport:
         "no different". One seed has no spread: believe three.
 
         Args:
-            controls: names of arms that know nothing; those not in the report are passed over.
+            controls: names of arms that know nothing. None: frozen, recalibrated, and every arm
+                whose name starts with "shuffled".
             margin: float.
 
         Returns:
@@ -116,6 +116,12 @@ class PrequentialReport:
             ValueError: if no control is in the report.
         """
         evaluated = self._evaluated()
+        if controls is None:
+            controls = [
+                arm
+                for arm in self.arms
+                if arm in ("frozen", "recalibrated") or arm.startswith("shuffled")
+            ]
         controls = [arm for arm in controls if arm in evaluated]
         if not controls:
             raise ValueError(f"`controls` must name arms among {self.arms}. Received: none of them")

@@ -29,7 +29,7 @@ def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
         dict: key name -> float32 (rows, dim).
     """
     serving, parts, rows = Serving(base, keys), [], 0
-    for x, *_ in (batches[i] for i in range(len(batches))):
+    for x, *_ in batches:
         parts.append(serving(x))
         rows += len(parts[-1]["probability"])
         if rows >= max_rows:
@@ -133,7 +133,7 @@ def replay(base, slots, candidates, delay=0, fill=None):
 
 
 def _layer_keys(fast):
-    keys = getattr(fast, "keys", None) or [getattr(fast, "key", "hidden")]
+    keys = fast.keys if hasattr(fast, "keys") else [fast.key]
     return [key for key in keys if key != HASHES]
 
 
