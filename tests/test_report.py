@@ -68,6 +68,25 @@ def test_concat_takes_mean_and_sd():
         PrequentialReport.concat([report(), report(labels=np.ones(6, "uint8"))])
 
 
+def test_verdict_takes_the_best_control_seed_by_seed():
+    labels = report().labels
+    good, flat = report().predictions["exact"][0], np.full(6, 0.5, "float32")
+    arms = {"frozen": flat, "shuffled": good, "exact": good, "sketch": 1 - good}
+    runs = [
+        report(n, arms=list(arms), predictions={a: [p] for a, p in arms.items()}) for n in (1, 2)
+    ]
+    table = PrequentialReport.concat(runs).verdict()
+    assert list(table.index) == ["exact", "sketch"]
+    assert table.loc["exact", "auc"] == "no different"  # a control is as good
+    assert table.loc["sketch", "auc"] == "harms" and table.loc["sketch", "logloss"] == "harms"
+    only = PrequentialReport.concat(runs).verdict(controls=["frozen"])
+    assert only.loc["exact", "auc"] == "helps" and only.loc["exact", "gauc"] == "helps"
+    single = report(groups=None).verdict()
+    assert single.loc["exact", "gauc"] == "unknown" and len(labels) == 6
+    with pytest.raises(ValueError, match="`controls`"):
+        report().verdict(controls=["none"])
+
+
 def test_save_writes_json_and_figures(tmp_path):
     paths = report().save(tmp_path / "out")
     names = {path.name for path in paths}

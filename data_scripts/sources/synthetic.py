@@ -169,6 +169,7 @@ def write_raw_tsv(source, path, chunk_rows=BLOCK):
         source: what `synthetic` returned.
         path: `pathlib.Path` of the TSV; `<path>.truth.parquet` holds `true_probability`, `group`.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
     truth = []
     with beside.open("wb") as file:

@@ -12,6 +12,8 @@ import pandas as pd
 from reloop2_keras.streaming.metrics import evaluate
 
 METRICS = ("auc", "gauc", "logloss", "ece", "ctr_bias")
+SPREADS = ("auc", "gauc", "logloss")  # their standard deviation over seeds is shown, too
+CONTROLS = ("frozen", "recalibrated", "shuffled", "shuffled feature")
 
 
 @dataclasses.dataclass
@@ -79,24 +81,56 @@ class PrequentialReport:
         """Return a DataFrame over the whole stream, mean over seeds.
 
         Index: arm, and "best possible" where the true probability is known. Columns: auc,
-        auc_gain (over "frozen"), gauc, logloss, ece, ctr_bias, auc_sd and logloss_sd (over seeds;
-        NaN for one seed, which says nothing about the spread).
+        auc_gain (over "frozen"), gauc, logloss, ece, ctr_bias, auc_sd, gauc_sd, logloss_sd (over
+        seeds; NaN for one seed, which says nothing about the spread).
         """
         rows = {}
         for arm, runs in self._evaluated().items():
             spread = runs.std(ddof=1)  # NaN for one seed
             rows[arm] = {m: runs[m].mean() for m in METRICS}
-            rows[arm] |= {"auc_sd": spread["auc"], "logloss_sd": spread["logloss"]}
+            rows[arm] |= {f"{m}_sd": spread[m] for m in SPREADS}
         if self.true_probability is not None:
             best = evaluate(self.labels, self.true_probability, self.groups)
-            rows["best possible"] = {m: best[m] for m in METRICS} | {
-                "auc_sd": 0.0,
-                "logloss_sd": 0.0,
-            }
+            rows["best possible"] = {m: best[m] for m in METRICS}
+            rows["best possible"] |= {f"{m}_sd": 0.0 for m in SPREADS}
         table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
         if "frozen" in table.index:
             table.insert(1, "auc_gain", table["auc"] - table.loc["frozen", "auc"])
         return table
+
+    def verdict(self, controls=CONTROLS, margin=0.001):
+        """Say for each arm and metric whether it helps, compared with the best control.
+
+        Gains are taken seed by seed. An arm "helps" when its mean gain is above `margin` and above
+        twice the gains' standard deviation over seeds, "harms" when it is as far below, else it is
+        "no different". One seed has no spread: believe three.
+
+        Args:
+            controls: names of arms that know nothing; those not in the report are passed over.
+            margin: float.
+
+        Returns:
+            DataFrame of text, index arm, columns auc, gauc, logloss.
+
+        Raises:
+            ValueError: if no control is in the report.
+        """
+        evaluated = self._evaluated()
+        controls = [arm for arm in controls if arm in evaluated]
+        if not controls:
+            raise ValueError(f"`controls` must name arms among {self.arms}. Received: none of them")
+        rows = {}
+        for arm in (name for name in self.arms if name not in controls):
+            rows[arm] = {}
+            for metric in SPREADS:
+                sign = -1.0 if metric == "logloss" else 1.0
+                floor = pd.concat([sign * evaluated[c][metric] for c in controls], axis=1)
+                gain = sign * evaluated[arm][metric] - floor.max(axis=1)
+                bar = max(margin, 2 * gain.std(ddof=1) if len(gain) > 1 else 0.0)
+                mean = gain.mean()
+                word = "helps" if mean > bar else "harms" if mean < -bar else "no different"
+                rows[arm][metric] = "unknown" if math.isnan(mean) else word
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
     def per_slot(self, metric="auc"):
         """Return a DataFrame, index slot, column arm: the metric of each slot, mean over seeds."""
@@ -113,7 +147,7 @@ class PrequentialReport:
     def to_metrics(self):
         """Return the content of metrics.json: plain types, NaN as None."""
         table = self.overall().drop(index="best possible", errors="ignore")
-        names = [*METRICS, "auc_sd", "logloss_sd"]
+        names = [*METRICS, *(f"{m}_sd" for m in SPREADS)]
         slots = {metric: self.per_slot(metric) for metric in ("auc", "logloss")}
         result = {
             **{key: self.info.get(key) for key in ("dataset", "backend", "versions")},

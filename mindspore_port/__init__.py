@@ -1,0 +1,34 @@
+"""ReLoop2 on MindSpore: the names of reloop2_keras on Ascend, GPU and CPU."""
+
+from mindspore_port.data import PreparedDataset
+from mindspore_port.layers import (
+    ErrorMemory,
+    ExactErrorMemory,
+    FactorizationMachine,
+    FeatureErrorMemory,
+    FieldEmbedding,
+    KeyNormalization,
+    OnlineGate,
+    SketchErrorMemory,
+)
+from mindspore_port.models import DeepFM, ReLoop2
+from mindspore_port.streaming import iter_prequential, prequential, tune_memory
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DeepFM",
+    "ErrorMemory",
+    "ExactErrorMemory",
+    "FactorizationMachine",
+    "FeatureErrorMemory",
+    "FieldEmbedding",
+    "KeyNormalization",
+    "OnlineGate",
+    "PreparedDataset",
+    "ReLoop2",
+    "SketchErrorMemory",
+    "iter_prequential",
+    "prequential",
+    "tune_memory",
+]

@@ -1,0 +1,94 @@
+"""Checkpoints of a training run: written after each epoch, the oldest removed, resumed from."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from mindspore_port.layers.state import assign, to_numpy
+from mindspore_port.models.files import (
+    CONFIG,
+    describe,
+    load_arrays,
+    named_parameters,
+    pack,
+    save_arrays,
+    weights,
+)
+
+TRAINING = "training."  # prefix of what only training needs: `load_model` passes over it
+EPOCH = "training.epoch"
+
+
+class Checkpoints:
+    """The files `epoch-0001.ckpt`, ... of a folder; each is a model file as well.
+
+    Args:
+        folder: path.
+        keep: int, how many of the newest stay.
+
+    Example:
+        >>> checkpoints = Checkpoints("runs/ckpt", keep=5)
+        >>> epoch = checkpoints.resume(base, step)  # 0 where there is none
+        >>> checkpoints.save(base, step, epoch=1)
+    """
+
+    def __init__(self, folder, keep):
+        self.folder, self.keep = Path(folder), keep
+
+    def _paths(self):
+        found = self.folder.glob("epoch-*.ckpt")
+        return sorted(path for path in found if re.fullmatch(r"epoch-\d{4,}\.ckpt", path.name))
+
+    def save(self, base, step, epoch):
+        """Write base, optimizer state and the number of finished epochs; returns the path."""
+        path = self.folder / f"epoch-{epoch:04d}.ckpt"
+        state = {TRAINING + name: to_numpy(p) for name, p in training_state(base, step).items()}
+        save_arrays(
+            {
+                CONFIG: pack(describe(base)),
+                **weights(base),
+                **state,
+                EPOCH: np.array(epoch, "int32"),
+            },
+            path,
+        )
+        for old in self._paths()[: -self.keep]:
+            old.unlink()
+        return path
+
+    def resume(self, base, step):
+        """Load the newest checkpoint, if any; returns the number of finished epochs.
+
+        Raises:
+            ValueError: if it is of a model with other arguments or another optimizer.
+        """
+        paths = self._paths()
+        if not paths:
+            return 0
+        arrays = load_arrays(paths[-1])
+        if CONFIG not in arrays or arrays.pop(CONFIG).tobytes() != pack(describe(base)).tobytes():
+            raise ValueError(
+                f"{paths[-1]}: expected a checkpoint of the model that is trained, found one with "
+                "other arguments; choose another --ckpt_path or --resume false"
+            )
+        epoch = int(arrays.pop(EPOCH))
+        targets = weights_and_state(base, step)
+        for name in sorted(targets.keys() ^ arrays.keys()):
+            found = "none" if name in targets else "one"
+            raise ValueError(f"{paths[-1]}: {name}: expected what is trained, found {found}")
+        for name, parameter in targets.items():
+            assign(parameter, arrays[name])
+        return epoch
+
+
+def training_state(base, step):
+    """Parameters of a step that are not the base's: moments, counts, the loss scale."""
+    mine = {id(parameter) for parameter in named_parameters(base).values()}
+    return {p.name: p for p in step.get_parameters() if id(p) not in mine}
+
+
+def weights_and_state(base, step):
+    """Return a dict: name in a checkpoint -> Parameter."""
+    state = {TRAINING + name: p for name, p in training_state(base, step).items()}
+    return {**named_parameters(base), **state}

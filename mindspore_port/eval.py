@@ -1,0 +1,131 @@
+"""Evaluate ReLoop2 on the stream: python -m mindspore_port.eval --checkpoint_path FILE [--name …].
+
+Streams the slots in their order: each is predicted, scored, and only then written to the memory.
+Prints AUC of base and compensated predictions a slot, writes auc.log and, beside it, metrics.json.
+The checkpoint is a base model (the memory is made by the settings; lambda and gamma are chosen on
+the validation slots where `tune` is true) or a ReLoop2 with a memory of its own.
+"""
+
+import sys
+from pathlib import Path
+
+from mindspore_port.config import parse
+from mindspore_port.data import PreparedDataset
+from mindspore_port.layers import ExactErrorMemory, FeatureErrorMemory, SketchErrorMemory
+from mindspore_port.logs import Log, fail
+from mindspore_port.models.files import load_model
+from mindspore_port.models.gated import warm_start
+from mindspore_port.models.reloop2 import ReLoop2
+from mindspore_port.models.serving import HASHES
+from mindspore_port.streaming.arms import Arm, FrozenBase, Gated, Memory
+from mindspore_port.streaming.metrics import auc
+from mindspore_port.streaming.prequential import iter_prequential, report_of
+from mindspore_port.streaming.tune import best_setting, training_keys, tune_memory
+from mindspore_port.workers import Workers
+
+
+def make_memory(config):
+    """Return the empty memory that the settings describe."""
+    if config.memory == "feature":
+        return FeatureErrorMemory(
+            config.feature_bits, config.prior, residual=config.residual, seed=config.seed
+        )
+    common = {
+        "temperature": config.temperature,
+        "key_normalization": config.key_normalization,
+        "seed": config.seed,
+    }
+    if config.memory == "exact":
+        return ExactErrorMemory(config.capacity, config.num_neighbors, **common)
+    return SketchErrorMemory(config.num_arrays, config.num_bits, **common)
+
+
+def make_fast(config, base, dataset, warmup, log):
+    """Return the fast part for a base model, its choices made on training and validation."""
+    memory = make_memory(config)
+    if config.memory == "feature":
+        if config.warm_start:
+            batches = dataset.train(config.eval_batch_size, seed=config.seed, hashes=True)
+            warm_start(base, batches, [memory])
+        log(f"memory: feature, residual {config.residual}, gate learnt online")
+        return Gated([(memory, HASHES)])
+    batches = dataset.train(config.eval_batch_size, seed=config.seed)
+    memory.adapt(training_keys(base, batches, (config.key,))[config.key])
+    strength, weight = config.compensation, config.label_weight
+    if config.tune:
+        grid = tune_memory(base, warmup, {"memory": (memory, config.key)}, delay=config.delay)
+        best = best_setting(grid)
+        strength, weight = best["compensation"], best["label_weight"]
+    log(
+        f"memory: {config.memory}, key {config.key}, lambda {strength}, gamma {weight}"
+        + (" (chosen on validation)" if config.tune else "")
+    )
+    return Memory(memory, config.key, strength, weight)
+
+
+def make_arms(config, model, dataset, log):
+    """Return the arms "base" and "compensated", and the slots that fill the memory first."""
+    warmup = dataset.validation_slots(config.validation_slots)
+    if not isinstance(model, ReLoop2):
+        frozen = FrozenBase(model)
+        fast = make_fast(config, model, dataset, warmup, log)
+        return [Arm("base", frozen), Arm("compensated", frozen, fast)], warmup
+    log("memory: of the checkpoint, as it is")
+    if model.gate is None:
+        fast = Memory(model.memory, model.keys[0], model.compensation, model.label_weight)
+    else:
+        fast = Gated(list(zip(model.memories, model.keys, strict=True)), model.gate)
+    # one that was written already has seen what came before the slots
+    written = any(int(memory.num_writes.asnumpy()) for memory in model.memories)
+    frozen = FrozenBase(model.base)
+    return [Arm("base", frozen), Arm("compensated", frozen, fast)], [] if written else warmup
+
+
+def evaluate_stream(config):
+    """Stream the slots as the settings say; returns the `PrequentialReport`."""
+    Workers(config.device_target, config.device_id, config.mode)
+    log = Log(config.eval_file_name)
+    dataset = PreparedDataset(config.dataset_path)
+    model = load_model(config.checkpoint_path)
+    base = model.base if isinstance(model, ReLoop2) else model
+    if base.num_ids != dataset.num_ids or len(base.fields) != len(dataset.fields):
+        raise ValueError(
+            f"{config.checkpoint_path}: expected a model of {len(dataset.fields)} fields and "
+            f"{dataset.num_ids} ids, as {config.dataset_path} has, found {len(base.fields)} "
+            f"and {base.num_ids}"
+        )
+    arms, warmup = make_arms(config, model, dataset, log)
+    events = []
+    for event in iter_prequential(dataset.slots(), arms, config.delay, warmup):
+        labels, p = event["arrays"]["label"], event["predictions"]
+        log(
+            f"slot: {event['slot']}, rows: {len(labels)}, base AUC: {auc(labels, p['base']):.6f}, "
+            f"compensated AUC: {auc(labels, p['compensated']):.6f}"
+        )
+        events.append(event)
+    report = report_of(events, arms, config.delay, config.seed, {"dataset": dataset.name})
+    rows = report.overall()
+    log(
+        f"all slots, rows: {len(report.labels)}, base AUC: {rows['base']['auc']:.6f}, "
+        f"compensated AUC: {rows['compensated']['auc']:.6f}, base log loss: "
+        f"{rows['base']['logloss']:.6f}, compensated log loss: {rows['compensated']['logloss']:.6f}"
+    )
+    report.save(Path(config.eval_file_name).parent)
+    return report
+
+
+def main(argv=None):
+    """Command line; returns the exit status: 2 for bad input."""
+    argv = sys.argv[1:] if argv is None else argv
+    if "--help" in argv or "-h" in argv:
+        Log()(__doc__)
+        return 0
+    try:
+        evaluate_stream(parse(argv))
+    except (ValueError, OSError) as error:
+        return fail("eval", error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Export the base model: python -m mindspore_port.export CKPT OUT [--rows N].
+
+OUT ends in .mindir (any batch size), .onnx (any batch size) or .air (Ascend only). Inputs:
+`feature_ids` int32 (batch, F) and `feature_values` float32 (batch, F); output: logits float32
+(batch, 1). A memory is not exported: it changes while serving.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn
+
+from mindspore_port.logs import Log, fail
+from mindspore_port.models.files import load_model
+from mindspore_port.models.reloop2 import ReLoop2
+
+FORMATS = {".mindir": "MINDIR", ".onnx": "ONNX", ".air": "AIR"}
+
+
+class Logits(nn.Cell):
+    """The base model's logit alone, as one cell.
+
+    Args:
+        base: `DeepFM`.
+
+    Call arguments:
+        feature_ids: int32 (batch, F). feature_values: float32 (batch, F).
+
+    Returns:
+        float32 (batch, 1).
+
+    Example:
+        >>> ms.export(Logits(base), ids, values, file_name="base", file_format="MINDIR")
+    """
+
+    def __init__(self, base):
+        super().__init__(auto_prefix=False)  # or it would rename the base's parameters
+        self.base = base
+        self.set_train(False)
+
+    def construct(self, feature_ids, feature_values):
+        return self.base.logits_and_keys(feature_ids, feature_values)["logit"]
+
+
+def export(checkpoint, target, rows=None):
+    """Write the base model of a checkpoint in another format, beside its place, then renamed.
+
+    Args:
+        checkpoint: path of a file of `save_model`, of training or of `convert`.
+        target: path that ends in .mindir, .onnx or .air.
+        rows: int, a fixed batch size; None for any.
+
+    Raises:
+        ValueError: if the format is unknown or this MindSpore cannot write it.
+    """
+    target = Path(target)
+    kind = FORMATS.get(target.suffix)
+    if kind is None:
+        raise ValueError(f"{target}: expected OUT to end in {', '.join(FORMATS)}")
+    model = load_model(checkpoint)
+    base = model.base if isinstance(model, ReLoop2) else model
+    shape = (rows, len(base.fields))
+    inputs = [
+        Tensor(shape=shape, dtype=dtype)
+        if rows is None
+        else Tensor(np.zeros(shape, "int32" if dtype == ms.int32 else "float32"))
+        for dtype in (ms.int32, ms.float32)
+    ]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export.") as folder:
+        try:
+            if kind == "ONNX":
+                _export_onnx(Logits(base), shape, f"{folder}/base.onnx")
+            else:
+                ms.export(Logits(base), *inputs, file_name=f"{folder}/base", file_format=kind)
+        except (RuntimeError, ValueError, TypeError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise ValueError(f"{target}: {kind} cannot be written here: {first}") from error
+        os.replace(next(Path(folder).glob("base*")), target)
+
+
+def _export_onnx(net, shape, path):
+    names = ["feature_ids", "feature_values"]
+    rows = shape[0]
+    # ONNX takes an example, and axes that may differ from it
+    example = (rows or 2, shape[1])
+    axes = None if rows else {name: {0: "batch"} for name in (*names, "logit")}
+    ms.onnx.export(
+        net,
+        Tensor(np.zeros(example, "int32")),
+        Tensor(np.zeros(example, "float32")),
+        file_name=path,
+        input_names=names,
+        output_names=["logit"],
+        dynamic_axes=axes,
+    )
+
+
+def main(argv=None):
+    """Command line; returns the exit status: 2 for bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mindspore_port.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoint", metavar="CKPT", type=Path)
+    parser.add_argument("output", metavar="OUT", type=Path)
+    parser.add_argument("--rows", type=int, help="a fixed batch size (default: any)")
+    args = parser.parse_args(argv)
+    try:
+        export(args.checkpoint, args.output, args.rows)
+    except (ValueError, OSError) as error:
+        return fail("export", error)
+    Log()(f"saved: {args.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

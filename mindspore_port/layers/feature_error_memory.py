@@ -1,0 +1,225 @@
+"""A memory keyed by raw feature values: it can know an item the model has never seen (ours)."""
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, ops
+
+from mindspore_port.layers.error_memory import ErrorMemory
+from mindspore_port.layers.state import assign, state, to_numpy, to_tensor
+
+# a logit offset beyond this says no more than "always" or "never"
+MAX_OFFSET = 8.0
+
+
+class FeatureErrorMemory(ErrorMemory):
+    """One table of 2^bits buckets for each field, or cross of fields, of (residual, variance).
+
+    The hidden vector of an unseen user or item says nothing about who it is; its raw value does.
+    The bucket of table k is a hash of the row's raw value(s). With p the prediction that was served
+    and y the label, each bucket holds sum(y - p) and sum(p (1 - p)), and reads
+    r_k = sum(y - p) / (sum(p (1 - p)) + prior): the one-step Newton estimate of that value's
+    missing logit offset, shrunk to 0 (method.md, section 4). An `OnlineGate` adds r_k to the logit.
+
+    With `residual="corrected"` (an extension of that section) a write is told the prediction AFTER
+    the gate, q, and the offset r_k that was read for the row; it then adds
+    y - q + q (1 - q) r_k to the first sum and q (1 - q) to the second. Each table so learns what
+    the others leave over, by the same two sums. With q = p and r_k = 0 the two are the same.
+
+    Args:
+        num_bits: int in [1, 24]; 2^num_bits buckets a table.
+        prior: float > 0, pseudo-variance that shrinks offsets of rarely seen values.
+        fields: list of ints, columns of `feature_hashes` that get a table; None: all of them.
+        crosses: list of lists of ints: each gets one more table, keyed by all its columns.
+        residual: "base" or "corrected", see above.
+        **kwargs: see `ErrorMemory`.
+
+    Call arguments:
+        keys: int32 (batch, F), `feature_hashes` of the prepared dataset.
+
+    Returns:
+        A reading: dict with `offset` float32 (batch, num_tables), in logits, within +-8.
+
+    Raises:
+        ValueError: if an argument is out of range; on building, if a column does not exist.
+
+    Memory: num_tables * 2^num_bits * 8 bytes, whatever the length of the stream.
+
+    Example:
+        >>> memory = FeatureErrorMemory(num_bits=10, prior=1.0)
+        >>> memory.write([[7], [7]], labels=[1, 1], probabilities=[0.5, 0.5])
+        2
+        >>> memory.read([[7], [8]])["offset"]  # (.5 + .5) / (.25 + .25 + 1); never seen
+        [[0.6667], [0.0]]
+    """
+
+    def __init__(self, num_bits=16, prior=1.0, fields=None, crosses=(), residual="base", **kwargs):
+        super().__init__(**kwargs)
+        if int(num_bits) != num_bits or not 1 <= num_bits <= 24:
+            raise ValueError(f"`num_bits` must be an integer in [1, 24]. Received: {num_bits}")
+        if not prior > 0:
+            raise ValueError(f"`prior` must be > 0. Received: {prior}")
+        if residual not in ("base", "corrected"):
+            raise ValueError(f'`residual` must be "base" or "corrected". Received: {residual!r}')
+        self.num_bits = int(num_bits)
+        self.prior = prior
+        self.fields = None if fields is None else [int(column) for column in fields]
+        self.crosses = [[int(column) for column in cross] for cross in crosses]
+        self.residual = residual
+        if any(len(set(cross)) < 2 for cross in self.crosses):
+            raise ValueError(
+                f"`crosses` must list two or more distinct columns each. Received: {crosses}"
+            )
+        if self.fields is not None and not self.fields and not self.crosses:
+            raise ValueError("`fields` and `crosses` must name at least one table. Received: none")
+
+    def build(self, dim):
+        """Allocate the tables for `feature_hashes` of `dim` columns."""
+        fields = range(dim) if self.fields is None else self.fields
+        self.tables = [*([column] for column in fields), *self.crosses]
+        used = [column for table in self.tables for column in table]
+        if min(used) < 0 or max(used) >= dim:
+            raise ValueError(
+                f"`fields` and `crosses` must name columns in [0, {dim}). "
+                f"Received: {self.fields} and {self.crosses}"
+            )
+        if len(self.tables) << self.num_bits >= 2**31:
+            raise ValueError(
+                "tables * 2^`num_bits` must stay below 2^31 (int32 bucket indices). "
+                f"Received: {len(self.tables)} tables and {self.num_bits} bits"
+            )
+        super().build(dim)
+        # columns: sum of residuals, sum of variances
+        self.sums = state("sums", (len(self.tables) << self.num_bits, 2))
+        number = np.arange(self.num_tables, dtype="int64")
+        # each table is salted, so that what collides in one does not in another
+        self.salts = Tensor(((number * 0x9E3779B9) & 0xFFFFFFFF).astype("uint32").view("int32"))
+        self.starts = Tensor((number << self.num_bits).astype("int32"))
+
+    @property
+    def num_tables(self):
+        """int, K: one table for each field and cross; known once built."""
+        return len(self.tables)
+
+    def buckets(self, keys):
+        """Return each row's bucket in each table: int32 (batch, num_tables).
+
+        Buckets of table k lie in [k * 2^num_bits, (k + 1) * 2^num_bits). Arithmetic is int32 with
+        wrap-around, alike on every device: crosses by FNV-1a, then murmur3's finalizer.
+        """
+        columns = []
+        for table in self.tables:
+            mixed = keys[:, table[0]]
+            for column in table[1:]:
+                mixed = (mixed * 16777619) ^ keys[:, column]
+            columns.append(mixed)
+        # (batch, tables)
+        hashed = ops.stack(columns, axis=1) ^ self.salts
+        hashed = _mixed(hashed, -2048144789, 13)  # 0x85EBCA6B
+        hashed = _mixed(hashed, -1028477387, 16)  # 0xC2B2AE35
+        return ops.bitwise_and(hashed, (1 << self.num_bits) - 1) + self.starts
+
+    def construct(self, keys):
+        # (batch, tables, 2)
+        sums = ops.gather(self.sums, self.buckets(keys), 0)
+        offset = sums[:, :, 0] / (sums[:, :, 1] + self.prior)
+        return {"offset": ops.clamp(offset, -MAX_OFFSET, MAX_OFFSET)}
+
+    def read(self, keys):
+        """Return the reading for `feature_hashes` (batch, F), array or Tensor; see the class."""
+        return self(to_tensor(keys, "int32"))
+
+    @property
+    def num_gate_inputs(self):
+        return self.num_tables
+
+    def gate_inputs(self, reading, probabilities):
+        """Return the offsets, float32 (batch, num_tables)."""
+        return reading["offset"]
+
+    def write(self, keys, labels, probabilities, offsets=None):
+        """Remember rows; see `ErrorMemory.write`.
+
+        Args:
+            keys: int32 (rows, F).
+            labels: (rows,) of 0 and 1.
+            probabilities: float (rows,): what was predicted, by the base model
+                (`residual="base"`) or after the gate (`residual="corrected"`).
+            offsets: float (rows, num_tables), needed with `residual="corrected"`: the reading's
+                `offset` at serving time.
+
+        Returns:
+            int, the number of rows written.
+
+        Raises:
+            ValueError: as `ErrorMemory.write`, and if `offsets` is missing or not wanted.
+        """
+        if (offsets is None) == (self.residual == "corrected"):
+            raise ValueError(
+                '`offsets` must be given with `residual="corrected"` and only then. '
+                f"Received: residual={self.residual!r}, offsets {type(offsets).__name__}"
+            )
+        if offsets is None:
+            return self._write(keys, labels, probabilities)
+        offsets = to_numpy(offsets, "float32")
+        if not self.built:
+            self.build(len(keys[0]))
+        if offsets.shape != (len(keys), self.num_tables):
+            raise ValueError(
+                f"`offsets` must have shape {(len(keys), self.num_tables)}. "
+                f"Received: {offsets.shape}"
+            )
+        return self._write(keys, labels, probabilities, offsets=offsets)
+
+    def _host_keys(self, keys):
+        keys = to_numpy(keys)
+        if keys.dtype.kind not in "iu":
+            raise ValueError(f"`keys` must be integers, the hashes. Received dtype: {keys.dtype}")
+        return keys.astype("int32")
+
+    def _store(self, keys, labels, probabilities, offsets=None):
+        # (rows, 1)
+        error = (labels - probabilities)[:, None]
+        variance = (probabilities * (1.0 - probabilities))[:, None]
+        if offsets is not None:
+            error = error + variance * offsets
+        shape = (len(labels), self.num_tables)
+        updates = np.stack([np.broadcast_to(part, shape) for part in (error, variance)], axis=-1)
+        index = self.buckets(to_tensor(keys)).reshape(-1)
+        ops.scatter_add(self.sums, index, to_tensor(updates.reshape(-1, 2), "float32"))
+
+    def _fade(self, factor):
+        assign(self.sums, self.sums.asnumpy() * np.float32(factor))
+
+    def _states(self):
+        return (self.sums,)
+
+    def merge(self, other):
+        """Add the other memory's sums: the same as having written its rows here.
+
+        Args:
+            other: `FeatureErrorMemory` of the same configuration.
+
+        Raises:
+            ValueError: if the configurations differ or a memory is not built.
+        """
+        self._check_mergeable(other)
+        self._add(other, ("sums",))
+
+    def get_config(self):
+        """Return the arguments by name."""
+        return {
+            **super().get_config(),
+            "num_bits": self.num_bits,
+            "prior": self.prior,
+            "fields": self.fields,
+            "crosses": self.crosses,
+            "residual": self.residual,
+        }
+
+
+def _mixed(hashed, factor, shift):
+    """One round of murmur3's finalizer on int32."""
+    hashed = hashed * factor
+    # logical shift: int32 shifts in copies of the sign
+    shifted = ops.bitwise_right_shift(hashed, Tensor(shift, ms.int32))
+    return hashed ^ ops.bitwise_and(shifted, (1 << (32 - shift)) - 1)

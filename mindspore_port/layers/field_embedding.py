@@ -1,0 +1,51 @@
+"""One embedding table for all fields."""
+
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+
+class FieldEmbedding(nn.Cell):
+    """Look up all fields of a row in ONE table and scale each vector by the field's value.
+
+    v_f = V[id_f] * value_f (method.md, section 1). Ids are global: each field owns a range of
+    rows of the table, told apart by offsets that data preparation has already added.
+
+    Args:
+        num_ids: int. Rows of the table, the sum of all fields' cardinalities.
+        embedding_dim: int. Width D of a row.
+        stddev: float, of the normal distribution that the table is drawn from.
+        seed: int, of that draw (by NumPy: the same table on every device).
+
+    Call arguments:
+        feature_ids: int32 (batch, fields), each in [0, num_ids). MindSpore does not raise for an
+            id out of range: `PreparedDataset` checks ids on the way in.
+        feature_values: float32 (batch, fields); the numeric value, or 1.0.
+
+    Returns:
+        float32 (batch, fields, embedding_dim).
+
+    Raises:
+        ValueError: if `num_ids` or `embedding_dim` is not a positive integer.
+
+    Example:
+        >>> layer = FieldEmbedding(num_ids=10, embedding_dim=4)
+        >>> layer(Tensor([[0, 7]], ms.int32), Tensor([[1.0, 0.5]])).shape
+        (1, 2, 4)
+    """
+
+    def __init__(self, num_ids, embedding_dim, stddev=0.01, seed=1001):
+        super().__init__()
+        for name, value in (("num_ids", num_ids), ("embedding_dim", embedding_dim)):
+            if int(value) != value or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {value}")
+        self.num_ids = int(num_ids)
+        self.embedding_dim = int(embedding_dim)
+        draw = np.random.default_rng(seed).standard_normal((num_ids, embedding_dim), "float32")
+        self.embeddings = Parameter(Tensor(stddev * draw), name="embeddings")
+
+    def construct(self, feature_ids, feature_values):
+        # (batch, fields, dim)
+        vectors = ops.gather(self.embeddings, feature_ids, 0)
+        # (batch, fields, 1): a numeric field is its vector times its value
+        # (reshape and not expand_dims: ONNX export would fix the batch size)
+        return vectors * feature_values.reshape(-1, feature_values.shape[1], 1)

@@ -1,0 +1,127 @@
+"""A tiny online logistic regression on top of the base model's logit."""
+
+import numpy as np
+from mindspore import nn, ops
+
+from mindspore_port.layers.logit import logit
+from mindspore_port.layers.state import assign, state, to_numpy
+
+HALVINGS = 30
+
+
+class OnlineGate(nn.Cell):
+    """logit(y_pred) = a * logit(p) + c + sum_k g_k r_k, learnt slot by slot (ours).
+
+    Starts at a = 1, c = 0, g = 0, so it changes nothing before it has seen labels. `update` makes
+    one Newton step on a slot's rows with the Hessian accumulated so far as the prior's precision
+    (method.md, section 4). A step that would raise the slot's penalised loss (all labels alike,
+    say) is halved until it does not. With no readings it is the recalibration control of
+    section 5. State: a (2 + K)-vector and a (2 + K)-square matrix, whatever the stream's length.
+
+    Args:
+        num_readings: int >= 0, number K of memory readings.
+        forgetting: float in [0, 1): share by which the accumulated Hessian falls back to the
+            identity after each update. 0 (default) never forgets.
+
+    Call arguments:
+        probabilities: float32 (batch,), base predictions.
+        readings: float32 (batch, num_readings); may be left out when `num_readings` is 0.
+
+    Returns:
+        float32 (batch,), gated probabilities.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> gate = OnlineGate()
+        >>> gate.update(labels=[1, 1, 1, 0], probabilities=[0.5, 0.5, 0.5, 0.5])
+        >>> gate(Tensor([0.5]))  # pulled up: three of four were clicks
+        [0.62]
+    """
+
+    def __init__(self, num_readings=0, forgetting=0.0):
+        super().__init__()
+        if int(num_readings) != num_readings or num_readings < 0:
+            raise ValueError(f"`num_readings` must be an integer >= 0. Received: {num_readings}")
+        if not 0 <= forgetting < 1:
+            raise ValueError(f"`forgetting` must be in [0, 1). Received: {forgetting}")
+        self.num_readings = int(num_readings)
+        self.forgetting = forgetting
+        size = 2 + self.num_readings
+        self.coefficients = state("coefficients", (size,))
+        self.precision = state("precision", (size, size))
+        self.reset()
+
+    def reset(self):
+        """Go back to the start: a = 1, c = 0, g = 0; precision 10 for a, else 1."""
+        size = 2 + self.num_readings
+        assign(self.coefficients, np.eye(size)[0])
+        assign(self.precision, np.diag([10.0] + [1.0] * (size - 1)))
+
+    def construct(self, probabilities, readings=None):
+        w = self.coefficients
+        logits = w[0] * logit(probabilities) + w[1]
+        if self.num_readings:
+            logits = logits + (readings * w[2:]).sum(axis=-1)
+        return ops.sigmoid(logits)
+
+    def _design(self, probabilities, readings):
+        """Host rows (rows, 2 + K) in float64: the logit, 1, the readings."""
+        # clipped in float32, as `construct` does
+        p = to_numpy(probabilities, "float32").reshape(-1, 1)
+        p = np.clip(p, np.float32(1e-6), np.float32(1 - 1e-6))
+        columns = [np.log(p / (1 - p)), np.ones_like(p)]
+        if self.num_readings:
+            found = None if readings is None else tuple(readings.shape)
+            if found is None or found[-1] != self.num_readings:
+                raise ValueError(
+                    f"`readings` must have shape (batch, {self.num_readings}). Received: {found}"
+                )
+            columns.append(to_numpy(readings))
+        return np.concatenate(columns, axis=1).astype("float64")
+
+    def update(self, labels, probabilities, readings=None):
+        """Learn from a slot whose labels arrived; readings as they were READ at prediction time.
+
+        Args:
+            labels: (rows,) of 0 and 1.
+            probabilities: float32 (rows,).
+            readings: float32 (rows, num_readings), or None when there are none.
+
+        Raises:
+            ValueError: if the numbers of rows differ or something is not finite.
+        """
+        y = to_numpy(labels, "float64").reshape(-1)
+        x = self._design(probabilities, readings)
+        if len(y) != len(x):
+            raise ValueError(
+                "`labels` and `probabilities` must have equal numbers of rows. "
+                f"Received: {len(y)} and {len(x)}"
+            )
+        if not np.isfinite(x).all():
+            raise ValueError("`probabilities` and `readings` must be finite. Received: NaN or inf")
+        # float64 on the host: a (2+K)-square system, and sums over up to 1e6 rows
+        start = to_numpy(self.coefficients, "float64")
+        prior = to_numpy(self.precision, "float64")
+        q = 0.5 * (1.0 + np.tanh(0.5 * (x @ start)))
+        hessian = prior + (x * (q * (1.0 - q))[:, None]).T @ x
+        step = np.linalg.solve(hessian, x.T @ (y - q))
+        before = _loss(x, y, start)
+        for _ in range(HALVINGS):
+            after = _loss(x, y, start + step) + 0.5 * step @ prior @ step
+            if after <= before + 1e-6 * (1.0 + abs(before)):
+                break
+            step = step / 2.0
+        assign(self.coefficients, start + step)
+        keep = 1.0 - self.forgetting
+        assign(self.precision, keep * hessian + self.forgetting * np.eye(len(start)))
+
+    def get_config(self):
+        """Return the arguments by name."""
+        return {"num_readings": self.num_readings, "forgetting": self.forgetting}
+
+
+def _loss(x, y, coefficients):
+    logits = x @ coefficients
+    return float((np.logaddexp(0.0, logits) - y * logits).sum())

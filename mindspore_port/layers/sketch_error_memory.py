@@ -1,0 +1,115 @@
+"""The paper's constant-size memory: K arrays of SimHash buckets."""
+
+import numpy as np
+from mindspore import Tensor, ops
+
+from mindspore_port.layers.similarity_error_memory import SimilarityErrorMemory, masked_attention
+from mindspore_port.layers.state import assign, state, to_tensor
+
+
+class SketchErrorMemory(SimilarityErrorMemory):
+    """K arrays of 2^L buckets of (count, sum of labels, sum of predictions).
+
+    Array k hashes a key by the signs of its own L random projections (SimHash). The K arrays play
+    the part of K neighbours: y_k = sum_y / sum_x, p_k = sum_p / sum_x, similarity
+    s_k = sum_x / (all rows in the array), attention softmax(s / tau); empty buckets are masked.
+    Read and write cost O(1), whatever was written before (method.md, section 2).
+
+    Args:
+        num_arrays: int, K.
+        num_bits: int, L in [1, 20].
+        **kwargs: see `SimilarityErrorMemory` and `ErrorMemory`.
+
+    Memory: num_arrays * 2^num_bits * 12 bytes.
+
+    Example:
+        >>> memory = SketchErrorMemory(num_arrays=8, num_bits=4, key_normalization="none")
+        >>> memory.write([[1.0, 0.0]], labels=[1], probabilities=[0.25])
+        1
+        >>> memory.read([[2.0, 0.0]])  # same direction, same buckets
+        {'mean_label': [1.0], 'mean_probability': [0.25], 'found': [1.0]}
+    """
+
+    def __init__(self, num_arrays=70, num_bits=12, **kwargs):
+        super().__init__(**kwargs)
+        if int(num_arrays) != num_arrays or num_arrays < 1:
+            raise ValueError(f"`num_arrays` must be a positive integer. Received: {num_arrays}")
+        if int(num_bits) != num_bits or not 1 <= num_bits <= 20:
+            raise ValueError(f"`num_bits` must be an integer in [1, 20]. Received: {num_bits}")
+        if num_arrays << num_bits >= 2**31:
+            raise ValueError(
+                "`num_arrays` * 2^`num_bits` must stay below 2^31 (int32 bucket indices). "
+                f"Received: {num_arrays} and {num_bits}"
+            )
+        self.num_arrays = int(num_arrays)
+        self.num_bits = int(num_bits)
+        self.powers = Tensor(np.left_shift(1, np.arange(num_bits)).astype("int32"))
+        self.offsets = Tensor((np.arange(num_arrays) << num_bits).astype("int32"))
+
+    def build(self, dim):
+        """Allocate buckets and draw projections for keys of width `dim`."""
+        super().build(dim)
+        # drawn by NumPy, so that MindSpore and Keras get the same projections from the same seed
+        draw = np.random.default_rng(self.seed).standard_normal(
+            (dim, self.num_arrays * self.num_bits)
+        )
+        self.projections = state("projections", draw.shape)
+        assign(self.projections, draw)
+        self.sums = state("sums", (self.num_arrays << self.num_bits, 3))
+        self.total = state("total", ())  # rows in each array
+
+    def buckets(self, keys):
+        """Return the bucket of each key in each array: int32 (batch, num_arrays).
+
+        Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
+        """
+        # (batch, arrays, bits)
+        signs = ops.matmul(self.normalize(keys), self.projections) > 0
+        bits = signs.astype(self.powers.dtype).reshape(-1, self.num_arrays, self.num_bits)
+        return (bits * self.powers).sum(axis=-1).astype(self.powers.dtype) + self.offsets
+
+    def construct(self, keys):
+        # (batch, arrays, 3)
+        sums = ops.gather(self.sums, self.buckets(keys), 0)
+        count = sums[:, :, 0]
+        mask = count > 0
+        similarity = count / ops.clamp(self.total, 1e-30, None)
+        attention, found = masked_attention(similarity, mask, self.temperature)
+        # (batch, 2): attention over bucket means, not pooled sums (they did better everywhere)
+        safe = count + (1.0 - mask.astype(count.dtype))
+        weight = ops.expand_dims(attention / safe, -1)
+        means = (weight * sums[:, :, 1:]).sum(axis=1)
+        return {"mean_label": means[:, 0], "mean_probability": means[:, 1], "found": found}
+
+    def _store(self, keys, labels, probabilities):
+        rows = np.stack([np.ones_like(labels), labels, probabilities], axis=1)
+        index = self.buckets(to_tensor(keys)).reshape(-1)
+        ops.scatter_add(self.sums, index, to_tensor(np.repeat(rows, self.num_arrays, axis=0)))
+        assign(self.total, self.total.asnumpy() + np.float32(len(rows)))
+
+    def _fade(self, factor):
+        assign(self.sums, self.sums.asnumpy() * np.float32(factor))
+        assign(self.total, self.total.asnumpy() * np.float32(factor))
+
+    def _states(self):
+        return self.sums, self.total
+
+    def merge(self, other):
+        """Add the other memory's sums: the same as having written its rows here.
+
+        Args:
+            other: `SketchErrorMemory` of the same configuration and key normalisation.
+
+        Raises:
+            ValueError: if the configurations differ or a memory is not built.
+        """
+        self._check_mergeable(other)
+        self._add(other, ("sums", "total"))
+
+    def get_config(self):
+        """Return the arguments by name."""
+        return {
+            **super().get_config(),
+            "num_arrays": self.num_arrays,
+            "num_bits": self.num_bits,
+        }

@@ -1,0 +1,35 @@
+"""Parameters that a layer writes itself, and the way between Tensors and NumPy."""
+
+import numpy as np
+from mindspore import Parameter, Tensor, ops
+
+
+def to_numpy(x, dtype=None):
+    """Return a NumPy array of a Tensor, Parameter, array or list."""
+    return np.asarray(x.asnumpy() if hasattr(x, "asnumpy") else x, dtype)
+
+
+def to_tensor(x, dtype=None):
+    """Return a Tensor of an array or list (contiguous); a Tensor as it is."""
+    if isinstance(x, Tensor):
+        return x
+    return Tensor(np.array(x, dtype, order="C"))
+
+
+def state(name, shape, dtype="float32"):
+    """Return a zero Parameter that no optimizer touches; saved with the model's checkpoint."""
+    return Parameter(Tensor(np.zeros(shape, dtype)), name=name, requires_grad=False)
+
+
+def assign(parameter, value):
+    """Write into a Parameter in place; compiled graphs see the new value.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    value = to_numpy(value).astype(to_numpy(parameter).dtype)
+    if value.shape != tuple(parameter.shape):
+        raise ValueError(
+            f"`{parameter.name}` must have shape {tuple(parameter.shape)}. Received: {value.shape}"
+        )
+    ops.assign(parameter, Tensor(np.array(value, order="C")))

@@ -1,0 +1,38 @@
+"""What the command lines say: to standard output, and to a log file if one is named."""
+
+import sys
+from pathlib import Path
+
+
+class Log:
+    """Writes lines to standard output and to a file.
+
+    Args:
+        path: file to append to, or None.
+        quiet: bool, True for all workers but the first: nothing is written.
+
+    Example:
+        >>> Log("runs/ms/loss.log")("epoch 1 step 10 loss 0.5")
+    """
+
+    def __init__(self, path=None, quiet=False):
+        self.path = None if path is None or quiet else Path(path)
+        self.quiet = quiet
+        if self.path:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+
+    def __call__(self, line):
+        """Write one line."""
+        if self.quiet:
+            return
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+        if self.path:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+
+def fail(program, error):
+    """Write an error of a command line to standard error; returns the exit status 2."""
+    sys.stderr.write(f"{program}: {error}\n")
+    return 2

@@ -1,0 +1,191 @@
+"""The slow base model."""
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from mindspore_port.layers.factorization_machine import FactorizationMachine
+from mindspore_port.layers.field_embedding import FieldEmbedding
+from mindspore_port.layers.seeded_dropout import SeededDropout
+from mindspore_port.layers.state import state
+
+PRESETS = {
+    # method.md, section 1; learning rates and batch sizes stand in default_config.yaml
+    "criteo": {
+        "embedding_dim": 80,
+        "hidden_units": (1024, 512, 256, 128),
+        "dropout": 0.0,
+        "embedding_l2": 8e-5,
+        "initializer_stddev": 0.01,
+    },
+    "small": {
+        "embedding_dim": 16,
+        "hidden_units": (128, 64),
+        "dropout": 0.0,
+        "embedding_l2": 0.0,
+        "initializer_stddev": None,
+    },
+}
+
+
+class DeepFM(nn.Cell):
+    """DeepFM over F fields in one embedding table (Guo et al., 2017; method.md, section 1).
+
+    v_f = V[id_f] * value_f, w_f = w[id_f] * value_f;
+    logit = sum_f w_f + FM(v) + MLP(flattened v); output sigmoid(logit).
+
+    Args:
+        fields: list with one entry a field: its cardinality (int), or a dict with `cardinality`
+            (such as `PreparedDataset.fields`, in the order of the columns of `feature_ids`).
+        embedding_dim: int, D.
+        hidden_units: sequence of ints, widths of the ReLU layers; the last is the memory's key.
+        dropout: float in [0, 1), after each hidden layer; acts after `set_train()` only.
+        embedding_l2: float >= 0; `penalty` is 1/2 * l2 * (|V|^2 + |w|^2) of the WHOLE table.
+        initializer_stddev: float, all weights N(0, stddev); None: N(0, .01) for the tables and
+            uniform Glorot for dense layers.
+        seed: int, of the initial weights (drawn by NumPy: the same on every device).
+        compute_dtype: "float32" or "float16", of the dense layers; tables stay float32.
+
+    Call arguments:
+        feature_ids: int32 (batch, F).
+        feature_values: float32 (batch, F).
+
+    Returns:
+        float32 (batch, 1), probabilities.
+
+    Raises:
+        ValueError: if an argument is out of range or `fields` is empty.
+
+    Example:
+        >>> base = DeepFM(fields=[100, 50, 1], embedding_dim=8, hidden_units=(32, 16))
+        >>> base(Tensor([[0, 100, 150]], ms.int32), Tensor([[1.0, 1.0, 0.3]])).shape
+        (1, 1)
+    """
+
+    def __init__(
+        self,
+        fields,
+        embedding_dim=16,
+        hidden_units=(128, 64),
+        dropout=0.0,
+        embedding_l2=0.0,
+        initializer_stddev=None,
+        seed=1001,
+        compute_dtype="float32",
+    ):
+        super().__init__()
+        self.fields = [dict(f) if isinstance(f, dict) else {"cardinality": int(f)} for f in fields]
+        if not self.fields or any(f.get("cardinality", 0) < 1 for f in self.fields):
+            raise ValueError(
+                f"`fields` must list at least one field with a cardinality >= 1. Received: {fields}"
+            )
+        if not hidden_units or any(int(u) != u or u < 1 for u in hidden_units):
+            raise ValueError(
+                f"`hidden_units` must list positive integers. Received: {hidden_units}"
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1). Received: {dropout}")
+        if embedding_l2 < 0:
+            raise ValueError(f"`embedding_l2` must be >= 0. Received: {embedding_l2}")
+        if compute_dtype not in ("float32", "float16"):
+            raise ValueError(
+                f'`compute_dtype` must be "float32" or "float16". Received: {compute_dtype!r}'
+            )
+        self.embedding_dim = int(embedding_dim)
+        self.hidden_units = [int(u) for u in hidden_units]
+        self.dropout = dropout
+        self.embedding_l2 = embedding_l2
+        self.initializer_stddev = initializer_stddev
+        self.compute_dtype = compute_dtype
+        self.num_ids = sum(f["cardinality"] for f in self.fields)
+
+        stddev = 0.01 if initializer_stddev is None else initializer_stddev
+        self.field_embedding = FieldEmbedding(self.num_ids, self.embedding_dim, stddev, (seed, 0))
+        self.linear_embedding = FieldEmbedding(self.num_ids, 1, stddev, (seed, 1))
+        self.factorization_machine = FactorizationMachine()
+        self.width = len(self.fields) * self.embedding_dim
+        widths = [self.width, *self.hidden_units]
+        self.hidden_layers = nn.CellList(
+            [
+                self._dense(widths[i], units, (seed, 2, i), "relu")
+                for i, units in enumerate(self.hidden_units)
+            ]
+        )
+        self.dropout_layers = nn.CellList(
+            [SeededDropout(dropout, seed + i) for i in range(len(self.hidden_units))]
+        )
+        # which masks dropout takes; a step of training counts it up
+        self.dropout_step = state("dropout_step", (), "int32")
+        self.deep_logit = self._dense(widths[-1], 1, (seed, 3), None)
+        self.set_train(False)  # a new cell says "train" and would keep that graph
+
+    def _dense(self, width, units, seed, activation):
+        rng = np.random.default_rng(seed)
+        if self.initializer_stddev is None:
+            limit = np.sqrt(6.0 / (width + units))
+            weight = rng.uniform(-limit, limit, (units, width))
+        else:
+            weight = self.initializer_stddev * rng.standard_normal((units, width))
+        layer = nn.Dense(width, units, Tensor(weight.astype("float32")), "zeros", True, activation)
+        return layer.to_float(ms.float16) if self.compute_dtype == "float16" else layer
+
+    @classmethod
+    def from_preset(cls, preset, fields, **overrides):
+        """Build the configuration "criteo" (the reference) or "small" (CPU and teaching)."""
+        if preset not in PRESETS:
+            raise ValueError(f"`preset` must be one of {sorted(PRESETS)}. Received: {preset!r}")
+        return cls(fields, **{**PRESETS[preset], **overrides})
+
+    @property
+    def key_dims(self):
+        """Dict: the width of each key that a memory can use."""
+        return {"hidden": self.hidden_units[-1], "embedding": self.width}
+
+    def logits_and_keys(self, feature_ids, feature_values):
+        """Return the logit and both keys that an error memory can use.
+
+        Returns:
+            dict: `logit` float32 (batch, 1); `hidden` float32 (batch, hidden_units[-1]), the last
+            hidden layer after ReLU; `embedding` float32 (batch, F * embedding_dim), flattened v.
+        """
+        # (batch, F, D) and (batch, F, 1)
+        vectors = self.field_embedding(feature_ids, feature_values)
+        linear = self.linear_embedding(feature_ids, feature_values)
+        return self.from_vectors(vectors, linear)
+
+    def from_vectors(self, vectors, linear):
+        """The same from v (batch, F, D) and w (batch, F, 1), both already times the values."""
+        linear = linear.sum(axis=1)
+        fm = self.factorization_machine(vectors)
+        # (batch, F * D)
+        flat = vectors.reshape(-1, self.width)
+        hidden = flat
+        key = flat
+        for i, layer in enumerate(self.hidden_layers):
+            hidden = layer(hidden)
+            key = hidden
+            if self.dropout:
+                hidden = self.dropout_layers[i](hidden, self.dropout_step)
+        # summed in float32: half precision would cost probabilities near 0 their digits
+        logit = linear + fm + self.deep_logit(hidden).astype(ms.float32)
+        return {"logit": logit, "hidden": key.astype(ms.float32), "embedding": flat}
+
+    def construct(self, feature_ids, feature_values):
+        return ops.sigmoid(self.logits_and_keys(feature_ids, feature_values)["logit"])
+
+    def penalty(self):
+        """1/2 * l2 * (|V|^2 + |w|^2) over the whole table, a float32 scalar."""
+        total = ops.square(self.field_embedding.embeddings).sum()
+        total = total + ops.square(self.linear_embedding.embeddings).sum()
+        return 0.5 * self.embedding_l2 * total
+
+    def get_config(self):
+        """Return the arguments by name that decide what the model computes."""
+        return {
+            "fields": self.fields,
+            "embedding_dim": self.embedding_dim,
+            "hidden_units": self.hidden_units,
+            "dropout": self.dropout,
+            "embedding_l2": self.embedding_l2,
+            "initializer_stddev": self.initializer_stddev,
+        }

@@ -1,0 +1,118 @@
+"""What a base model says at serving time: its prediction and the keys of a memory."""
+
+import numpy as np
+from mindspore import nn, ops
+
+from mindspore_port.layers.state import to_numpy, to_tensor
+
+HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a layer's output
+
+
+class Served(dict):
+    """What was served for some rows, as NumPy arrays: kept until their labels arrive.
+
+    `probability` (rows,), the base's; each key that a memory needs (rows, dim); and from
+    `ReLoop2.serve` also `corrected` (rows,) and `gate_inputs` (rows, K).
+    """
+
+
+def key_dim(base, key):
+    """Return the width of the keys of that name; ValueError if `base` has no such key."""
+    if key not in base.key_dims:
+        raise ValueError(f"`key` must be one of {sorted(base.key_dims)}. Received: {key!r}")
+    return base.key_dims[key]
+
+
+class Serving:
+    """A base model that serves slots: predictions and keys in fixed-size batches.
+
+    In graph mode the forward pass compiles once, for one shape.
+
+    Args:
+        base: `DeepFM`.
+        keys: tuple of key names to return beside the prediction.
+        batch_size: int. The last batch is padded to it.
+
+    Example:
+        >>> served = Serving(base, keys=("hidden",))(slot.load())
+        >>> served["probability"].shape, served["hidden"].shape
+        ((2834,), (2834, 64))
+    """
+
+    def __init__(self, base, keys=("hidden",), batch_size=4096):
+        for key in keys:
+            key_dim(base, key)
+        self.base = base
+        self.keys = tuple(keys)
+        self.batch_size = batch_size
+        self._cell = _ServedOutputs(base)
+
+    def __call__(self, arrays):
+        """Return a dict of NumPy float32 arrays: `probability`, `logit` (rows,), keys (rows, dim).
+
+        Args:
+            arrays: dict with `feature_ids` and `feature_values` (rows, F).
+        """
+        self._cell.set_train(False)
+
+        def forward(batch):
+            outputs = self._cell(batch["feature_ids"], batch["feature_values"])
+            probability = outputs["probability"][:, 0]
+            served = {"probability": probability, "logit": outputs["logit"][:, 0]}
+            return {**served, **{key: outputs[key] for key in self.keys}}
+
+        return in_batches(forward, inputs(arrays), self.batch_size)
+
+
+def inputs(arrays):
+    """The part of a slot's arrays that a base model takes."""
+    return {
+        "feature_ids": np.asarray(arrays["feature_ids"], "int32"),
+        "feature_values": np.asarray(arrays["feature_values"], "float32"),
+    }
+
+
+def in_batches(function, arrays, batch_size):
+    """Apply a function of a dict of Tensors batch by batch; returns a dict of NumPy arrays.
+
+    Args:
+        function: takes a dict of Tensors (batch, ...), returns a dict of Tensors (batch, ...).
+        arrays: dict of arrays with equal numbers of rows, at least one.
+        batch_size: int; the last batch is padded by repeating its last row, the padding cut off.
+
+    Raises:
+        ValueError: if there are no rows.
+    """
+    rows = len(next(iter(arrays.values())))
+    if rows == 0:
+        raise ValueError("`arrays` must have at least one row. Received: none")
+    parts = []
+    for start in range(0, rows, batch_size):
+        batch = {name: array[start : start + batch_size] for name, array in arrays.items()}
+        count = min(batch_size, rows - start)
+        if count < batch_size:
+            pad = batch_size - count
+            batch = {
+                name: np.concatenate([array, np.repeat(array[-1:], pad, axis=0)])
+                for name, array in batch.items()
+            }
+        out = function({name: to_tensor(array) for name, array in batch.items()})
+        parts.append({name: to_numpy(value)[:count] for name, value in out.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+class _ServedOutputs(nn.Cell):
+    """The base's outputs as one cell, so that graph mode compiles them."""
+
+    def __init__(self, base):
+        super().__init__(auto_prefix=False)  # or it would rename the base's parameters
+        self.base = base
+
+    def construct(self, feature_ids, feature_values):
+        outputs = self.base.logits_and_keys(feature_ids, feature_values)
+        return {
+            "probability": ops.sigmoid(outputs["logit"]),
+            "logit": outputs["logit"],
+            "hidden": outputs["hidden"],
+            "embedding": outputs["embedding"],
+        }

@@ -1,0 +1,36 @@
+"""Prequential evaluation: predict a slot, score it, then learn from it."""
+
+from mindspore_port.streaming.arms import (
+    Arm,
+    FrozenBase,
+    Gated,
+    IncrementalBase,
+    Memory,
+    Recalibration,
+    standard_arms,
+)
+from mindspore_port.streaming.metrics import auc, ece, evaluate, gauc, logloss
+from mindspore_port.streaming.prequential import iter_prequential, prequential
+from mindspore_port.streaming.report import PrequentialReport
+from mindspore_port.streaming.tune import best_setting, training_keys, tune_memory
+
+__all__ = [
+    "Arm",
+    "FrozenBase",
+    "Gated",
+    "IncrementalBase",
+    "Memory",
+    "PrequentialReport",
+    "Recalibration",
+    "auc",
+    "best_setting",
+    "ece",
+    "evaluate",
+    "gauc",
+    "iter_prequential",
+    "logloss",
+    "prequential",
+    "standard_arms",
+    "training_keys",
+    "tune_memory",
+]

@@ -1,0 +1,197 @@
+"""What is compared: each arm is a slow base, frozen or trained on, with or without a fast part."""
+
+import dataclasses
+
+import numpy as np
+
+from mindspore_port.layers import OnlineGate
+from mindspore_port.layers.state import assign, to_tensor
+from mindspore_port.models.deepfm import DeepFM
+from mindspore_port.models.gated import gated, learn
+from mindspore_port.models.reloop2 import correct, read
+from mindspore_port.models.serving import HASHES, Served, Serving, inputs
+from mindspore_port.models.train_step import TrainStep, adam
+
+
+class FrozenBase:
+    """The base model as it was trained. Arms that share one object share its predictions.
+
+    Args:
+        base: `DeepFM`.
+        keys: names of the keys that fast parts will ask for.
+    """
+
+    def __init__(self, base, keys=("hidden", "embedding")):
+        self.base = base
+        self._serving = Serving(base, keys)
+
+    def serve(self, arrays):
+        """Return `Served` for a slot's arrays: `probability` (rows,) and keys (rows, dim)."""
+        served = Served(self._serving(arrays))
+        if HASHES in arrays:
+            served[HASHES] = arrays[HASHES]
+        return served
+
+    def observe(self, arrays):
+        """Labels arrived: a frozen model does nothing."""
+
+
+class IncrementalBase(FrozenBase):
+    """The base model trained on every slot after its labels arrived; works on a copy.
+
+    Args:
+        base: `DeepFM`; its weights are copied.
+        learning_rate: float, of Adam.
+        batch_size: int.
+        epochs: int, passes over each slot.
+        keys: see `FrozenBase`.
+    """
+
+    def __init__(
+        self, base, learning_rate=1e-3, batch_size=256, epochs=1, keys=("hidden", "embedding")
+    ):
+        copy = DeepFM(**base.get_config())
+        for mine, theirs in zip(copy.get_parameters(), base.get_parameters(), strict=True):
+            assign(mine, theirs)
+        super().__init__(copy, keys)
+        self._step = TrainStep(copy, adam(copy, learning_rate))
+        self.batch_size, self.epochs = batch_size, epochs
+
+    def observe(self, arrays):
+        """Train on the slot: `epochs` passes in chronological order."""
+        self._step.set_train(True)
+        columns = [*inputs(arrays).values(), np.asarray(arrays["label"], "float32")]
+        rows = len(columns[-1])
+        for _ in range(self.epochs):
+            for start in range(0, rows, self.batch_size):
+                batch = [column[start : start + self.batch_size] for column in columns]
+                count = len(batch[-1])
+                batch.append(np.full(count, 1 / count, "float32"))
+                # one shape, so that a graph compiles once; padding weighs nothing
+                pad = self.batch_size - count
+                self._step(
+                    *(
+                        to_tensor(np.concatenate([x, np.zeros((pad, *x.shape[1:]), x.dtype)]))
+                        for x in batch
+                    )
+                )
+
+
+class Memory:
+    """Fast part: an error memory with the paper's compensation.
+
+    Args:
+        memory: `ErrorMemory`.
+        key: name of the served key it is read and written by.
+        compensation: float, lambda.
+        label_weight: float, gamma.
+        shuffle_labels: bool. True makes the control: labels are permuted within a slot before
+            they are written, so that the memory holds the slot's click rate but no more.
+        seed: int, of that permutation.
+    """
+
+    def __init__(
+        self, memory, key, compensation, label_weight=1.0, shuffle_labels=False, seed=1001
+    ):
+        self.memory, self.key = memory, key
+        self.compensation, self.label_weight = compensation, label_weight
+        self._rng = np.random.default_rng(seed) if shuffle_labels else None
+
+    def predict(self, served):
+        """Return corrected probabilities (rows,) and what must be kept until labels arrive."""
+        reading = read(self.memory, served[self.key])
+        probability = served["probability"]
+        return correct(probability, reading, self.compensation, self.label_weight), None
+
+    def observe(self, served, labels, kept):
+        """Write a slot's rows, with the keys and predictions of serving time."""
+        if self._rng is not None:
+            labels = self._rng.permutation(labels)
+        self.memory.write(served[self.key], labels, served["probability"])
+
+
+class Gated:
+    """Fast part: any memories as inputs of an `OnlineGate` (ours; method.md, section 4).
+
+    Args:
+        memories: list of `(memory, key)`; a `FeatureErrorMemory` has the key "feature_hashes".
+            Without any this is the control that only recalibrates: what it gains needs no memory.
+        gate: `OnlineGate` of the right size, or None to make one.
+        shuffle_labels: bool. True makes the control: the MEMORIES learn labels permuted within a
+            slot. The gate learns the true ones, and so that there is nothing to listen to.
+        seed: int, of that permutation.
+    """
+
+    def __init__(self, memories=(), gate=None, shuffle_labels=False, seed=1001):
+        self.memories = [memory for memory, _ in memories]
+        self.keys = [key for _, key in memories]
+        self.gate = gate
+        self._rng = np.random.default_rng(seed) if shuffle_labels else None
+
+    def predict(self, served):
+        """Return gated probabilities (rows,), and with what was read to make them."""
+        for memory, key in zip(self.memories, self.keys, strict=True):
+            if not memory.built:
+                memory.build(served[key].shape[1])
+        if self.gate is None:
+            self.gate = OnlineGate(sum(memory.num_gate_inputs for memory in self.memories))
+        kept = gated(self.memories, self.keys, self.gate, served)
+        return kept["corrected"], kept
+
+    def observe(self, served, labels, kept):
+        """One Newton step of the gate on the slot, then write its rows."""
+        self.gate.update(labels, served["probability"], kept.get("gate_inputs"))
+        if self._rng is not None:
+            labels = self._rng.permutation(labels)
+        learn(self.memories, self.keys, {**served, **kept}, labels)
+
+
+class Recalibration(Gated):
+    """Fast part: only the base's logit is rescaled and shifted online, by an `OnlineGate`."""
+
+    def __init__(self, gate=None):
+        super().__init__((), gate)
+
+
+@dataclasses.dataclass
+class Arm:
+    """A named combination: a slow base, and a fast part or None.
+
+    Example:
+        >>> frozen = FrozenBase(base)
+        >>> arms = [Arm("frozen", frozen), Arm("sketch", frozen, Memory(sketch, "hidden", 0.5))]
+    """
+
+    name: str
+    slow: FrozenBase
+    fast: Memory | Gated | None = None
+
+
+def standard_arms(base, memories, incremental=True, **incremental_options):
+    """Make the arms of method.md, section 5, for the given memories.
+
+    Args:
+        base: trained base model.
+        memories: dict name -> function of `shuffle_labels` (bool) that returns a fresh `Memory`
+            or `Gated`. The first one also makes the "shuffled" control, the last one the
+            "incremental+<name>" arm; if that is another one, a control "shuffled <name>" too.
+        incremental: bool; training on every slot costs most of the time.
+        **incremental_options: passed to `IncrementalBase`.
+
+    Returns:
+        list of `Arm`: frozen, recalibrated, shuffled (one or two), one a memory, incremental,
+        incremental+<last memory>.
+    """
+    frozen = FrozenBase(base)
+    arms = [Arm("frozen", frozen), Arm("recalibrated", frozen, Recalibration())]
+    names = list(memories)
+    for name in dict.fromkeys([*names[:1], *names[-1:]]):
+        control = "shuffled" if name == names[0] else f"shuffled {name}"
+        arms.append(Arm(control, frozen, memories[name](True)))
+    arms += [Arm(name, frozen, memories[name](False)) for name in names]
+    if incremental:
+        trained = IncrementalBase(base, **incremental_options)
+        arms.append(Arm("incremental", trained))
+        if names:
+            arms.append(Arm(f"incremental+{names[-1]}", trained, memories[names[-1]](False)))
+    return arms

@@ -1,0 +1,132 @@
+"""Choices made on the validation period, by replay and without retraining."""
+
+import itertools
+
+import numpy as np
+
+from mindspore_port.models.reloop2 import correct, read
+from mindspore_port.models.serving import Serving
+from mindspore_port.streaming.arms import FrozenBase
+from mindspore_port.streaming.metrics import auc, logloss
+
+COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+LABEL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
+    """Serve training rows and return their keys, to fit a memory's key normalisation.
+
+    Args:
+        base: trained base model.
+        batches: `Batches`, such as `dataset.train(4096)`.
+        keys: names of keys.
+        max_rows: int; a mean over that many shuffled rows is exact enough.
+
+    Returns:
+        dict: key name -> float32 (rows, dim).
+    """
+    serving, parts, rows = Serving(base, keys), [], 0
+    for index in range(len(batches)):
+        parts.append(serving(batches.arrays(0, index)))
+        rows += len(parts[-1]["probability"])
+        if rows >= max_rows:
+            break
+    return {key: np.concatenate([part[key] for part in parts]) for key in keys}
+
+
+def tune_memory(
+    base,
+    slots,
+    candidates,
+    compensations=COMPENSATIONS,
+    label_weights=LABEL_WEIGHTS,
+    delay=0,
+    fill=None,
+):
+    """Replay the validation slots through each candidate memory; return the grid as rows.
+
+    A memory's readings do not depend on lambda and gamma, so one replay serves the whole grid.
+    Run it on the validation period only, never on slots that will be scored.
+
+    Args:
+        base: trained base model.
+        slots: `dataset.validation_slots(...)`.
+        candidates: dict name -> (empty memory, key name). The memories are reset afterwards.
+        compensations: values of lambda to try; 0 (no memory) is the fair fallback.
+        label_weights: values of gamma to try; (1.0,) for the paper's published form.
+        delay: int, in slots, as in the evaluation to come.
+        fill: int, slots that only fill the memory and are not scored. None: half of them, at
+            least `delay + 1`. The stream to come starts with all of them in memory: an emptier
+            one would ask for a smaller lambda.
+
+    Returns:
+        list of dicts: candidate, key, compensation, label_weight, auc, logloss.
+
+    Raises:
+        ValueError: if there are not more than `delay + 1` slots, or than `fill`.
+
+    Example:
+        >>> grid = tune_memory(base, dataset.validation_slots(5),
+        ...                    {"sketch": (SketchErrorMemory(), "hidden")})
+        >>> best_setting(grid)["compensation"]
+    """
+    slots = list(slots)
+    fill = _fill(slots, delay, fill)
+    frozen = FrozenBase(base, sorted({key for _, key in candidates.values()}))
+    served = []
+    for slot in slots:
+        arrays = slot.load()
+        served.append((frozen.serve(arrays), arrays["label"]))
+    scored = served[fill:]
+    labels = np.concatenate([y for _, y in scored])
+    probability = np.concatenate([out["probability"] for out, _ in scored])
+
+    rows = []
+    for name, (memory, key) in candidates.items():
+        readings = []
+        for t in range(delay + 1, len(served)):
+            out, y = served[t - 1 - delay]
+            memory.write(out[key], y, out["probability"])
+            if t >= fill:
+                readings.append(read(memory, served[t][0][key]))
+        memory.reset()
+        reading = {k: np.concatenate([r[k] for r in readings]) for k in readings[0]}
+        for weight, strength in itertools.product(label_weights, compensations):
+            p = correct(probability, reading, strength, weight)
+            rows.append(
+                {
+                    "candidate": name,
+                    "key": key,
+                    "compensation": strength,
+                    "label_weight": weight,
+                    "auc": auc(labels, p),
+                    "logloss": logloss(labels, p),
+                }
+            )
+    return rows
+
+
+def _fill(slots, delay, fill):
+    if len(slots) <= delay + 1:
+        raise ValueError(
+            f"`slots` must hold more than delay + 1 = {delay + 1}. Received: {len(slots)}"
+        )
+    fill = max(delay + 1, (len(slots) + 1) // 2) if fill is None else int(fill)
+    if not delay + 1 <= fill < len(slots):
+        raise ValueError(
+            f"`fill` must be in [delay + 1, slots) = [{delay + 1}, {len(slots)}). Received: {fill}"
+        )
+    return fill
+
+
+def best_setting(rows, metric="logloss"):
+    """Return the row of `tune_memory` that validation picks; ties go to the smaller lambda.
+
+    Args:
+        rows: of `tune_memory`, or a part of them (one kind of memory, say).
+        metric: "logloss" (lower is better; a proper score, the default) or "auc".
+    """
+    if metric not in ("auc", "logloss"):
+        raise ValueError(f'`metric` must be "auc" or "logloss". Received: {metric!r}')
+    sign = 1 if metric == "logloss" else -1
+    return min(rows, key=lambda row: (sign * row[metric], row["compensation"]))

@@ -1,0 +1,62 @@
+"""Fixtures of the MindSpore tests: both modes, a small dataset, and processes that find us."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+os.environ.setdefault("GLOG_v", "3")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ms = pytest.importorskip("mindspore")
+
+
+@pytest.fixture(params=["graph", "pynative"])
+def mode(request):
+    """Run a test in both modes; leaves PyNative mode and no `rank_0/` folder."""
+    ms.set_context(mode=ms.GRAPH_MODE if request.param == "graph" else ms.PYNATIVE_MODE)
+    yield request.param
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    shutil.rmtree("rank_0", ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A prepared synthetic dataset: 39 fields, 4,000 rows, 3 slots."""
+    from data_scripts import prepare, synthetic
+
+    out = tmp_path_factory.mktemp("ms") / "dataset"
+    prepare(synthetic(rows=4000, users=50, items=20), out, slots=3)
+    return out
+
+
+@pytest.fixture(scope="session")
+def mindrecord(folder, tmp_path_factory):
+    """The same dataset as MindRecord."""
+    from mindspore_port.dataset import to_mindrecord
+
+    out = tmp_path_factory.mktemp("mr") / "dataset"
+    to_mindrecord(folder, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def small(folder):
+    """Flags of a small model on the small dataset."""
+    return [
+        "--dataset_path",
+        str(folder),
+        "--embedding_dim",
+        "4",
+        "--hidden_units",
+        "[8, 6]",
+        "--batch_size",
+        "512",
+        "--learning_rate",
+        "0.01",
+        "--embedding_l2",
+        "1e-6",
+    ]
