@@ -4,6 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BACKEND ?= torch
 DATASET ?=
 VENV := .venv
+BENCH := .venv-bench
+PEERS := fuxictr faiss-cpu river onnxruntime
 PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := runs/demo
@@ -57,9 +59,18 @@ lab: $(VENV)/.ready-$(BACKEND)  ## JupyterLab in the right environment
 notebooks: $(VENV)/.ready  ## run the notebooks again and keep their cleaned outputs
 	$(RUN) --refresh notebooks
 
-bench: $(VENV)/.ready  ## benchmarks (ARGS=--quick)
-	@test -d benchmarks || { echo "there are no benchmarks yet"; exit 1; }
-	$(PY) -m benchmarks $(ARGS)
+# the peers see the packages of $(VENV) through a .pth file: PyTorch and Keras are installed once
+$(BENCH)/.ready: $(VENV)/.ready benchmarks/peers.txt
+	$(PYTHON) -m venv $(BENCH)
+	echo "../../../../$(VENV)/lib/python3.11/site-packages" > $(BENCH)/lib/python3.11/site-packages/reloop2_environment.pth
+	@# one by one: a peer that cannot be installed is reported in its row, and stops no other
+	@for peer in $(PEERS); do \
+	  $(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -c benchmarks/peers.txt $$peer torch==2.13.0 \
+	    || echo "peer $$peer could not be installed; its rows will say so"; done
+	touch $@
+
+bench: $(BENCH)/.ready  ## benchmarks against peers (ARGS="--quick t1 m1")
+	$(BENCH)/bin/python -m benchmarks $(ARGS)
 
 clean:  ## remove runs and caches; the environment stays
 	rm -rf runs .pytest_cache .hypothesis .ruff_cache rank_0

@@ -30,7 +30,7 @@ def prepare(
     overwrite=False,
     progress=None,
 ):
-    """Prepare a dataset folder (format: README of data_scripts). Reads the log three times.
+    """Prepare a dataset folder (format: README of data_scripts); reads the log two or three times.
 
     Periods are cut by row order: training, validation, `slots` nearly equal slots; no row is
     dropped. Vocabulary and numeric maxima come from the training period only. All is written to
@@ -80,7 +80,12 @@ def prepare(
                     return
 
     errors = Errors(on_error)
-    rows = sum(len(frame) for frame in chunks(errors, "count rows"))
+    # a bad row fails the run later in any case, so that lines are rows
+    rows = source.count() if source.count is not None and on_error == "fail" else None
+    if rows is None:
+        rows = sum(len(frame) for frame in chunks(errors, "count rows"))
+    elif limit is not None:
+        rows = min(rows, limit)
     sizes = cut(rows, train_fraction, validation_fraction, slots, train_line_count)
 
     fields = [FieldVocabulary(name, kind, source.final_ids) for name, kind in source.fields]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reloop2_keras.backend import pack_signs
 from reloop2_keras.layers import ExactErrorMemory, KeyNormalization, SketchErrorMemory, compensate
 
 pytestmark = pytest.mark.backend
@@ -287,3 +288,34 @@ def test_adapt_refuses_a_filled_memory():
     memory.write(keys, y, p)
     with pytest.raises(ValueError, match="before the first `write`"):
         memory.adapt(keys)
+
+
+@pytest.mark.parametrize("num_bits", range(1, 21))
+def test_packed_signs_are_the_signs(num_bits):
+    arrays = 5 if num_bits > 12 else 11
+    projected = np.random.default_rng(num_bits).standard_normal((33, arrays * num_bits))
+    projected[0, 0] = 0.0  # not above 0
+    signs = projected.reshape(33, arrays, num_bits) > 0
+    want = (signs * (1 << np.arange(num_bits))).sum(-1)
+    got = pack_signs(keras.ops.convert_to_tensor(projected, "float32"), arrays, num_bits)
+    np.testing.assert_array_equal(numpy(got), want)
+
+
+def test_large_batches_read_and_write_as_small_ones_do():
+    keys, y, p = rows(2500, dim=16)
+    whole, parts, known = (make("sketch", num_arrays=20, num_bits=9) for _ in range(3))
+    whole.write(keys, y, p)
+    for start in range(0, 2500, 333):
+        part = slice(start, start + 333)
+        parts.write(keys[part], y[part], p[part])
+    known.build((None, 16))
+    assert known.write_buckets(known.buckets(keys), y, p) == 2500
+    np.testing.assert_allclose(numpy(whole.sums), numpy(parts.sums), atol=1e-3)
+    np.testing.assert_array_equal(numpy(whole.sums), numpy(known.sums))
+    count = np.bincount(numpy(whole.buckets(keys)).ravel(), minlength=20 << 9)
+    np.testing.assert_array_equal(numpy(whole.sums)[:, 0], count)
+    got, again = reading(whole, keys), reading(known, keys[1500:1600])
+    for name in got:
+        np.testing.assert_allclose(got[name][1500:1600], again[name], atol=1e-6)
+    with pytest.raises(ValueError, match="`buckets`"):
+        known.write_buckets(numpy(known.buckets(keys)) + (1 << 9), y, p)

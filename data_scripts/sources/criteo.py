@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from data_scripts.sources.delimited import numbers, read_delimited, reject
+from data_scripts.sources.delimited import count_lines, numbers, read_delimited, reject
 from data_scripts.sources.source import Source
 
 
@@ -62,4 +62,5 @@ def criteo(path, dense_dim=13, slot_dim=26, skip_id_convert=False):
             "skip_id_convert": skip_id_convert,
         },
         final_ids=skip_id_convert,
+        count=lambda: count_lines(path),
     )

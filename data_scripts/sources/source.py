@@ -17,6 +17,8 @@ class Source:
             column for each numeric one (null = empty). Rows in chronological order.
         extras: which of "group", "time", "true_probability" there are.
         options: dict, written to dataset.json; no paths of this machine.
+        count: None, or a function that returns the number of rows faster than `chunks` does if
+            none of them is bad, or None where it cannot tell.
         final_ids: True if categorical values are ids already (`--skip-id-convert`).
     """
 
@@ -26,3 +28,4 @@ class Source:
     extras: tuple = ()
     options: dict = dataclasses.field(default_factory=dict)
     final_ids: bool = False
+    count: Callable | None = None

@@ -88,9 +88,10 @@ class ErrorMemory(keras.layers.Layer):
         """
         return self._write(keys, labels, probabilities)
 
-    def _write(self, keys, labels, probabilities, **more):
+    def _write(self, keys, labels, probabilities, store=None, **more):
         # a host round trip: rows are filtered to a varying number, which no graph likes
-        keys = self._host_keys(keys)
+        if store is None:
+            keys, store = self._host_keys(keys), self._store
         labels = np.asarray(ops.convert_to_numpy(labels), "float32").reshape(-1)
         probabilities = np.asarray(ops.convert_to_numpy(probabilities), "float32").reshape(-1)
         if not (len(keys) == len(labels) == len(probabilities)) or keys.ndim != 2:
@@ -99,11 +100,13 @@ class ErrorMemory(keras.layers.Layer):
                 f"numbers of rows. Received shapes: {keys.shape}, {labels.shape}, "
                 f"{probabilities.shape}"
             )
-        if not np.isin(labels, (0.0, 1.0)).all():
-            bad = labels[~np.isin(labels, (0.0, 1.0))][0]
+        good = (labels == 0.0) | (labels == 1.0)
+        if not good.all():
+            bad = labels[~good][0]
             raise ValueError(f"`labels` must be 0 or 1. Received: {bad}")
-        if not ((probabilities >= 0) & (probabilities <= 1)).all():
-            bad = probabilities[~((probabilities >= 0) & (probabilities <= 1))][0]
+        good = (probabilities >= 0) & (probabilities <= 1)
+        if not good.all():
+            bad = probabilities[~good][0]
             raise ValueError(f"`probabilities` must be in [0, 1]. Received: {bad}")
         if not self.built:
             self.build((None, keys.shape[1]))
@@ -111,9 +114,11 @@ class ErrorMemory(keras.layers.Layer):
         if self.decay != 1.0:
             self._fade(self.decay)
         self.num_writes.assign_add(1)
-        if keep.any():
+        if len(keep) and keep.all():  # spares a copy
+            store(keys, labels, probabilities, **more)
+        elif keep.any():
             more = {name: value[keep] for name, value in more.items()}
-            self._store(keys[keep], labels[keep], probabilities[keep], **more)
+            store(keys[keep], labels[keep], probabilities[keep], **more)
         return int(keep.sum())
 
     def _host_keys(self, keys):

@@ -1,7 +1,8 @@
 """Second-order interactions in linear time."""
 
 import keras
-from keras import ops
+
+from reloop2_keras.backend import sum_of_products
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
@@ -22,11 +23,7 @@ class FactorizationMachine(keras.layers.Layer):
     """
 
     def call(self, vectors):
-        # (batch, dim)
-        square_of_sum = ops.square(ops.sum(vectors, axis=1))
-        sum_of_square = ops.sum(ops.square(vectors), axis=1)
-        # (batch, 1)
-        return 0.5 * ops.sum(square_of_sum - sum_of_square, axis=-1, keepdims=True)
+        return sum_of_products(vectors)
 
     def compute_output_shape(self, vectors_shape):
         return (vectors_shape[0], 1)

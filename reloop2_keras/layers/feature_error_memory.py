@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from reloop2_keras.backend import scatter_add
+from reloop2_keras.backend import scatter_add, take_sums
 from reloop2_keras.layers.error_memory import ErrorMemory
 
 # a logit offset beyond this says no more than "always" or "never"
@@ -129,7 +129,7 @@ class FeatureErrorMemory(ErrorMemory):
 
     def read(self, keys):
         # (batch, tables, 2)
-        sums = ops.take(self.sums, self.buckets(keys), axis=0)
+        sums = take_sums(self.sums, self.buckets(keys))
         offset = sums[..., 0] / (sums[..., 1] + self.prior)
         return {"offset": ops.clip(offset, -MAX_OFFSET, MAX_OFFSET)}
 

@@ -1,7 +1,8 @@
 """One embedding table for all fields."""
 
 import keras
-from keras import ops
+
+from reloop2_keras.backend import TABLES_SUPPORT_JIT, gather_rows
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
@@ -16,6 +17,8 @@ class FieldEmbedding(keras.layers.Layer):
         embedding_dim: int. Width D of a row.
         embeddings_initializer: initializer of the table. Default: normal, standard deviation .01.
         embeddings_regularizer: regularizer of the WHOLE table, or None.
+        row_sparse: bool. True: in a model with `RowSparseTraining` (such as `DeepFM`) a training
+            step costs and changes the batch's rows only; see there.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -38,6 +41,7 @@ class FieldEmbedding(keras.layers.Layer):
         embedding_dim,
         embeddings_initializer=None,
         embeddings_regularizer=None,
+        row_sparse=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -50,20 +54,37 @@ class FieldEmbedding(keras.layers.Layer):
             embeddings_initializer = keras.initializers.RandomNormal(stddev=0.01)
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
         self.embeddings_regularizer = keras.regularizers.get(embeddings_regularizer)
+        self.row_sparse = bool(row_sparse)
+        self.trains_rows = False
+        if self.row_sparse:
+            self.supports_jit = TABLES_SUPPORT_JIT
+
+    @property
+    def rows_l2(self):
+        """Float l2 of l2 / 2 * |table|^2, or None when the regularizer is another one."""
+        regularizer = self.embeddings_regularizer
+        if regularizer is None:
+            return 0.0
+        return 2.0 * float(regularizer.l2) if type(regularizer) is keras.regularizers.L2 else None
+
+    def train_rows(self, active):
+        """Switch between training rows (which adds L2 itself) and the whole table."""
+        self.trains_rows = active
+        if self.built:
+            self.embeddings.regularizer = None if active else self.embeddings_regularizer
 
     def build(self, feature_ids_shape, feature_values_shape=None):
         self.embeddings = self.add_weight(
             name="embeddings",
             shape=(self.num_ids, self.embedding_dim),
             initializer=self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
+            regularizer=None if self.trains_rows else self.embeddings_regularizer,
+            autocast=False,  # or half precision would cast the whole table in every step
         )
 
     def call(self, feature_ids, feature_values):
-        # (batch, fields, dim)
-        vectors = ops.take(self.embeddings, feature_ids, axis=0)
-        # (batch, fields, 1): a numeric field is its vector times its value
-        return vectors * ops.expand_dims(ops.cast(feature_values, vectors.dtype), -1)
+        # (batch, fields, dim): a numeric field is its vector times its value
+        return gather_rows(self.embeddings, feature_ids, feature_values, self.compute_dtype)
 
     def compute_output_shape(self, feature_ids_shape, feature_values_shape=None):
         return (*feature_ids_shape, self.embedding_dim)
@@ -75,4 +96,5 @@ class FieldEmbedding(keras.layers.Layer):
             "embedding_dim": self.embedding_dim,
             "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
             "embeddings_regularizer": keras.regularizers.serialize(self.embeddings_regularizer),
+            "row_sparse": self.row_sparse,
         }

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from reloop2_keras.backend import scatter_add
-from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory, masked_attention
+from reloop2_keras.backend import bucket_means, by_chunks, pack_signs, scatter_add, take_sums
+from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
@@ -66,30 +66,52 @@ class SketchErrorMemory(SimilarityErrorMemory):
 
         Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
         """
-        # (batch, arrays, bits)
-        signs = ops.matmul(self.normalize(keys), self.projections) > 0
-        signs = ops.reshape(signs, (-1, self.num_arrays, self.num_bits))
-        powers = np.left_shift(1, np.arange(self.num_bits)).astype("int32")
-        local = ops.sum(ops.cast(signs, "int32") * powers, axis=-1)
-        offsets = (np.arange(self.num_arrays) << self.num_bits).astype("int32")
-        return ops.cast(local, "int32") + offsets
+        projected = ops.matmul(self.normalize(keys), self.projections)
+        local = pack_signs(projected, self.num_arrays, self.num_bits)
+        return local + (np.arange(self.num_arrays) << self.num_bits).astype("int32")
 
     def read(self, keys):
+        return by_chunks(self._read, ops.convert_to_tensor(keys, "float32"))
+
+    def _read(self, keys):
+        return self.read_buckets(self.buckets(keys))
+
+    def read_buckets(self, buckets):
+        """Return the reading for keys whose `buckets` are known; see `read`."""
         # (batch, arrays, 3)
-        sums = ops.take(self.sums, self.buckets(keys), axis=0)
-        count = sums[..., 0]
-        mask = count > 0
-        similarity = count / ops.maximum(self.total, 1e-30)
-        attention, found = masked_attention(similarity, mask, self.temperature)
+        sums = take_sums(self.sums, buckets)
         # (batch, 2): attention over bucket means, not pooled sums (they did better everywhere)
-        weight = (attention / ops.where(mask, count, 1.0))[..., None]
-        means = ops.sum(weight * sums[..., 1:], axis=1)
+        means, found = bucket_means(sums, ops.convert_to_tensor(self.total), self.temperature)
         return {"mean_label": means[:, 0], "mean_probability": means[:, 1], "found": found}
 
     def _store(self, keys, labels, probabilities):
+        self._store_buckets(ops.convert_to_numpy(self.buckets(keys)), labels, probabilities)
+
+    def write_buckets(self, buckets, labels, probabilities):
+        """`write` for keys whose `buckets` are known, from their read for instance.
+
+        Args:
+            buckets: int32 (rows, num_arrays), what `buckets` returned.
+            labels, probabilities: see `write`.
+
+        Returns:
+            int, the number of rows that passed threshold and sampling.
+        """
+        if not self.built:
+            raise ValueError("The memory must be built before `write_buckets`")
+        buckets = np.asarray(ops.convert_to_numpy(buckets))
+        array = np.arange(self.num_arrays)
+        if buckets.ndim != 2 or not (buckets >> self.num_bits == array).all():
+            raise ValueError(
+                "`buckets` must be what `buckets(keys)` returned, column k in "
+                f"[k * 2^{self.num_bits}, (k + 1) * 2^{self.num_bits}). "
+                f"Received: shape {buckets.shape}"
+            )
+        return self._write(buckets, labels, probabilities, store=self._store_buckets)
+
+    def _store_buckets(self, buckets, labels, probabilities):
         rows = np.stack([np.ones_like(labels), labels, probabilities], axis=1)
-        index = ops.reshape(self.buckets(keys), (-1,))
-        scatter_add(self.sums, index, np.repeat(rows, self.num_arrays, axis=0))
+        scatter_add(self.sums, buckets.reshape(-1), np.repeat(rows, self.num_arrays, axis=0))
         self.total.assign_add(float(len(rows)))
 
     def _fade(self, factor):

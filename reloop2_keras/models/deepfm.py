@@ -5,6 +5,7 @@ from keras import ops
 
 from reloop2_keras.layers.factorization_machine import FactorizationMachine
 from reloop2_keras.layers.field_embedding import FieldEmbedding
+from reloop2_keras.models.row_sparse_training import RowSparseTraining
 
 PRESETS = {
     # method.md, section 1; the learning rates and batch sizes belong to compile and fit
@@ -26,7 +27,7 @@ PRESETS = {
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class DeepFM(keras.Model):
+class DeepFM(RowSparseTraining, keras.Model):
     """DeepFM over F fields in one embedding table (Guo et al., 2017; method.md, section 1).
 
     v_f = V[id_f] * value_f, w_f = w[id_f] * value_f;
@@ -41,6 +42,8 @@ class DeepFM(keras.Model):
         embedding_l2: float >= 0; adds 1/2 * l2 * (|V|^2 + |w|^2) of the WHOLE table to the loss.
         initializer_stddev: float, all weights N(0, stddev); None: N(0, .01) for the tables and
             Keras' default for dense layers.
+        row_sparse: bool. True: a training step costs and changes the batch's rows of the tables
+            only, with lazy Adam, Adagrad or SGD and L2 on these rows; see `RowSparseTraining`.
         **kwargs: passed to `keras.Model` (`name`, `dtype`).
 
     Call arguments:
@@ -67,6 +70,7 @@ class DeepFM(keras.Model):
         dropout=0.0,
         embedding_l2=0.0,
         initializer_stddev=None,
+        row_sparse=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -88,6 +92,7 @@ class DeepFM(keras.Model):
         self.dropout = dropout
         self.embedding_l2 = embedding_l2
         self.initializer_stddev = initializer_stddev
+        self.row_sparse = bool(row_sparse)
         self.num_ids = sum(f["cardinality"] for f in self.fields)
 
         dtype = self.dtype_policy
@@ -102,6 +107,7 @@ class DeepFM(keras.Model):
                 embeddings_regularizer=keras.regularizers.L2(embedding_l2 / 2)
                 if embedding_l2
                 else None,
+                row_sparse=self.row_sparse,
                 dtype=dtype,
                 name=name,
             )
@@ -202,4 +208,5 @@ class DeepFM(keras.Model):
             "dropout": self.dropout,
             "embedding_l2": self.embedding_l2,
             "initializer_stddev": self.initializer_stddev,
+            "row_sparse": self.row_sparse,
         }

@@ -8,11 +8,12 @@ from reloop2_keras.layers.compensate import compensate
 from reloop2_keras.layers.feature_error_memory import FeatureErrorMemory
 from reloop2_keras.layers.online_gate import OnlineGate
 from reloop2_keras.models.gated import gate_inputs, learn, warm_start
+from reloop2_keras.models.row_sparse_training import RowSparseTraining
 from reloop2_keras.models.serving import HASHES, Served, in_batches, key_dim, serve
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class ReLoop2(keras.Model):
+class ReLoop2(RowSparseTraining, keras.Model):
     """A base model whose predictions are corrected by error memories.
 
     Without a gate it is the paper's: one memory, y_pred = clip(p + lambda * y_err) (method.md,

@@ -9,6 +9,7 @@ from reloop2_keras.streaming.arms import (
     Recalibration,
     standard_arms,
 )
+from reloop2_keras.streaming.binned_metrics import BinnedMetrics
 from reloop2_keras.streaming.metrics import auc, ece, evaluate, gauc, logloss
 from reloop2_keras.streaming.prequential import iter_prequential, prequential
 from reloop2_keras.streaming.report import PrequentialReport
@@ -16,6 +17,7 @@ from reloop2_keras.streaming.tune import best_setting, replay, training_keys, tu
 
 __all__ = [
     "Arm",
+    "BinnedMetrics",
     "FrozenBase",
     "Gated",
     "IncrementalBase",

@@ -1,0 +1,50 @@
+"""M4: what the feature-keyed memory, its gate and its writes add to the T1 model's predict."""
+
+import numpy as np
+
+from benchmarks.common import clicks, deepfm, interleaved, median, write
+from benchmarks.m1 import compiled
+
+BACKENDS = ("torch", "jax", "tensorflow")
+
+
+def run(quick):
+    import keras
+
+    from reloop2_keras import FeatureErrorMemory, OnlineGate
+
+    x, y, cardinalities = clicks(4096, 1_000_000 // 26)
+    base = deepfm(cardinalities, "whole")
+    memory = FeatureErrorMemory(num_bits=16)
+    hashes = np.random.default_rng(0).integers(-(2**31), 2**31, (4096, 39)).astype("int32")
+    labels, p = y[:, 0], np.random.default_rng(1).random(4096).astype("float32")
+    memory.write(hashes, labels, p)
+    gate = OnlineGate(39)
+    gate.build()
+
+    def read(hashes, p):
+        offset = memory.read(hashes)["offset"]
+        return {"corrected": gate(p, offset), "offset": offset}
+
+    read = compiled(read)
+    tensors = keras.ops.convert_to_tensor(hashes), keras.ops.convert_to_tensor(p)
+
+    def ours():
+        out = {k: keras.ops.convert_to_numpy(v) for k, v in read(*tensors).items()}
+        gate.update(labels, p, out["offset"])
+        memory.write(hashes, labels, p)
+        float(keras.ops.convert_to_numpy(memory.sums[0, 0]))  # waits
+
+    times = interleaved(
+        {"ours": ours, "base": lambda: np.asarray(base.predict_on_batch(x))}, repetitions=7
+    )
+    share = np.array(times["ours"]) / np.array(times["base"])
+    write(
+        "m4-read-gate-write-over-base-predict",
+        median(times, "ours") * 1e6 / 4096,
+        median(times, "base") * 1e6 / 4096,
+        "us a row",
+        float(np.median(1 / share)),
+        1 / 0.15,
+        note="ratio: base predict over ours",
+    )

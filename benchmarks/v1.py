@@ -1,0 +1,35 @@
+"""V1: `ReLoop2.predict` over the base model's `predict`, 32 x 2^12, d = 64."""
+
+from benchmarks.common import clicks, compare, deepfm, interleaved
+
+BACKENDS = ("torch", "jax", "tensorflow")
+BATCHES = {1: (100, 1.25), 64: (60, 1.15), 512: (20, 1.1), 4096: (4, 1.1)}
+# T1's model with a last layer of 64, and the small preset, whose own product is so small
+# (.7 GFLOP for 4,096 rows) that the hash's (.2) cannot be a tenth of it
+MODELS = {"": (400, 400, 64), "-small-preset": (128, 64)}
+
+
+def run(quick):
+    from reloop2_keras import ReLoop2, SketchErrorMemory
+
+    x, y, cardinalities = clicks(4096 * 4, 1000)
+    for label, hidden_units in MODELS.items():
+        base = deepfm(cardinalities, "whole", 16, hidden_units)
+        model = ReLoop2(base, SketchErrorMemory(32, 12))
+        model.adapt([x])
+        model.observe(x, y)
+        for batch, (steps, limit) in BATCHES.items():
+            part = {name: array[: batch * steps] for name, array in x.items()}
+
+            def predict(model, part=part, batch=batch):
+                model.predict(part, batch_size=batch, verbose=0)
+
+            times = interleaved(
+                {
+                    "reloop2": lambda m=model, f=predict: f(m),
+                    "base": lambda m=base, f=predict: f(m),
+                },
+                repetitions=5 if quick else 9,
+            )
+            name = f"v1-predict-batch-{batch}{label}"
+            compare(name, times, "reloop2", "base", 1 / limit, scale=1e3 / steps)

@@ -1,0 +1,66 @@
+"""Table lookups, and how a row-sparse training step gets hold of them."""
+
+import contextlib
+import threading
+
+import keras
+from keras import ops
+
+_BACKEND = keras.backend.backend()
+_capture = threading.local()
+
+if _BACKEND == "torch":
+    import torch
+
+    def _take(table, ids):
+        # what ops.take does, less three passes over the ids; negative ids raise
+        return torch.nn.functional.embedding(ids, table)
+
+elif _BACKEND == "tensorflow":
+    import tensorflow as tf
+
+    def _take(table, ids):
+        return tf.gather(table, ids)
+
+else:
+
+    def _take(table, ids):
+        return ops.take(table, ids, axis=0)
+
+
+def gather_rows(variable, ids, scale, dtype):
+    """Look up rows of a table and scale them: `variable[ids] * scale`, differentiable.
+
+    Within `captured_lookups` the gradient goes to the looked-up rows and not to the table.
+
+    Args:
+        variable: `keras.Variable` (rows, width).
+        ids: int32 (...), each in [0, rows). An id out of range raises on TensorFlow and PyTorch
+            but gives NaN on JAX.
+        scale: float (...).
+        dtype: str, of the result.
+
+    Returns:
+        (..., width), of `dtype`.
+    """
+    lookup = getattr(_capture, "lookup", None)
+    if lookup is not None and not isinstance(ids, keras.KerasTensor):
+        rows = lookup(variable, ids, scale)
+        if rows is not None:
+            return ops.cast(rows, dtype)
+    if isinstance(ids, keras.KerasTensor):
+        rows = ops.take(variable, ids, axis=0)
+    else:
+        rows = _take(variable.value, ids)
+    return ops.cast(rows, dtype) * ops.expand_dims(ops.cast(scale, dtype), -1)
+
+
+@contextlib.contextmanager
+def captured_lookups(lookup):
+    """While open, `gather_rows` asks `lookup(variable, ids, scale)` first; None means: not mine."""
+    before = getattr(_capture, "lookup", None)
+    _capture.lookup = lookup
+    try:
+        yield
+    finally:
+        _capture.lookup = before

@@ -1,0 +1,115 @@
+"""The row-sparse training step on PyTorch."""
+
+import keras
+import torch
+from torch.optim.adam import adam
+
+from reloop2_keras.backend import row_rules
+from reloop2_keras.backend.lookup import captured_lookups
+
+
+def is_distributed():
+    """Whether a process group is at work."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def train_step(model, tables, data):
+    """See `row_sparse.row_sparse_train_step`."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    mine = {id(table): l2 for table, l2 in tables}
+    taken = []
+
+    def lookup(variable, ids, scale):
+        if id(variable) not in mine:
+            return None
+        rows = torch.nn.functional.embedding(ids, variable.value.detach())
+        scale = scale.to(rows.dtype)
+        # scaled before autograd looks: the backward pass leaves the scale to `_update`
+        rows = rows.mul_(scale[..., None]).requires_grad_()
+        taken.append((variable, ids, scale.reshape(-1), rows))
+        return rows
+
+    with captured_lookups(lookup):
+        y_pred = model(x, training=True)
+    model.zero_grad()
+    loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+    model._loss_tracker.update_state(loss, sample_weight=len(keras.tree.flatten(x)[0]))
+    loss.backward()
+
+    optimizer = model.optimizer
+    dense = [v for v in model.trainable_weights if id(v) not in mine]
+    with torch.no_grad():
+        segments = {}
+        for table, ids, scale, gradients in _by_table(taken):
+            if id(ids) not in segments:
+                segments[id(ids)] = _segments(ids)
+            _update(optimizer, table, *segments[id(ids)], scale, gradients, mine[id(table)])
+        optimizer.apply([v.value.grad for v in dense], dense)
+    return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+
+def _by_table(taken):
+    """Yield (table, ids, scale (n,), gradients (n, width)); lookups of one table are joined."""
+    for key in dict.fromkeys(id(variable) for variable, *_ in taken):
+        mine = [part for part in taken if id(part[0]) == key and part[3].grad is not None]
+        if not mine:
+            continue
+        table, ids, scale, rows = mine[0]
+        gradients = rows.grad.reshape(-1, table.shape[1])
+        if len(mine) > 1:
+            ids = torch.cat([part[1].reshape(-1) for part in mine])
+            scale = torch.cat([part[2] for part in mine])
+            gradients = torch.cat([part[3].grad.reshape(-1, table.shape[1]) for part in mine])
+        yield table, ids, scale, gradients
+
+
+def _segments(ids):
+    """Sort ids: distinct ids int64 (u,), the order int32 (n,), each one's first place (u,)."""
+    ids, order = torch.sort(ids.reshape(-1).int())
+    first = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
+    torch.ne(ids[1:], ids[:-1], out=first[1:])
+    start = first.nonzero()[:, 0]
+    return ids[start].long(), order, start
+
+
+def _update(optimizer, table, distinct, order, start, scale, gradients, l2):
+    weights = table.value
+    # gathers, scales and sums each segment in one pass: (u, width)
+    gradients = torch.nn.functional.embedding_bag(
+        order, gradients, start, mode="sum", per_sample_weights=scale.index_select(0, order)
+    )
+    rows = weights.index_select(0, distinct)
+    if l2:
+        gradients.add_(rows, alpha=l2)
+    slots = [slot.value for slot in row_rules.slots(optimizer, table)]
+    states = [slot.index_select(0, distinct) for slot in slots]
+    if row_rules.rule_name(optimizer) == "Adam":
+        _adam(optimizer, rows, gradients, *states)
+    else:
+        rows, states = row_rules.step(optimizer, rows, gradients, states)
+    weights.index_copy_(0, distinct, rows)
+    for slot, state in zip(slots, states, strict=True):
+        slot.index_copy_(0, distinct, state)
+
+
+def _adam(optimizer, rows, gradients, momentum, velocity):
+    """PyTorch's fused kernel, in place: one pass over rows and state instead of nine."""
+    count = int(optimizer.iterations) + 1
+    # Keras adds epsilon before, PyTorch after the bias correction of the velocity
+    epsilon = optimizer.epsilon / (1.0 - optimizer.beta_2**count) ** 0.5
+    adam(
+        [rows],
+        [gradients],
+        [momentum],
+        [velocity],
+        [],
+        [torch.tensor(float(count - 1), device=rows.device)],  # the kernel counts on
+        fused=True,
+        amsgrad=False,
+        beta1=optimizer.beta_1,
+        beta2=optimizer.beta_2,
+        lr=float(optimizer.learning_rate),
+        weight_decay=0.0,
+        eps=epsilon,
+        maximize=False,
+    )
