@@ -72,6 +72,7 @@ def export(checkpoint, target, rows=None):
         for dtype in (ms.int32, ms.float32)
     ]
     target.parent.mkdir(parents=True, exist_ok=True)
+    syntax = ms.get_context("jit_syntax_level")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export.") as folder:
         try:
             if kind == "ONNX":
@@ -81,6 +82,9 @@ def export(checkpoint, target, rows=None):
         except (RuntimeError, ValueError, TypeError) as error:
             first = str(error).strip().splitlines()[0]
             raise ValueError(f"{target}: {kind} cannot be written here: {first}") from error
+        finally:
+            # a failed `ms.export` leaves the strict level, under which cells return no dicts
+            ms.set_context(jit_syntax_level=syntax)
         os.replace(next(Path(folder).glob("base*")), target)
 
 

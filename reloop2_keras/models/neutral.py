@@ -6,7 +6,7 @@ python -m reloop2_keras.models.neutral outputs MODEL.keras BATCH.npz OUT.npz
 
 The file holds every weight under a name like `base/hidden_0/kernel` or `memory/sums`, and under
 `description` (uint8, JSON) class names, arguments and the SHA-256 of each array. Not in it:
-optimizer, compile options, layer names, dtype policy.
+optimizer, compile options, layer names, dtype policy, `row_sparse`.
 """
 
 import hashlib
@@ -22,7 +22,8 @@ from reloop2_keras import layers
 from reloop2_keras.models.deepfm import DeepFM
 from reloop2_keras.models.reloop2 import ReLoop2
 
-NOT_ARGUMENTS = ("name", "trainable", "dtype")
+# of Keras alone; row_sparse says how a model is trained, not what it computes
+NOT_ARGUMENTS = ("name", "trainable", "dtype", "row_sparse")
 numpy = keras.ops.convert_to_numpy
 
 

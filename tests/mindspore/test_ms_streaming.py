@@ -99,7 +99,7 @@ def test_memories_and_training_adapt_and_controls_do_not(mode, tmp_path):
         return Gated([(memory, "feature_hashes")], shuffle_labels=mix)
 
     made = {"exact": exact, "feature": feature}
-    arms = standard_arms(model, made, learning_rate=0.02, batch_size=32)
+    arms = standard_arms(model, made, learning_rate=0.03, batch_size=75)
     report = prequential(stream(6), arms)
     table = report.overall()
     assert [a.name for a in arms] == list(table)
