@@ -1,5 +1,6 @@
 """The only room that may import tensorflow, jax or torch."""
 
+from reloop2_keras.backend.compiled import COMPILES, compiled
 from reloop2_keras.backend.interactions import sum_of_products
 from reloop2_keras.backend.lookup import gather_rows
 from reloop2_keras.backend.row_sparse import (
@@ -11,9 +12,11 @@ from reloop2_keras.backend.sketch import bucket_means, by_chunks, pack_signs, ta
 from reloop2_keras.backend.state import concrete, scatter_add
 
 __all__ = [
+    "COMPILES",
     "TABLES_SUPPORT_JIT",
     "bucket_means",
     "by_chunks",
+    "compiled",
     "concrete",
     "gather_rows",
     "pack_signs",

@@ -9,41 +9,23 @@ from keras import ops
 from reloop2_keras.backend.state import is_traced
 
 _BACKEND = keras.backend.backend()
+_TINY = 1.2e-38  # the smallest normal float32
 _CHUNK = 1024  # rows whose projections stay in the cache from one step to the next
 
 if _BACKEND == "torch":
     import torch
 
-    # multiplied by it, eight bytes of 0 or 1 leave their bits in the top byte, first byte lowest
-    _MAGIC = 0x0102040810204080
-
     @functools.lru_cache(maxsize=64)
-    def _places(num_arrays, num_bits, device):
-        first = np.arange(num_arrays) * num_bits
-        return torch.as_tensor(first // 8, device=device), torch.as_tensor(first % 8, device=device)
+    def _constants(num_arrays, num_bits, device):
+        powers = torch.as_tensor(2.0 ** np.arange(num_bits), dtype=torch.float32, device=device)
+        return powers, torch.as_tensor(_first_buckets(num_arrays, num_bits), device=device)
 
     def _pack(projected, num_arrays, num_bits):
-        rows, total = projected.shape
-        spare = -total % 8
-        bits = projected > 0
-        if spare:
-            bits = torch.nn.functional.pad(bits, (0, spare))
-        # (rows, bytes)
-        packed = ((bits.contiguous().view(torch.int64) * _MAGIC) >> 56) & 255
-        if num_bits == 8:
-            return packed.int()
-        if num_bits == 16:
-            packed = packed.view(rows, num_arrays, 2)
-            return (packed[..., 0] | (packed[..., 1] << 8)).int()
-        # num_bits bits from bit `first` on lie in at most four bytes
-        first = np.arange(num_arrays) * num_bits
-        reach = int((first % 8).max() + num_bits + 7) // 8
-        packed = torch.nn.functional.pad(packed, (0, reach - 1))
-        window = packed[:, : packed.shape[1] - reach + 1].clone()
-        for byte in range(1, reach):
-            window |= packed[:, byte : packed.shape[1] - reach + 1 + byte] << (8 * byte)
-        start, shift = _places(num_arrays, num_bits, packed.device)
-        return ((window[:, start] >> shift) & ((1 << num_bits) - 1)).int()
+        # signs as 0.0 and 1.0 in the projections' own memory; sums of 20 powers of 2 are exact
+        projected = projected.detach()
+        bits = torch.gt(projected, 0, out=projected).view(-1, num_bits)
+        powers, first = _constants(num_arrays, num_bits, bits.device)
+        return torch.mv(bits, powers).view(-1, num_arrays).int() + first
 
     def _take(table, index):
         if table.device.type != "cpu" or table.requires_grad:
@@ -65,15 +47,16 @@ def bucket_means(sums, total, temperature):
         (means (batch, 2), 0 where nothing was found; found (batch,), 1.0 where anything was)
     """
     count = sums[..., 0]
-    mask = count > 0
-    logits = count * (1.0 / (ops.maximum(total, 1e-30) * temperature))
     if _BACKEND == "torch" and not is_traced(sums):
+        scale = 1.0 / (total.clamp_min(1e-30) * temperature)
         # where all are empty the weights are equal, and the sums that they weigh are 0
-        weight = torch.softmax(torch.where(mask, logits, -1e30), dim=-1)
-        weight = weight / torch.where(mask, count, 1.0)
+        logits = (count * scale).masked_fill_(count <= 0, -1e30)
+        weight = torch.softmax(logits, dim=-1).div_(count.clamp_min(_TINY))
         means = torch.bmm(weight[:, None], sums)[:, 0, 1:]
-        return means, mask.any(dim=-1).float()
-    logits = ops.where(mask, logits, -1e30)
+        return means, (count.amax(dim=-1) > 0).float()
+    mask = count > 0
+    scale = 1.0 / (ops.maximum(total, 1e-30) * temperature)
+    logits = ops.where(mask, count * scale, -1e30)
     weight = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
     weight = ops.where(mask, weight, 0.0)
     scale = ops.sum(weight, axis=-1, keepdims=True)
@@ -83,15 +66,15 @@ def bucket_means(sums, total, temperature):
 
 
 def pack_signs(projected, num_arrays, num_bits):
-    """Turn signs into bucket numbers: bit l of array k is `projected[:, k * num_bits + l] > 0`.
+    """Turn signs into buckets: bit l of array k is `projected[:, k * num_bits + l] > 0`.
 
     Args:
-        projected: float (batch, num_arrays * num_bits).
+        projected: float32 (batch, num_arrays * num_bits); its memory may be written over.
         num_arrays: int.
         num_bits: int in [1, 20].
 
     Returns:
-        int32 (batch, num_arrays), each in [0, 2^num_bits).
+        int32 (batch, num_arrays): of array k in [k * 2^num_bits, (k + 1) * 2^num_bits).
     """
     if _BACKEND == "torch" and not is_traced(projected):
         return _pack(projected, num_arrays, num_bits)
@@ -99,7 +82,12 @@ def pack_signs(projected, num_arrays, num_bits):
     signs = ops.reshape(projected, (-1, num_arrays, num_bits)) > 0
     powers = np.left_shift(1, np.arange(num_bits)).astype("int32")
     # one pass, fused by XLA
-    return ops.cast(ops.sum(ops.where(signs, powers, 0), axis=-1), "int32")
+    local = ops.cast(ops.sum(ops.where(signs, powers, 0), axis=-1), "int32")
+    return local + _first_buckets(num_arrays, num_bits)
+
+
+def _first_buckets(num_arrays, num_bits):
+    return (np.arange(num_arrays) << num_bits).astype("int32")
 
 
 def take_sums(variable, index):

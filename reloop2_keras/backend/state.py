@@ -1,5 +1,7 @@
 """In-place state changes that keras.ops has no word for."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 
@@ -11,7 +13,11 @@ if _BACKEND == "tensorflow":
     # XLA writes into the variable's own buffer, and ten times as fast as TensorFlow's kernel
     @tf.function(jit_compile=True)
     def _xla_add(table, indices, updates):
-        table.scatter_nd_add(tf.expand_dims(indices, -1), updates)
+        shape = (*indices.shape, updates.shape[-1])
+        updates = tf.broadcast_to(updates[:, None] if len(updates.shape) == 2 else updates, shape)
+        # column by column, so that what is written to in a row lies close together
+        updates = tf.reshape(tf.transpose(updates, (1, 0, 2)), (-1, shape[-1]))
+        table.scatter_nd_add(tf.reshape(tf.transpose(indices), (-1, 1)), updates)
 
     def _scatter_add(variable, indices, updates):
         _xla_add(variable.value, *_padded(indices, updates))
@@ -23,16 +29,46 @@ if _BACKEND == "tensorflow":
 elif _BACKEND == "torch":
     import torch
 
+    _MANY = 1 << 15  # entries from which on threads pay
+
     def _scatter_add(variable, indices, updates):
-        with torch.no_grad():
-            table, indices = variable.value, indices.to(torch.int64)
-            if table.device.type == "cpu" and table.shape[1] <= 4:
-                # scalar by scalar: index_add_ pays for each row what a row of 20 would cost
-                width = table.shape[1]
-                indices = indices[:, None] * width + torch.arange(width)
-                table.view(-1).scatter_add_(0, indices.view(-1), updates.reshape(-1))
-            else:
-                table.index_add_(0, indices, updates)
+        table = variable.value
+        # the same memory where both are NumPy's or the table's already
+        indices = torch.as_tensor(indices, device=table.device)
+        updates = torch.as_tensor(updates, device=table.device, dtype=table.dtype)
+        columns = indices.shape[1]
+        threads = min(torch.get_num_threads(), columns)
+        if table.device.type != "cpu" or indices.numel() < _MANY or threads < 2:
+            _add_columns(table, indices, updates)
+            return
+        # no two columns share a row, and scatter_add_ works on one core: a thread a range of them
+        edges = np.linspace(0, columns, threads + 1).astype(int)
+        with ThreadPoolExecutor(threads) as pool:
+            jobs = [
+                pool.submit(
+                    _add_columns,
+                    table,
+                    indices[:, start:stop],
+                    updates[:, start:stop] if updates.ndim == 3 else updates,
+                )
+                for start, stop in zip(edges[:-1], edges[1:], strict=True)
+            ]
+        for job in jobs:
+            job.result()
+
+    @torch.no_grad()
+    def _add_columns(table, indices, updates):
+        width = table.shape[1]
+        # column by column, so that what is written to in a row lies close together
+        updates = updates.transpose(0, 1) if updates.ndim == 3 else updates
+        updates = updates.expand(indices.shape[1], len(indices), width)
+        indices = indices.t().to(torch.int64)
+        if table.device.type == "cpu" and width <= 4:
+            # scalar by scalar: index_add_ pays for each row what a row of 20 would cost
+            indices = indices.reshape(-1, 1) * width + torch.arange(width)
+            table.view(-1).scatter_add_(0, indices.view(-1), updates.reshape(-1))
+        else:
+            table.index_add_(0, indices.reshape(-1), updates.reshape(-1, width))
 
     def is_traced(x):
         """Whether x is a placeholder of a graph being traced, and not a value."""
@@ -40,9 +76,17 @@ elif _BACKEND == "torch":
 
 elif _BACKEND == "jax":
     import jax
+    import jax.numpy as jnp
+
+    def _columns(table, indices, updates):
+        shape = (*indices.shape, table.shape[1])
+        updates = jnp.broadcast_to(updates[:, None] if updates.ndim == 2 else updates, shape)
+        # column by column, so that what is written to in a row lies close together
+        updates = updates.transpose(1, 0, 2).reshape(-1, table.shape[1])
+        return table.at[indices.T.reshape(-1)].add(updates, mode="drop")
 
     # The old table is donated: XLA may write into it instead of copying.
-    _jax_add = jax.jit(lambda t, i, u: t.at[i].add(u, mode="drop"), donate_argnums=0)
+    _jax_add = jax.jit(_columns, donate_argnums=0)
 
     def _scatter_add(variable, indices, updates):
         variable.assign(_jax_add(variable.value, *_padded(indices, updates)))
@@ -54,9 +98,12 @@ elif _BACKEND == "jax":
 else:  # a backend keras may add later still works, only slower
 
     def _scatter_add(variable, indices, updates):
-        variable.assign(
-            keras.ops.scatter_update(variable, indices[:, None], updates, reduction="add")
+        updates = np.broadcast_to(
+            updates[:, None] if updates.ndim == 2 else updates,
+            (*indices.shape, updates.shape[-1]),
         )
+        updates, indices = updates.reshape(-1, updates.shape[-1]), indices.reshape(-1, 1)
+        variable.assign(keras.ops.scatter_update(variable, indices, updates, reduction="add"))
 
     def is_traced(x):
         """Whether x is a placeholder of a graph being traced, and not a value."""
@@ -69,32 +116,27 @@ def _padded(indices, updates):
     Lengths are multiples of an eighth of the next power of two, so that at most a seventh is lost.
     """
     rows = indices.shape[0]
-    step = max(128, 1 << max(0, (rows - 1).bit_length() - 3))
+    step = max(16, 1 << max(0, (rows - 1).bit_length() - 3))
     spare = -rows % step
     if spare:
-        indices = np.pad(keras.ops.convert_to_numpy(indices), (0, spare))
-        updates = np.pad(keras.ops.convert_to_numpy(updates), ((0, spare), (0, 0)))
-        indices = keras.ops.convert_to_tensor(indices, "int32")
-        updates = keras.ops.convert_to_tensor(updates)
+        indices = np.pad(indices, ((0, spare), (0, 0)))
+        updates = np.pad(updates, ((0, spare), *((0, 0),) * (updates.ndim - 1)))
     return indices, updates
 
 
 def scatter_add(variable, indices, updates):
-    """Add rows to a table in place: `variable[indices[i]] += updates[i]`.
+    """Add rows to a table in place: `variable[indices[i, k]] += updates[i, k]`.
 
-    Repeated indices add up. Call it outside a traced step (`observe`, not `call`): under JAX the
-    variable gets a new value, and the buffer of the old one may be reused.
+    Repeated indices in a column add up. Call it outside a traced step (`observe`, not `call`):
+    under JAX the variable gets a new value, and the buffer of the old one may be reused.
 
     Args:
         variable: `keras.Variable`, float32 (rows, width).
-        indices: int32 (n,), each in [0, rows).
-        updates: float32 (n, width).
+        indices: int32 array (n, columns), each in [0, rows). Two columns hold different rows.
+        updates: float32 array (n, columns, width), or (n, width) to add the same in each column.
     """
-    _scatter_add(
-        variable,
-        keras.ops.convert_to_tensor(indices, "int32"),
-        keras.ops.convert_to_tensor(updates, variable.dtype),
-    )
+    indices = np.asarray(keras.ops.convert_to_numpy(indices), "int32")
+    _scatter_add(variable, indices, np.asarray(keras.ops.convert_to_numpy(updates), "float32"))
 
 
 def concrete(x):

@@ -20,6 +20,8 @@ def compensate(probabilities, reading, compensation=0.5, label_weight=1.0):
         float32 (batch,) in [0, 1].
     """
     mean_label = reading["mean_label"]
-    error = label_weight * (mean_label - probabilities)
-    error = error + (1.0 - label_weight) * (mean_label - reading["mean_probability"])
+    error = mean_label - probabilities
+    if not isinstance(label_weight, float | int) or label_weight != 1:
+        other = mean_label - reading["mean_probability"]
+        error = label_weight * error + (1.0 - label_weight) * other
     return ops.clip(probabilities + compensation * reading["found"] * error, 0.0, 1.0)

@@ -30,6 +30,7 @@ class ErrorMemory(keras.layers.Layer):
     """
 
     read_batch_size = 4096  # rows that a reader should ask for at once
+    reads_whole = False  # whether a compiled read passes over all of the state, empty or not
 
     def __init__(self, sampling_rate=1.0, decay=1.0, seed=1001, **kwargs):
         kwargs.setdefault("dtype", "float32")
@@ -64,6 +65,18 @@ class ErrorMemory(keras.layers.Layer):
         """Return the reading for query keys (batch, dim); see the class."""
         raise NotImplementedError
 
+    def look_up(self, keys):
+        """Read, and say where: hashed once, for reading and for the write that follows.
+
+        Args:
+            keys: (batch, dim), see `read`.
+
+        Returns:
+            (reading, places): what `read` returns, and what `write_at` takes: a tensor
+            (batch, ...); the keys themselves for a memory that does not hash.
+        """
+        return self.read(keys), keys
+
     @property
     def num_gate_inputs(self):
         """int: how many inputs of an `OnlineGate` one reading gives."""
@@ -93,6 +106,18 @@ class ErrorMemory(keras.layers.Layer):
             ValueError: if lengths differ, or labels or probabilities are out of range.
         """
         return self._write(keys, labels, probabilities)
+
+    def write_at(self, places, labels, probabilities, **more):
+        """`write` for rows that were looked up before.
+
+        Args:
+            places: what `look_up` returned for their keys.
+            labels, probabilities, **more: see `write`.
+
+        Returns:
+            int, the number of rows that passed the filters.
+        """
+        return self.write(places, labels, probabilities, **more)
 
     def _write(self, keys, labels, probabilities, store=None, **more):
         # a host round trip: rows are filtered to a varying number, which no graph likes
@@ -130,6 +155,21 @@ class ErrorMemory(keras.layers.Layer):
     def _host_keys(self, keys):
         """Check keys and return them as a NumPy array."""
         raise NotImplementedError
+
+    def _host_buckets(self, places, columns):
+        """Check places that are buckets: int32 (rows, columns), 2^num_bits of them a column."""
+        if not self.built:
+            raise ValueError("The memory must be built before `write_at`")
+        buckets = np.asarray(ops.convert_to_numpy(places))
+        bits = self.num_bits
+        right = buckets.ndim == 2 and buckets.shape[1] == columns and buckets.dtype.kind == "i"
+        if not right or not (buckets >> bits == np.arange(columns)).all():
+            raise ValueError(
+                "`places` must be what `look_up(keys)` returned, column k in "
+                f"[k * 2^{bits}, (k + 1) * 2^{bits}). "
+                f"Received: shape {buckets.shape}, dtype {buckets.dtype}"
+            )
+        return buckets
 
     def _keep(self, labels, probabilities):
         if self.sampling_rate == 1.0:

@@ -29,6 +29,7 @@ class ExactErrorMemory(SimilarityErrorMemory):
         [0.99995]
     """
 
+    reads_whole = True
     read_batch_size = 512  # a (batch, capacity) matrix of similarities is made
 
     def __init__(self, capacity=100_000, num_neighbors=50, **kwargs):

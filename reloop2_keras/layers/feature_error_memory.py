@@ -114,6 +114,8 @@ class FeatureErrorMemory(ErrorMemory):
         wrap-around, alike on every backend: crosses by FNV-1a, then murmur3's finalizer.
         """
         keys = ops.cast(ops.convert_to_tensor(keys), "int32")
+        if keys.shape[-1] != self._width:  # JAX would read past the end and say nothing
+            raise ValueError(f"`keys` must have {self._width} columns. Received: {keys.shape[-1]}")
         # (batch, tables)
         columns = [ops.take(keys, [table[0] for table in self._tables], axis=1)]
         if self.crosses:
@@ -138,10 +140,15 @@ class FeatureErrorMemory(ErrorMemory):
         return ops.bitwise_and(hashed, (1 << self.num_bits) - 1) + offsets
 
     def read(self, keys):
+        return self.look_up(keys)[0]
+
+    def look_up(self, keys):
+        """See `ErrorMemory.look_up`; places are the `buckets`."""
+        buckets = self.buckets(keys)
         # (batch, tables, 2)
-        sums = take_sums(self.sums, self.buckets(keys))
+        sums = take_sums(self.sums, buckets)
         offset = sums[..., 0] / (sums[..., 1] + self.prior)
-        return {"offset": ops.clip(offset, -MAX_OFFSET, MAX_OFFSET)}
+        return {"offset": ops.clip(offset, -MAX_OFFSET, MAX_OFFSET)}, buckets
 
     @property
     def num_gate_inputs(self):
@@ -164,22 +171,39 @@ class FeatureErrorMemory(ErrorMemory):
         Returns:
             int, the number of rows written.
         """
+        if not self.built:
+            self.build((None, len(keys[0])))
+        more = self._checked_offsets(len(keys), offsets)
+        return self._write(keys, labels, probabilities, **more)
+
+    def write_at(self, places, labels, probabilities, offsets=None):
+        """`write` for rows that were looked up before.
+
+        Args:
+            places: int32 (rows, num_tables), what `look_up` or `buckets` returned.
+            labels, probabilities, offsets: see `write`.
+
+        Returns:
+            int, the number of rows written.
+        """
+        buckets = self._host_buckets(places, len(self._tables) if self.built else 0)
+        more = self._checked_offsets(len(buckets), offsets)
+        return self._write(buckets, labels, probabilities, store=self._store_buckets, **more)
+
+    def _checked_offsets(self, rows, offsets):
         if (offsets is None) == (self.residual == "corrected"):
             raise ValueError(
                 '`offsets` must be given with `residual="corrected"` and only then. '
                 f"Received: residual={self.residual!r}, offsets {type(offsets).__name__}"
             )
         if offsets is None:
-            return self._write(keys, labels, probabilities)
+            return {}
         offsets = np.asarray(ops.convert_to_numpy(offsets), "float32")
-        if not self.built:
-            self.build((None, len(keys[0])))
-        if offsets.shape != (len(keys), self.num_tables):
+        if offsets.shape != (rows, self.num_tables):
             raise ValueError(
-                f"`offsets` must have shape {(len(keys), self.num_tables)}. "
-                f"Received: {offsets.shape}"
+                f"`offsets` must have shape {(rows, self.num_tables)}. Received: {offsets.shape}"
             )
-        return self._write(keys, labels, probabilities, offsets=offsets)
+        return {"offsets": offsets}
 
     def _host_keys(self, keys):
         keys = np.asarray(ops.convert_to_numpy(keys))
@@ -200,17 +224,21 @@ class FeatureErrorMemory(ErrorMemory):
             self.sums.assign(ops.where(full, self.sums * 0.5, self.sums))
             self._unchecked = 0
 
-    def _store(self, keys, labels, probabilities, offsets=None):
+    def _store(self, keys, labels, probabilities, **more):
+        self._store_buckets(self.buckets(keys), labels, probabilities, **more)
+
+    def _store_buckets(self, buckets, labels, probabilities, offsets=None):
         self._halve_the_full(len(labels))
         # (rows, 1)
         error = (labels - probabilities)[:, None]
         variance = (probabilities * (1.0 - probabilities))[:, None]
         if offsets is not None:
             error = error + variance * offsets
-        shape = (len(labels), self.num_tables)
-        updates = [np.broadcast_to(part, shape) for part in (error, variance)]
-        index = ops.reshape(self.buckets(ops.convert_to_tensor(keys)), (-1,))
-        scatter_add(self.sums, index, np.stack(updates, axis=-1).reshape(-1, 2))
+            variance = np.broadcast_to(variance, error.shape)
+        # (rows, 1 or tables, 2)
+        updates = np.stack([error, variance], axis=-1)
+        updates = updates[:, 0] if offsets is None else updates
+        scatter_add(self.sums, buckets, updates)
 
     def _fade(self, factor):
         self.sums.assign(self.sums * factor)

@@ -4,9 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from reloop2_keras.layers.logit import logit
+from reloop2_keras.layers.logit import PROBABILITY_CLIP, logit
 
-BLOCK = 1024  # rows whose float32 sums are made at once; blocks are summed in float64
 HALVINGS = 30
 
 
@@ -80,13 +79,16 @@ class OnlineGate(keras.layers.Layer):
         logits = logit(ops.reshape(probabilities, (-1, 1)))
         columns = [logits, ops.ones_like(logits)]
         if self.num_readings:
-            if readings is None or readings.shape[-1] != self.num_readings:
-                found = None if readings is None else tuple(readings.shape)
-                raise ValueError(
-                    f"`readings` must have shape (batch, {self.num_readings}). Received: {found}"
-                )
+            self._check_readings(readings)
             columns.append(ops.cast(readings, "float32"))
         return ops.concatenate(columns, axis=1)  # (batch, 2 + K)
+
+    def _check_readings(self, readings):
+        found = tuple(getattr(readings, "shape", ())) if readings is not None else None
+        if found is None or found[1:] != (self.num_readings,):
+            raise ValueError(
+                f"`readings` must have shape (batch, {self.num_readings}). Received: {found}"
+            )
 
     def call(self, probabilities, readings=None):
         design = self._design(ops.convert_to_tensor(probabilities), readings)
@@ -106,34 +108,47 @@ class OnlineGate(keras.layers.Layer):
         """
         if not self.built:
             self.build()
-        labels = ops.reshape(ops.cast(ops.convert_to_tensor(labels), "float32"), (-1,))
-        if readings is not None:
-            readings = ops.convert_to_tensor(readings, "float32")
-        design = self._design(ops.convert_to_tensor(probabilities, "float32"), readings)
-        rows = labels.shape[0]
-        if rows != design.shape[0]:
+        # a few columns: float64 on the host is exact, and takes less than a device's round trips
+        labels = _host(labels)
+        design = self._host_design(_host(probabilities), readings)
+        if len(labels) != len(design):
             raise ValueError(
                 "`labels` and `probabilities` must have equal numbers of rows. "
-                f"Received: {rows} and {design.shape[0]}"
+                f"Received: {len(labels)} and {len(design)}"
             )
-        if not bool(ops.convert_to_numpy(ops.all((labels == 0.0) | (labels == 1.0)))):
+        if not ((labels == 0.0) | (labels == 1.0)).all():
             raise ValueError("`labels` must be 0 or 1. Received: another value, or NaN")
-        if not bool(ops.convert_to_numpy(ops.all(ops.isfinite(design)))):
+        if not np.isfinite(design).all():
             raise ValueError("`probabilities` and `readings` must be finite. Received: NaN or inf")
         start = np.asarray(ops.convert_to_numpy(self.coefficients), "float64")
         prior = _at_least_identity(np.asarray(ops.convert_to_numpy(self.precision), "float64"))
-        # the small system is solved in float64 on the host; rows stay where the backend has them
         before, gradient, curvature = _statistics(design, labels, start)
         hessian = prior + curvature
         step = np.linalg.solve(hessian, gradient)
         for _ in range(HALVINGS):
-            after = _loss(design, labels, start + step) + 0.5 * step @ prior @ step
+            after = _loss(design @ (start + step), labels) + 0.5 * step @ prior @ step
             if after <= before + 1e-6 * (1.0 + abs(before)):
                 break
             step = step / 2.0
         self.coefficients.assign(start + step)
         keep = 1.0 - self.forgetting
         self.precision.assign(keep * hessian + self.forgetting * np.eye(len(start)))
+
+    def _host_design(self, probabilities, readings):
+        """The design matrix in float64: (rows, 2 + K)."""
+        p = np.clip(probabilities, PROBABILITY_CLIP, 1.0 - PROBABILITY_CLIP)
+        design = np.ones((len(p), 2 + self.num_readings))
+        design[:, 0] = np.log(p / (1.0 - p))
+        if self.num_readings:
+            readings = None if readings is None else np.asarray(ops.convert_to_numpy(readings))
+            self._check_readings(readings)
+            if len(readings) != len(p):
+                raise ValueError(
+                    "`readings` and `probabilities` must have equal numbers of rows. "
+                    f"Received: {len(readings)} and {len(p)}"
+                )
+            design[:, 2:] = readings
+        return design
 
     def compute_output_shape(self, probabilities_shape, readings_shape=None):
         return (probabilities_shape[0],)
@@ -156,40 +171,17 @@ def _at_least_identity(precision):
     return (vectors * np.maximum(values, 1.0)) @ vectors.T
 
 
-def _logits(design, coefficients):
-    return ops.matmul(design, ops.convert_to_tensor(coefficients, "float32"))
+def _host(array):
+    return np.asarray(ops.convert_to_numpy(array), "float64").reshape(-1)
 
 
-def _row_losses(logits, labels):
-    return ops.softplus(logits) - labels * logits
-
-
-def _in_blocks(rows):
-    """Pad (rows, ...) with zeros and cut it: (blocks, BLOCK, ...)."""
-    pad = -rows.shape[0] % BLOCK
-    rows = ops.pad(rows, [[0, pad]] + [[0, 0]] * (len(rows.shape) - 1))
-    return ops.reshape(rows, (-1, BLOCK, *rows.shape[1:]))
-
-
-def _total(blocks):
-    """Sum over blocks in float64: float32 would lose digits over a million rows."""
-    return np.asarray(ops.convert_to_numpy(blocks), "float64").sum(axis=0)
-
-
-def _loss(design, labels, coefficients):
-    losses = _row_losses(_logits(design, coefficients), labels)
-    return float(_total(ops.sum(_in_blocks(losses), axis=1)))
+def _loss(logits, labels):
+    return float((np.logaddexp(0.0, logits) - labels * logits).sum())
 
 
 def _statistics(design, labels, coefficients):
     """Loss, its negative gradient (D,) and its Hessian (D, D), summed over the rows."""
-    logits = _logits(design, coefficients)
-    p = ops.sigmoid(logits)
-    loss = _total(ops.sum(_in_blocks(_row_losses(logits, labels)), axis=1))
-    # padding rows are zeros in `design`, so they add nothing. (blocks, BLOCK, D)
-    rows = _in_blocks(design)
-    transposed = ops.transpose(rows, (0, 2, 1))
-    error, variance = _in_blocks(labels - p), _in_blocks(p * (1.0 - p))
-    gradient = ops.matmul(transposed, error[..., None])[..., 0]
-    curvature = ops.matmul(transposed, rows * variance[..., None])
-    return float(loss), _total(gradient), _total(curvature)
+    logits = design @ coefficients
+    p = np.exp(-np.logaddexp(0.0, -logits))  # a sigmoid that cannot overflow
+    curvature = design.T @ (design * (p * (1.0 - p))[:, None])
+    return _loss(logits, labels), design.T @ (labels - p), curvature

@@ -67,52 +67,49 @@ class SketchErrorMemory(SimilarityErrorMemory):
 
         Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
         """
-        projected = ops.matmul(self.normalize(keys), self.projections)
-        local = pack_signs(projected, self.num_arrays, self.num_bits)
-        return local + (np.arange(self.num_arrays) << self.num_bits).astype("int32")
+        projected = ops.matmul(self.normalize.call(keys), self.projections)
+        return pack_signs(projected, self.num_arrays, self.num_bits)
 
     def read(self, keys):
-        return by_chunks(self._read, ops.convert_to_tensor(keys, "float32"))
+        return self.look_up(keys)[0]
 
-    def _read(self, keys):
-        return self.read_buckets(self.buckets(keys))
+    def look_up(self, keys):
+        """See `ErrorMemory.look_up`; places are the `buckets`."""
+        reading = by_chunks(self._look_up, ops.convert_to_tensor(keys, "float32"))
+        return reading, reading.pop("buckets")
 
-    def read_buckets(self, buckets):
-        """Return the reading for keys whose `buckets` are known; see `read`."""
+    def _look_up(self, keys):
+        buckets = self.buckets(keys)
         # (batch, arrays, 3)
         sums = take_sums(self.sums, buckets)
         # (batch, 2): attention over bucket means, not pooled sums (they did better everywhere)
         means, found = bucket_means(sums, ops.convert_to_tensor(self.total), self.temperature)
-        return {"mean_label": means[:, 0], "mean_probability": means[:, 1], "found": found}
+        return {
+            "mean_label": means[:, 0],
+            "mean_probability": means[:, 1],
+            "found": found,
+            "buckets": buckets,
+        }
 
     def _store(self, keys, labels, probabilities):
         self._store_buckets(ops.convert_to_numpy(self.buckets(keys)), labels, probabilities)
 
-    def write_buckets(self, buckets, labels, probabilities):
-        """`write` for keys whose `buckets` are known, from their read for instance.
+    def write_at(self, places, labels, probabilities):
+        """`write` for rows that were looked up before.
 
         Args:
-            buckets: int32 (rows, num_arrays), what `buckets` returned.
+            places: int32 (rows, num_arrays), what `look_up` or `buckets` returned.
             labels, probabilities: see `write`.
 
         Returns:
             int, the number of rows that passed threshold and sampling.
         """
-        if not self.built:
-            raise ValueError("The memory must be built before `write_buckets`")
-        buckets = np.asarray(ops.convert_to_numpy(buckets))
-        array = np.arange(self.num_arrays)
-        if buckets.ndim != 2 or not (buckets >> self.num_bits == array).all():
-            raise ValueError(
-                "`buckets` must be what `buckets(keys)` returned, column k in "
-                f"[k * 2^{self.num_bits}, (k + 1) * 2^{self.num_bits}). "
-                f"Received: shape {buckets.shape}"
-            )
+        buckets = self._host_buckets(places, self.num_arrays)
         return self._write(buckets, labels, probabilities, store=self._store_buckets)
 
     def _store_buckets(self, buckets, labels, probabilities):
         rows = np.stack([np.ones_like(labels), labels, probabilities], axis=1)
-        scatter_add(self.sums, buckets.reshape(-1), np.repeat(rows, self.num_arrays, axis=0))
+        scatter_add(self.sums, buckets, rows)
         self.total.assign_add(float(len(rows)))
 
     def _fade(self, factor):

@@ -1,7 +1,7 @@
 """Models: the slow DeepFM and ReLoop2, which adds fast memories."""
 
 from reloop2_keras.models.deepfm import DeepFM
-from reloop2_keras.models.gated import copy_memory, gate_inputs, learn, warm_start
+from reloop2_keras.models.gated import copy_memory, gated, learn, warm_start
 from reloop2_keras.models.reloop2 import ReLoop2
 from reloop2_keras.models.serving import Served, Serving
 from reloop2_keras.models.train import train_base
@@ -12,7 +12,7 @@ __all__ = [
     "Served",
     "Serving",
     "copy_memory",
-    "gate_inputs",
+    "gated",
     "learn",
     "train_base",
     "warm_start",

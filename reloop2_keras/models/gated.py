@@ -7,44 +7,48 @@ from reloop2_keras.layers import FeatureErrorMemory
 from reloop2_keras.models.serving import Serving
 
 
-def gate_inputs(memories, keys, served):
-    """Read all memories for served rows: the gate's inputs, side by side.
+def gated(memories, keys, gate, served):
+    """Look served rows up in all memories and let the gate correct their predictions.
 
     Args:
-        memories: list of `ErrorMemory`.
+        memories: list of `ErrorMemory`, may be empty.
         keys: list of key names, one a memory.
+        gate: `OnlineGate`.
         served: dict of tensors, what `serve` returned.
 
     Returns:
-        float32 (batch, sum of the memories' `num_gate_inputs`), or None without memories.
+        dict of tensors: `corrected` (batch,); with memories also `gate_inputs` float32 (batch, sum
+        of the memories' `num_gate_inputs`), and `places_0`, …, for `learn`.
     """
-    parts = [
-        memory.gate_inputs(memory.read(served[key]), served["probability"])
-        for memory, key in zip(memories, keys, strict=True)
-    ]
-    return ops.concatenate(parts, axis=1) if parts else None
+    out, inputs = {}, []
+    for number, (memory, key) in enumerate(zip(memories, keys, strict=True)):
+        reading, out[f"places_{number}"] = memory.look_up(served[key])
+        inputs.append(memory.gate_inputs(reading, served["probability"]))
+    if inputs:
+        out["gate_inputs"] = ops.concatenate(inputs, axis=1)
+    out["corrected"] = gate(served["probability"], out.get("gate_inputs"))
+    return out
 
 
-def learn(memories, keys, served, labels):
+def learn(memories, served, labels):
     """Write served rows into all memories, each with what was predicted and read at serving time.
 
     Args:
         memories: list of `ErrorMemory`.
-        keys: list of key names, one a memory.
-        served: `Served` with `probability`, the keys, and for memories of corrected residuals
-            `corrected` and `gate_inputs`.
+        served: `Served` with `probability`, what `gated` returned, as arrays.
         labels: (rows,) of 0 and 1.
 
     Returns:
         list of ints: rows that each memory took.
     """
     written, start = [], 0
-    for memory, key in zip(memories, keys, strict=True):
+    for number, memory in enumerate(memories):
+        places = served[f"places_{number}"]
         if getattr(memory, "residual", "base") == "corrected":
             offsets = served["gate_inputs"][:, start : start + memory.num_gate_inputs]
-            written.append(memory.write(served[key], labels, served["corrected"], offsets))
+            written.append(memory.write_at(places, labels, served["corrected"], offsets))
         else:
-            written.append(memory.write(served[key], labels, served["probability"]))
+            written.append(memory.write_at(places, labels, served["probability"]))
         start += memory.num_gate_inputs
     return written
 

@@ -4,10 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from reloop2_keras.backend import compiled
 from reloop2_keras.layers.compensate import compensate
 from reloop2_keras.layers.feature_error_memory import FeatureErrorMemory
 from reloop2_keras.layers.online_gate import OnlineGate
-from reloop2_keras.models.gated import gate_inputs, learn, warm_start
+from reloop2_keras.models.gated import gated, learn, warm_start
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
 from reloop2_keras.models.serving import HASHES, Served, in_batches, key_dim, serve
 
@@ -89,6 +90,7 @@ class ReLoop2(RowSparseTraining, keras.Model):
         self.label_weight = label_weight
         self.key = key
         self.gate = gate or None
+        self._serving = None
         self._keys = [
             HASHES if feature else name for feature, name in zip(features, names, strict=True)
         ]
@@ -139,14 +141,13 @@ class ReLoop2(RowSparseTraining, keras.Model):
 
     def _served(self, inputs):
         served = serve(self.base, inputs, dict.fromkeys(self._keys))
-        p = served["probability"]
-        if self.gate is None:
-            reading = self.memories[0](served[self._keys[0]])
-            served["corrected"] = compensate(p, reading, self.compensation, self.label_weight)
-        else:
-            served["gate_inputs"] = gate_inputs(self.memories, self._keys, served)
-            served["corrected"] = self.gate(p, served["gate_inputs"])
-        return served
+        out = {"probability": served["probability"]}
+        if self.gate is not None:
+            return {**out, **gated(self.memories, self._keys, self.gate, served)}
+        reading, out["places_0"] = self.memories[0].look_up(served[self._keys[0]])
+        settings = self.compensation, self.label_weight
+        out["corrected"] = compensate(out["probability"], reading, *settings)
+        return out
 
     def adapt(self, batches):
         """Fit the key normalisation of memories of similarity to keys of training batches.
@@ -200,10 +201,12 @@ class ReLoop2(RowSparseTraining, keras.Model):
         else:
             boxed, unboxed = {"0": x}, lambda b: b["0"]
 
-        def one(batch):
-            return self._served(unboxed(batch))
-
-        return Served(in_batches(one, boxed, batch_size))
+        # what a compiled step takes as constant
+        constants = self.compensation, self.label_weight, unboxed is dict, id(self.gate)
+        if self._serving is None or self._serving[0] != constants:
+            step = compiled(lambda batch: self._served(unboxed(batch)), [self])
+            self._serving = constants, step
+        return Served(in_batches(self._serving[1], boxed, batch_size))
 
     def observe(self, x, y=None):
         """Learn from rows whose labels arrived. Call it AFTER they were scored.
@@ -229,7 +232,7 @@ class ReLoop2(RowSparseTraining, keras.Model):
         labels = np.asarray(ops.convert_to_numpy(y)).reshape(-1)
         if self.gate is not None:
             self.gate.update(labels, served["probability"], served["gate_inputs"])
-        return min(learn(self.memories, self._keys, served, labels))
+        return min(learn(self.memories, served, labels))
 
     def with_base(self, base, memory="keep"):
         """Return a model around a retrained base, with the SAME memories and gate.

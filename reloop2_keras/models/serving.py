@@ -4,14 +4,17 @@ import keras
 import numpy as np
 from keras import ops
 
+from reloop2_keras.backend import COMPILES, compiled
+
 HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a layer's output
 
 
 class Served(dict):
     """What was served for some rows, as NumPy arrays: kept until their labels arrive.
 
-    `probability` (rows,), the base's; each key that a memory needs (rows, dim); and from
-    `ReLoop2.serve` also `corrected` (rows,) and `gate_inputs` (rows, K).
+    `probability` (rows,), the base's. From `Serving` also each key (rows, dim); from
+    `ReLoop2.serve` `corrected` (rows,), `gate_inputs` (rows, K) and `places_0` (rows, ...), …:
+    what the first memory looked up, ….
     """
 
 
@@ -109,52 +112,46 @@ class Serving:
         self.base = base
         self.keys = tuple(keys)
         self.batch_size = batch_size
-        self._model = _ServedOutputs(base, self.keys)
+        self._run = compiled(lambda batch: serve(base, batch, self.keys), [base])
 
     def __call__(self, inputs):
         """Return a dict of NumPy float32 arrays: `probability` (rows,) and each key (rows, dim)."""
-        return in_batches(self._model.predict_on_batch, inputs, self.batch_size)
+        if not self.base.built:  # on a row, as Keras models may build themselves
+            self.base({name: array[:1] for name, array in inputs.items() if name != HASHES})
+        return in_batches(self._run, inputs, self.batch_size)
 
 
 def in_batches(function, inputs, batch_size):
-    """Apply a function of a dict of arrays batch by batch; returns a dict of NumPy arrays.
+    """Apply a row-wise function of a dict of arrays batch by batch.
 
     Args:
-        function: takes a dict of arrays (batch, ...), returns a dict of tensors (batch, ...).
+        function: takes and returns a dict of arrays (batch, ...); what `compiled` returned.
         inputs: dict of arrays with equal numbers of rows, at least one.
-        batch_size: int; the last batch is padded by repeating its last row, the padding cut off.
+        batch_size: int. Where the backend compiles, a batch is padded to one of a few numbers of
+            rows by repeating its last row, and the padding cut off.
+
+    Returns:
+        dict of NumPy arrays (rows, ...).
     """
     rows = len(next(iter(inputs.values())))
     if rows == 0:
         raise ValueError("`inputs` must have at least one row. Received: none")
     parts = []
     for start in range(0, rows, batch_size):
-        batch = {
-            name: np.asarray(array[start : start + batch_size]) for name, array in inputs.items()
-        }
         count = min(batch_size, rows - start)
-        if count < batch_size and rows > batch_size:
-            pad = batch_size - count
-            batch = {
-                name: np.concatenate([array, np.repeat(array[-1:], pad, axis=0)])
-                for name, array in batch.items()
-            }
+        spare = _padded_rows(count, batch_size) - count if COMPILES else 0
+        batch = {}
+        for name, array in inputs.items():
+            part = np.asarray(array[start : start + count])
+            batch[name] = np.concatenate([part, np.repeat(part[-1:], spare, 0)]) if spare else part
         out = function(batch)
-        parts.append({name: ops.convert_to_numpy(value)[:count] for name, value in out.items()})
+        parts.append({name: value[:count] if spare else value for name, value in out.items()})
+    if len(parts) == 1:
+        return parts[0]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-class _ServedOutputs(keras.Model):
-    """Compiles with the backend's own `predict` path; holds no weights of its own."""
-
-    def __init__(self, base, keys):
-        super().__init__(name="served_outputs")  # TensorFlow takes no leading underscore
-        self.base = base
-        self.served_keys = keys
-
-    def build(self, input_shape=None):
-        if not self.base.built:
-            self.base.build(input_shape)
-
-    def call(self, inputs):
-        return serve(self.base, inputs, self.served_keys)
+def _padded_rows(rows, batch_size):
+    """A multiple of an eighth of the next power of two: at most a seventh is lost."""
+    step = max(1, (1 << (rows - 1).bit_length()) // 8)
+    return min(-(-rows // step) * step, batch_size)

@@ -1,13 +1,14 @@
 """What is compared: each arm is a slow base, frozen or trained on, with or without a fast part."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
-from keras import ops
 
+from reloop2_keras.backend import compiled
 from reloop2_keras.layers import OnlineGate, compensate
-from reloop2_keras.models.gated import gate_inputs, learn
+from reloop2_keras.models.gated import gated, learn
 from reloop2_keras.models.serving import HASHES, Served, Serving, in_batches
 
 
@@ -87,23 +88,40 @@ class Memory:
         self.memory, self.key = memory, key
         self.compensation, self.label_weight = compensation, label_weight
         self._rng = np.random.default_rng(seed) if shuffle_labels else None
+        self._run = compiled(self._corrected, [memory], eagerly=memory.reads_whole)
+
+    def _corrected(self, batch):
+        reading, places = self.memory.look_up(batch[self.key])
+        settings = batch["settings"][0], batch["settings"][1]
+        corrected = compensate(batch["probability"], reading, *settings)
+        return {"corrected": corrected, "places": places}
 
     def predict(self, served):
         """Return corrected probabilities (rows,) and what must be kept until labels arrive."""
-        reading = read(self.memory, served[self.key])
-        corrected = compensate(
-            ops.convert_to_tensor(served["probability"]),
-            {name: ops.convert_to_tensor(value) for name, value in reading.items()},
-            self.compensation,
-            self.label_weight,
+        if not self.memory.built:
+            self.memory.build((None, served[self.key].shape[1]))
+        settings = np.array([self.compensation, self.label_weight], "float32")
+        kept = in_batches(
+            lambda batch: self._run({**batch, "settings": settings}),
+            {name: served[name] for name in ("probability", self.key)},
+            self.memory.read_batch_size,
         )
-        return ops.convert_to_numpy(corrected), None
+        return kept["corrected"], kept
 
     def observe(self, served, labels, kept):
-        """Write a slot's rows, with the keys and predictions of serving time."""
+        """Write a slot's rows, with the keys and predictions of serving time.
+
+        Args:
+            served: what the base served.
+            labels: (rows,).
+            kept: what `predict` returned with it; None for rows that were not predicted.
+        """
         if self._rng is not None:
             labels = self._rng.permutation(labels)
-        self.memory.write(served[self.key], labels, served["probability"])
+        if kept is None:
+            self.memory.write(served[self.key], labels, served["probability"])
+        else:
+            self.memory.write_at(kept["places"], labels, served["probability"])
 
 
 class Gated:
@@ -123,6 +141,7 @@ class Gated:
         self.keys = [key for _, key in memories]
         self.gate = gate
         self._rng = np.random.default_rng(seed) if shuffle_labels else None
+        self._run = None
 
     def predict(self, served):
         """Return gated probabilities (rows,), and with what was read to make them."""
@@ -131,16 +150,15 @@ class Gated:
                 memory.build((None, served[key].shape[1]))
         if self.gate is None:
             self.gate = OnlineGate(sum(memory.num_gate_inputs for memory in self.memories))
-
-        def gated(batch):
-            batch = {name: ops.convert_to_tensor(value) for name, value in batch.items()}
-            readings = gate_inputs(self.memories, self.keys, batch)
-            out = {} if readings is None else {"gate_inputs": readings}
-            return {"corrected": self.gate(batch["probability"], readings), **out}
-
+        if not self.gate.built:
+            self.gate.build()
+        if self._run is None:
+            step = functools.partial(gated, self.memories, self.keys, self.gate)
+            eagerly = any(memory.reads_whole for memory in self.memories)
+            self._run = compiled(step, [*self.memories, self.gate], eagerly)
         needed = {name: served[name] for name in dict.fromkeys(["probability", *self.keys])}
         size = min([4096, *(memory.read_batch_size for memory in self.memories)])
-        kept = in_batches(gated, needed, size)
+        kept = in_batches(self._run, needed, size)
         return kept["corrected"], kept
 
     def observe(self, served, labels, kept):
@@ -148,7 +166,7 @@ class Gated:
         self.gate.update(labels, served["probability"], kept.get("gate_inputs"))
         if self._rng is not None:
             labels = self._rng.permutation(labels)
-        learn(self.memories, self.keys, {**served, **kept}, labels)
+        learn(self.memories, {**served, **kept}, labels)
 
 
 class Recalibration(Gated):
@@ -181,11 +199,8 @@ def read(memory, keys):
     """Read a memory for any number of rows: dict of NumPy float32 (rows,)."""
     if not memory.built:
         memory.build((None, keys.shape[1]))
-    return in_batches(
-        lambda batch: memory.read(ops.convert_to_tensor(batch["keys"])),
-        {"keys": keys},
-        memory.read_batch_size,
-    )
+    run = compiled(lambda batch: memory.read(batch["keys"]), [memory], memory.reads_whole)
+    return in_batches(run, {"keys": keys}, memory.read_batch_size)
 
 
 def standard_arms(base, memories, incremental=True, **incremental_options):

@@ -1,0 +1,63 @@
+"""Row-wise functions of arrays and layers, run as fast as the backend can outside of `predict`."""
+
+import keras
+
+_BACKEND = keras.backend.backend()
+
+# whether each new number of rows costs a compilation
+COMPILES = _BACKEND in ("jax", "tensorflow")
+
+if _BACKEND == "jax":
+    import jax
+
+    def _compiled(function, layers):
+        variables = list({id(v): v for layer in layers for v in layer.variables}.values())
+
+        @jax.jit
+        def stateless(values, inputs):
+            with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)):
+                return function(inputs)
+
+        return lambda inputs: stateless([v.value for v in variables], inputs)
+
+elif _BACKEND == "tensorflow":
+    import tensorflow as tf
+
+    def _compiled(function, layers):
+        # variables are captured by reference
+        return tf.function(function, jit_compile=all(layer.supports_jit for layer in layers))
+
+elif _BACKEND == "torch":
+    import torch
+
+    def _compiled(function, layers):
+        return torch.no_grad()(function)
+
+else:
+
+    def _compiled(function, layers):
+        return function
+
+
+def compiled(function, layers, eagerly=False):
+    """Return a function of arrays, compiled where the backend compiles; the first call does it.
+
+    Args:
+        function: takes a dict of tensors, returns one; its state is weights of `layers`, which
+            are looked at anew in each call. Other attributes are those of the first call.
+        layers: list of Keras layers or models, built when the function is first called.
+        eagerly: bool, to compile nothing.
+
+    Returns:
+        function: takes a dict of NumPy arrays, returns a dict of NumPy arrays.
+    """
+    made = None
+
+    def call(inputs):
+        nonlocal made
+        inputs = {name: keras.ops.convert_to_tensor(array) for name, array in inputs.items()}
+        if made is None:
+            made = function if eagerly else _compiled(function, layers)
+        return {name: keras.ops.convert_to_numpy(array) for name, array in made(inputs).items()}
+
+    return call
