@@ -86,7 +86,7 @@ def report(start):
     print(f"\n==== {len(rows)} rows in {time.time() - start:.0f} s; also in {FOLDER}/")
     for row in rows:
         print(line(row))
-    scored = [row for row in rows if row["ratio"] is not None]
+    scored = [row for row in rows if row["passed"] is not None]
     print(f"met {sum(row['passed'] for row in scored)} of {len(scored)} targets")
     if scored:
         draw(scored, FOLDER / "bench.png")

@@ -54,7 +54,7 @@ def write(name, ours, peer, unit, ratio, target, **more):
         "unit": unit,
         "ratio": ratio,
         "target": target,
-        "passed": None if ratio is None else ratio >= target,
+        "passed": None if ratio is None or target is None else ratio >= target,
         **more,
         "load": round(os.getloadavg()[0], 1),
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
@@ -70,7 +70,11 @@ def line(row):
     def number(x):
         return "-" if x is None else f"{x:.3g}"
 
-    verdict = {None: "no ratio", True: "met", False: "MISSED"}[row["passed"]]
+    verdict = {
+        None: "no ratio" if row["ratio"] is None else "no target",
+        True: "met",
+        False: "MISSED",
+    }[row["passed"]]
     return (
         f"{row['name']:44s} ours {number(row['ours']):>8s} peer {number(row['peer']):>8s} "
         f"{row['unit']:14s} ratio {number(row['ratio']):>6s} target {number(row['target']):>6s} "

@@ -24,7 +24,7 @@ def run(quick):
         buckets = keras.ops.convert_to_numpy(buckets)
 
         def write(memory=memory, buckets=buckets):
-            memory.write_buckets(buckets, labels, p)
+            memory.write_at(buckets, labels, p)
             float(keras.ops.convert_to_numpy(memory.sums[0, 0]))  # waits
 
         functions[shape] = write

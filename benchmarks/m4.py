@@ -3,7 +3,6 @@
 import numpy as np
 
 from benchmarks.common import clicks, deepfm, interleaved, median, write
-from benchmarks.m1 import compiled
 
 BACKENDS = ("torch", "jax", "tensorflow")
 
@@ -12,6 +11,7 @@ def run(quick):
     import keras
 
     from reloop2_keras import FeatureErrorMemory, OnlineGate
+    from reloop2_keras.streaming import Gated
 
     x, y, cardinalities = clicks(4096, 1_000_000 // 26)
     base = deepfm(cardinalities, "whole")
@@ -22,17 +22,12 @@ def run(quick):
     gate = OnlineGate(39)
     gate.build()
 
-    def read(hashes, p):
-        offset = memory.read(hashes)["offset"]
-        return {"corrected": gate(p, offset), "offset": offset}
-
-    read = compiled(read)
-    tensors = keras.ops.convert_to_tensor(hashes), keras.ops.convert_to_tensor(p)
+    arm = Gated([(memory, "feature_hashes")], gate)
+    served = {"feature_hashes": hashes, "probability": p}
 
     def ours():
-        out = {k: keras.ops.convert_to_numpy(v) for k, v in read(*tensors).items()}
-        gate.update(labels, p, out["offset"])
-        memory.write(hashes, labels, p)
+        _, kept = arm.predict(served)
+        arm.observe(served, labels, kept)
         float(keras.ops.convert_to_numpy(memory.sums[0, 0]))  # waits
 
     times = interleaved(

@@ -28,12 +28,12 @@ def run(quick):
         base = deepfm(cardinalities, "whole", 16, (128, 64))
         trained = deepfm(cardinalities, "whole", 16, (128, 64))
         slots = [InMemory(x, y, slice(i * slot, (i + 1) * slot)) for i in range(count)]
-        frozen = FrozenBase(base, keys=("hidden",))
+        memory = SketchErrorMemory(32, 12)
+        arms = [Arm("sketch", FrozenBase(base, keys=("hidden",)), Memory(memory, "hidden", 0.5))]
 
-        def ours(frozen=frozen, slots=slots):
-            memory = SketchErrorMemory(32, 12)
-            arms = [Arm("sketch", frozen, Memory(memory, "hidden", 0.5))]
-            for _ in iter_prequential(slots, arms, progress=False):
+        def ours(arms=arms, memory=memory, slots=slots):
+            memory.reset()
+            for _ in iter_prequential(slots, arms, progress=False, drain=True):
                 pass
 
         def loop(model=trained, slots=slots):

@@ -1,6 +1,8 @@
 """V1: `ReLoop2.predict` over the base model's `predict`, 32 x 2^12, d = 64."""
 
-from benchmarks.common import clicks, compare, deepfm, interleaved
+import numpy as np
+
+from benchmarks.common import clicks, compare, deepfm, interleaved, need
 
 BACKENDS = ("torch", "jax", "tensorflow")
 BATCHES = {1: (100, 1.25), 64: (60, 1.15), 512: (20, 1.1), 4096: (4, 1.1)}
@@ -12,6 +14,7 @@ MODELS = {"": (400, 400, 64), "-small-preset": (128, 64)}
 def run(quick):
     from reloop2_keras import ReLoop2, SketchErrorMemory
 
+    peer = need("onnxruntime", "v1-serve-against-onnxruntime", None, "ms")
     x, y, cardinalities = clicks(4096 * 4, 1000)
     for label, hidden_units in MODELS.items():
         base = deepfm(cardinalities, "whole", 16, hidden_units)
@@ -24,12 +27,37 @@ def run(quick):
             def predict(model, part=part, batch=batch):
                 model.predict(part, batch_size=batch, verbose=0)
 
-            times = interleaved(
-                {
-                    "reloop2": lambda m=model, f=predict: f(m),
-                    "base": lambda m=base, f=predict: f(m),
-                },
-                repetitions=5 if quick else 9,
-            )
-            name = f"v1-predict-batch-{batch}{label}"
-            compare(name, times, "reloop2", "base", 1 / limit, scale=1e3 / steps)
+            functions = {
+                "reloop2": lambda m=model, f=predict: f(m),
+                "base": lambda m=base, f=predict: f(m),
+            }
+            if peer and not label:
+                functions.update(served(model, x, batch, steps))
+            times = interleaved(functions, repetitions=5 if quick else 9)
+            name, unit = f"v1-predict-batch-{batch}{label}", {"scale": 1e3 / steps}
+            compare(name, times, "reloop2", "base", 1 / limit, **unit)
+            if "onnx" in functions:
+                note = "onnxruntime runs the base alone"
+                name = f"v1-serve-batch-{batch}-against-onnxruntime"
+                compare(name, times, "serve", "onnx", None, **unit, note=note)
+
+
+def served(model, x, batch, steps):
+    """`ReLoop2.serve`, memory and all, and the base alone in onnxruntime, batch by batch."""
+    from benchmarks.onnx_deepfm import session
+
+    parts = [
+        {name: array[i * batch : (i + 1) * batch] for name, array in x.items()}
+        for i in range(steps)
+    ]
+    onnx = session(model.base)
+
+    def run(part):
+        return onnx.run(None, {"ids": part["feature_ids"], "values": part["feature_values"]})[0]
+
+    want = model.base.predict_on_batch(parts[0])
+    np.testing.assert_allclose(run(parts[0]), want, atol=1e-5)
+    return {
+        "serve": lambda: [model.serve(part) for part in parts][0],
+        "onnx": lambda: [run(part) for part in parts][0],
+    }
