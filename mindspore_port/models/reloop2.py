@@ -128,7 +128,7 @@ class ReLoop2(nn.Cell):
             `Served`, with `corrected` float32 (rows,), for `observe`.
 
         Raises:
-            ValueError: if `feature_hashes` is needed and not there.
+            ValueError: if `feature_hashes` is needed and not there, or not of integers.
 
         Example:
             >>> served = model.serve(arrays)            # show served["corrected"]
@@ -141,7 +141,13 @@ class ReLoop2(nn.Cell):
                     f"`arrays` must be a dict with {HASHES!r}, which a FeatureErrorMemory is keyed "
                     f"by. Received: {sorted(arrays)}"
                 )
-            served[HASHES] = arrays[HASHES]
+            hashes = to_numpy(arrays[HASHES])
+            if hashes.dtype.kind not in "iu":
+                raise ValueError(
+                    f"`arrays[{HASHES!r}]` must be integers: floats lose bits of a hash. "
+                    f"Received dtype: {hashes.dtype}"
+                )
+            served[HASHES] = hashes.astype("int32")
         if self.gate is None:
             reading = read(self.memory, served[self.keys[0]])
             served["corrected"] = correct(
