@@ -235,6 +235,7 @@ class FeatureErrorMemory(ErrorMemory):
                 f"Received sums of shape {other.sums.shape}, expected {self.sums.shape}"
             )
         self._add(other, ("sums",))
+        self._halve_the_full(FULL)
 
     def get_config(self):
         """Return the arguments by name."""

@@ -25,6 +25,9 @@ def test_a_full_bucket_keeps_learning():
     assert before == 0.0 and 0.3 < memory.read(key)["offset"].asnumpy()[0, 0] < 1.2
     # other full buckets were halved with it, and read as they did
     assert memory.sums.asnumpy()[:, 1].min() < 2**22
+    for _ in range(30):  # no write in between
+        memory.merge(memory)
+    assert 2**19 < memory.sums.asnumpy()[:, 1].max() < 2**22
 
 
 def test_halving_keeps_every_offset_but_the_priors_part():
