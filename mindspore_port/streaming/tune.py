@@ -18,7 +18,7 @@ def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
 
     Args:
         base: trained base model.
-        batches: `Batches`, such as `dataset.train(4096)`.
+        batches: iterable of dicts of arrays, such as `dataset.train(4096)`.
         keys: names of keys.
         max_rows: int; a mean over that many shuffled rows is exact enough.
 
@@ -26,8 +26,8 @@ def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
         dict: key name -> float32 (rows, dim).
     """
     serving, parts, rows = Serving(base, keys), [], 0
-    for index in range(len(batches)):
-        parts.append(serving(batches.arrays(0, index)))
+    for arrays in batches:
+        parts.append(serving(arrays))
         rows += len(parts[-1]["probability"])
         if rows >= max_rows:
             break
