@@ -69,6 +69,11 @@ class Batches:
     def __len__(self):
         return -(-self.num_rows // (self.batch_size * self.num_workers))
 
+    def __iter__(self):
+        """Yield the first epoch's batches as dicts of arrays, without padding; see `arrays`."""
+        for index in range(len(self)):
+            yield self.arrays(0, index)
+
     def iterate(self, epoch=0, start=0):
         """Return an iterator over an epoch's batches as Tensors, through `mindspore.dataset`.
 

@@ -128,6 +128,11 @@ def test_a_full_bucket_keeps_learning():
     read = offsets(memory, np.array([[7]], "int32"))[0, 0]
     # 320,000 of residual and 64,000 of variance a write, on 2^21 or less
     assert before == 0.0 and 0.3 < read < 1.2
+    for _ in range(30):  # no write in between
+        memory.merge(memory)
+    assert 2**19 < numpy(memory.sums)[:, 1].max() < 2**22
+    again = offsets(memory, np.array([[7]], "int32"))[0, 0]
+    np.testing.assert_allclose(again, read, rtol=1e-4)
 
 
 def test_bad_arguments_are_named():

@@ -9,6 +9,8 @@ from mindspore_port.layers.state import assign, state, to_numpy, to_tensor
 
 # a logit offset beyond this says no more than "always" or "never"
 MAX_OFFSET = 8.0
+# a bucket with more variance than that (5 million rows or more) is halved, see `_halve_the_full`
+FULL = 2.0**20
 
 
 class FeatureErrorMemory(ErrorMemory):
@@ -61,9 +63,16 @@ class FeatureErrorMemory(ErrorMemory):
         if residual not in ("base", "corrected"):
             raise ValueError(f'`residual` must be "base" or "corrected". Received: {residual!r}')
         self.num_bits = int(num_bits)
-        self.prior = prior
-        self.fields = None if fields is None else [int(column) for column in fields]
-        self.crosses = [[int(column) for column in cross] for cross in crosses]
+        self.prior = float(prior)
+        try:
+            self.fields = None if fields is None else [int(column) for column in fields]
+            self.crosses = [[int(column) for column in cross] for cross in crosses]
+        except (TypeError, ValueError):
+            raise ValueError(
+                "`fields` must list columns of `feature_hashes` by number, and `crosses` lists of "
+                "them; `PreparedDataset.columns` turns names into numbers. "
+                f"Received: {fields} and {crosses}"
+            ) from None
         self.residual = residual
         if any(len(set(cross)) < 2 for cross in self.crosses):
             raise ValueError(
@@ -89,6 +98,7 @@ class FeatureErrorMemory(ErrorMemory):
             )
         super().build(dim)
         # columns: sum of residuals, sum of variances
+        self._unchecked = FULL
         self.sums = state("sums", (len(self.tables) << self.num_bits, 2))
         number = np.arange(self.num_tables, dtype="int64")
         # each table is salted, so that what collides in one does not in another
@@ -174,9 +184,24 @@ class FeatureErrorMemory(ErrorMemory):
         keys = to_numpy(keys)
         if keys.dtype.kind not in "iu":
             raise ValueError(f"`keys` must be integers, the hashes. Received dtype: {keys.dtype}")
+        if self.built and keys.ndim == 2 and keys.shape[1] != self.dim:
+            raise ValueError(f"`keys` must have {self.dim} columns. Received: {keys.shape[1]}")
         return keys.astype("int32")
 
+    def _halve_the_full(self, rows):
+        """Halve buckets above `FULL`, now and then: their ratio stays, and new rows keep counting.
+
+        A float32 sum of 2^24 no longer grows by 1, and its ratio would drift off.
+        """
+        self._unchecked += rows
+        if self._unchecked >= FULL:
+            sums = self.sums.asnumpy()
+            if (sums[:, 1] > FULL).any():
+                assign(self.sums, np.where(sums[:, 1:] > FULL, sums * np.float32(0.5), sums))
+            self._unchecked = 0
+
     def _store(self, keys, labels, probabilities, offsets=None):
+        self._halve_the_full(len(labels))
         # (rows, 1)
         error = (labels - probabilities)[:, None]
         variance = (probabilities * (1.0 - probabilities))[:, None]
@@ -200,10 +225,17 @@ class FeatureErrorMemory(ErrorMemory):
             other: `FeatureErrorMemory` of the same configuration.
 
         Raises:
-            ValueError: if the configurations differ or a memory is not built.
+            ValueError: if the configurations or the numbers of columns differ, or a memory is not
+                built.
         """
         self._check_mergeable(other)
+        if self.sums.shape != other.sums.shape:
+            raise ValueError(
+                "`other` must be built for as many columns. "
+                f"Received sums of shape {other.sums.shape}, expected {self.sums.shape}"
+            )
         self._add(other, ("sums",))
+        self._halve_the_full(FULL)
 
     def get_config(self):
         """Return the arguments by name."""

@@ -90,7 +90,8 @@ class OnlineGate(nn.Cell):
             readings: float32 (rows, num_readings), or None when there are none.
 
         Raises:
-            ValueError: if the numbers of rows differ or something is not finite.
+            ValueError: if the numbers of rows differ, labels are not 0 or 1, or something is not
+                finite. Nothing is changed then.
         """
         y = to_numpy(labels, "float64").reshape(-1)
         x = self._design(probabilities, readings)
@@ -99,11 +100,13 @@ class OnlineGate(nn.Cell):
                 "`labels` and `probabilities` must have equal numbers of rows. "
                 f"Received: {len(y)} and {len(x)}"
             )
+        if not ((y == 0.0) | (y == 1.0)).all():  # False for NaN too
+            raise ValueError("`labels` must be 0 or 1. Received: another value, or NaN")
         if not np.isfinite(x).all():
             raise ValueError("`probabilities` and `readings` must be finite. Received: NaN or inf")
         # float64 on the host: a (2+K)-square system, and sums over up to 1e6 rows
         start = to_numpy(self.coefficients, "float64")
-        prior = to_numpy(self.precision, "float64")
+        prior = _at_least_identity(to_numpy(self.precision, "float64"))
         q = 0.5 * (1.0 + np.tanh(0.5 * (x @ start)))
         hessian = prior + (x * (q * (1.0 - q))[:, None]).T @ x
         step = np.linalg.solve(hessian, x.T @ (y - q))
@@ -120,6 +123,16 @@ class OnlineGate(nn.Cell):
     def get_config(self):
         """Return the arguments by name."""
         return {"num_readings": self.num_readings, "forgetting": self.forgetting}
+
+
+def _at_least_identity(precision):
+    """Mend what float32 storage rounds off: the prior was the identity or more, data only add.
+
+    Entries of 5e7 are stored to +-2; along readings that depend on each other the smallest
+    eigenvalue could turn negative, and a step go the wrong way.
+    """
+    values, vectors = np.linalg.eigh((precision + precision.T) / 2.0)
+    return (vectors * np.maximum(values, 1.0)) @ vectors.T
 
 
 def _loss(x, y, coefficients):

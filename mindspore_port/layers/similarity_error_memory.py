@@ -73,6 +73,15 @@ class SimilarityErrorMemory(ErrorMemory):
             raise ValueError("`keys` must be finite. Received: NaN or infinity")
         return keys
 
+    def _check_mergeable(self, other):
+        super()._check_mergeable(other)
+        mine, theirs = self.normalize.get_parameters(), other.normalize.get_parameters()
+        for a, b in zip(mine, theirs, strict=True):
+            if not np.allclose(a.asnumpy(), b.asnumpy(), atol=1e-6):
+                raise ValueError(
+                    "`other` must have been adapted to the same keys: its key normalisation differs"
+                )
+
     def _keep(self, labels, probabilities):
         keep = super()._keep(labels, probabilities)
         if self.error_threshold is not None:

@@ -6,6 +6,9 @@ from mindspore import Tensor, ops
 from mindspore_port.layers.similarity_error_memory import SimilarityErrorMemory, masked_attention
 from mindspore_port.layers.state import assign, state, to_tensor
 
+# when a bucket counts more rows than that, all are halved, see `_halve_when_full`
+FULL = 2.0**20
+
 
 class SketchErrorMemory(SimilarityErrorMemory):
     """K arrays of 2^L buckets of (count, sum of labels, sum of predictions).
@@ -19,6 +22,9 @@ class SketchErrorMemory(SimilarityErrorMemory):
         num_arrays: int, K.
         num_bits: int, L in [1, 20].
         **kwargs: see `SimilarityErrorMemory` and `ErrorMemory`.
+
+    When one bucket counts more than 2^20 rows, all sums are halved: older rows then weigh half, as
+    `decay` would have it, and nothing else changes.
 
     Memory: num_arrays * 2^num_bits * 12 bytes.
 
@@ -57,6 +63,7 @@ class SketchErrorMemory(SimilarityErrorMemory):
         assign(self.projections, draw)
         self.sums = state("sums", (self.num_arrays << self.num_bits, 3))
         self.total = state("total", ())  # rows in each array
+        self._unchecked = FULL
 
     def buckets(self, keys):
         """Return the bucket of each key in each array: int32 (batch, num_arrays).
@@ -86,6 +93,24 @@ class SketchErrorMemory(SimilarityErrorMemory):
         index = self.buckets(to_tensor(keys)).reshape(-1)
         ops.scatter_add(self.sums, index, to_tensor(np.repeat(rows, self.num_arrays, axis=0)))
         assign(self.total, self.total.asnumpy() + np.float32(len(rows)))
+        self._halve_when_full(len(rows))
+
+    def _halve_when_full(self, rows):
+        """Halve all sums, now and then: means and shares stay, and new rows keep counting.
+
+        A float32 sum of 2^24 no longer grows by 1, and long before it loses small probabilities.
+        """
+        self._unchecked += rows
+        if self._unchecked < FULL:
+            return
+        self._unchecked = 0
+        if float(self.total.asnumpy()) <= FULL:  # no bucket counts more than all
+            return
+        counts = self.sums.asnumpy()[:, 0]
+        # a large total may have missed single rows
+        assign(self.total, counts[: 1 << self.num_bits].sum(dtype="float64"))
+        if counts.max() > FULL:
+            self._fade(0.5)
 
     def _fade(self, factor):
         assign(self.sums, self.sums.asnumpy() * np.float32(factor))
@@ -105,6 +130,7 @@ class SketchErrorMemory(SimilarityErrorMemory):
         """
         self._check_mergeable(other)
         self._add(other, ("sums", "total"))
+        self._halve_when_full(FULL)
 
     def get_config(self):
         """Return the arguments by name."""

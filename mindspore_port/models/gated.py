@@ -5,7 +5,7 @@ from mindspore import ops
 
 from mindspore_port.layers.feature_error_memory import FeatureErrorMemory
 from mindspore_port.layers.state import assign
-from mindspore_port.models.serving import HASHES, Serving, in_batches
+from mindspore_port.models.serving import Serving, hashes_of, in_batches
 
 
 def gate_inputs(memories, keys, served):
@@ -75,9 +75,13 @@ def learn(memories, keys, served, labels):
 def warm_start(base, batches, memories, shuffle_seed=None):
     """Write training rows into feature memories: where the trained base still errs on them.
 
+    Rows that the base was fitted to show errors smaller than those to come; that they help all
+    the same was measured (notebook 06), and the gate can weigh them down.
+
     Args:
         base: the trained base model.
-        batches: `dataset.train(batch_size, hashes=True)`.
+        batches: iterable of dicts with `label`, the inputs and `feature_hashes`, such as
+            `dataset.train(batch_size, hashes=True)`.
         memories: list of `FeatureErrorMemory`.
         shuffle_seed: int, for a control: labels are permuted within each batch. None: as they are.
 
@@ -85,7 +89,7 @@ def warm_start(base, batches, memories, shuffle_seed=None):
         int, rows written.
 
     Raises:
-        ValueError: if a memory is not keyed by features.
+        ValueError: if a memory is not keyed by features, or there is none; or hashes are missing.
     """
     for memory in memories:
         if not isinstance(memory, FeatureErrorMemory):
@@ -93,23 +97,28 @@ def warm_start(base, batches, memories, shuffle_seed=None):
                 "`memories` must be FeatureErrorMemory layers: the keys of a training row say "
                 f"nothing new to a memory of similarity. Received: {type(memory).__name__}"
             )
+    if not memories:
+        raise ValueError("`memories` must hold at least one FeatureErrorMemory. Received: none")
     serving, rows = Serving(base, ()), 0
+    # sums without decay, which would fade the first batches by how many there are
+    twins = [type(m)(**{**m.get_config(), "decay": 1.0}) for m in memories]
     mix = None if shuffle_seed is None else np.random.default_rng(shuffle_seed).permutation
-    for index in range(len(batches)):
-        arrays = batches.arrays(0, index)
+    for arrays in batches:
         probability = serving(arrays)["probability"]
-        hashes, labels = arrays[HASHES], arrays["label"]
+        hashes, labels = hashes_of(arrays), np.asarray(arrays["label"]).reshape(-1)
         if mix is not None:
             labels = mix(labels)
-        for memory in memories:
-            if memory.residual == "corrected":
-                if not memory.built:
-                    memory.build(hashes.shape[1])
-                nothing = np.zeros((len(labels), memory.num_tables), "float32")
-                memory.write(hashes, labels, probability, nothing)
-            else:
-                memory.write(hashes, labels, probability)
+        for twin in twins:
+            if not twin.built:
+                twin.build(hashes.shape[1])
+            nothing = np.zeros((len(labels), twin.num_tables), "float32")
+            offsets = nothing if twin.residual == "corrected" else None
+            twin.write(hashes, labels, probability, offsets)
         rows += len(labels)
+    for memory, twin in zip(memories, twins, strict=True):
+        if not memory.built:
+            memory.build(twin.dim)
+        assign(memory.sums, memory.sums.asnumpy() + twin.sums.asnumpy())
     return rows
 
 

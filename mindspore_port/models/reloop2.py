@@ -7,7 +7,7 @@ from mindspore_port.layers.feature_error_memory import FeatureErrorMemory
 from mindspore_port.layers.online_gate import OnlineGate
 from mindspore_port.layers.state import to_numpy, to_tensor
 from mindspore_port.models.gated import gated, learn, warm_start
-from mindspore_port.models.serving import HASHES, Served, Serving, in_batches, key_dim
+from mindspore_port.models.serving import HASHES, Served, Serving, hashes_of, in_batches, key_dim
 
 
 class ReLoop2(nn.Cell):
@@ -128,7 +128,7 @@ class ReLoop2(nn.Cell):
             `Served`, with `corrected` float32 (rows,), for `observe`.
 
         Raises:
-            ValueError: if `feature_hashes` is needed and not there.
+            ValueError: if `feature_hashes` is needed and not there, or not of integers.
 
         Example:
             >>> served = model.serve(arrays)            # show served["corrected"]
@@ -136,12 +136,7 @@ class ReLoop2(nn.Cell):
         """
         served = Served(self._serving[0](arrays))
         if HASHES in self.keys:
-            if HASHES not in arrays:
-                raise ValueError(
-                    f"`arrays` must be a dict with {HASHES!r}, which a FeatureErrorMemory is keyed "
-                    f"by. Received: {sorted(arrays)}"
-                )
-            served[HASHES] = arrays[HASHES]
+            served[HASHES] = hashes_of(arrays)
         if self.gate is None:
             reading = read(self.memory, served[self.keys[0]])
             served["corrected"] = correct(

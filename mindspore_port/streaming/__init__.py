@@ -12,7 +12,7 @@ from mindspore_port.streaming.arms import (
 from mindspore_port.streaming.metrics import auc, ece, evaluate, gauc, logloss
 from mindspore_port.streaming.prequential import iter_prequential, prequential
 from mindspore_port.streaming.report import PrequentialReport
-from mindspore_port.streaming.tune import best_setting, training_keys, tune_memory
+from mindspore_port.streaming.tune import best_setting, replay, training_keys, tune_memory
 
 __all__ = [
     "Arm",
@@ -30,6 +30,7 @@ __all__ = [
     "iter_prequential",
     "logloss",
     "prequential",
+    "replay",
     "standard_arms",
     "training_keys",
     "tune_memory",

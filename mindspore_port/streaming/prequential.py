@@ -8,7 +8,7 @@ import numpy as np
 from mindspore_port.streaming.report import PrequentialReport
 
 
-def iter_prequential(slots, arms, delay=0, warmup=()):
+def iter_prequential(slots, arms, delay=0, warmup=(), drain=False):
     """Predict each slot, hand out the predictions, and only then let the arms learn.
 
     Slot t is predicted by arms that have observed slots < t - delay and no other row. Predictions
@@ -20,6 +20,8 @@ def iter_prequential(slots, arms, delay=0, warmup=()):
         delay: int >= 0, in slots: 0 means a slot's labels arrive before the next slot.
         warmup: slots observed before the first scored one, such as `dataset.validation_slots()`;
             they are predicted and observed in the same order of events, but not handed out.
+        drain: bool, whether the arms at the end also learn from the slots that no later one
+            waits for, to go on with them elsewhere.
 
     Yields:
         dict a slot: `slot` int, `arrays`, `predictions` {arm: float32 (rows,)}, `unseen` {field:
@@ -66,6 +68,8 @@ def iter_prequential(slots, arms, delay=0, warmup=()):
                 "unseen": slot.unseen_share(arrays) if hasattr(slot, "unseen_share") else {},
             }
         pending.append((arrays, served, kept))
+    while drain and pending:
+        learn()
 
 
 def prequential(slots, arms, delay=0, warmup=(), seed=1001, info=None):

@@ -11,6 +11,7 @@ import numpy as np
 from mindspore_port.streaming.metrics import evaluate
 
 METRICS = ("auc", "gauc", "logloss", "ece", "ctr_bias")
+SPREADS = ("auc", "gauc", "logloss")  # their standard deviation over seeds is shown, too
 
 
 @dataclasses.dataclass
@@ -76,22 +77,58 @@ class PrequentialReport:
     def overall(self):
         """Return arm -> {metric: mean over seeds}, and "best possible" where that is known.
 
-        Metrics: auc, gauc, logloss, ece, ctr_bias, auc_sd and logloss_sd (over seeds; NaN for one
-        seed, which says nothing about the spread).
+        Metrics: auc, gauc, logloss, ece, ctr_bias, auc_sd, gauc_sd and logloss_sd (over seeds; NaN
+        for one seed, which says nothing about the spread).
         """
         rows = {}
         for arm in self.arms:
             runs = self._evaluated(arm)
             rows[arm] = {metric: float(values.mean()) for metric, values in runs.items()}
-            for metric in ("auc", "logloss"):
+            for metric in SPREADS:
                 several = len(self.seeds) > 1
                 rows[arm][f"{metric}_sd"] = float(runs[metric].std(ddof=1)) if several else math.nan
         if self.true_probability is not None:
             best = evaluate(self.labels, self.true_probability, self.groups)
-            rows["best possible"] = {m: best[m] for m in METRICS} | {
-                "auc_sd": 0.0,
-                "logloss_sd": 0.0,
-            }
+            rows["best possible"] = {m: best[m] for m in METRICS}
+            rows["best possible"] |= {f"{m}_sd": 0.0 for m in SPREADS}
+        return rows
+
+    def verdict(self, controls=None, margin=0.001):
+        """Say for each arm and metric whether it helps, compared with the best control.
+
+        Gains are taken seed by seed. An arm "helps" when its mean gain is above `margin` and above
+        twice the gains' standard deviation over seeds, "harms" when it is as far below, else it is
+        "no different". One seed has no spread: believe three.
+
+        Args:
+            controls: names of arms that know nothing. None: frozen, recalibrated, and every arm
+                whose name starts with "shuffled".
+            margin: float.
+
+        Returns:
+            dict: arm -> {metric: text} for auc, gauc, logloss.
+
+        Raises:
+            ValueError: if no control is in the report.
+        """
+        if controls is None:
+            controls = ["frozen", "recalibrated"]
+            controls += [arm for arm in self.arms if arm.startswith("shuffled")]
+        controls = [arm for arm in controls if arm in self.arms]
+        if not controls:
+            raise ValueError(f"`controls` must name arms among {self.arms}. Received: none of them")
+        evaluated = {arm: self._evaluated(arm) for arm in self.arms}
+        rows = {}
+        for arm in (name for name in self.arms if name not in controls):
+            rows[arm] = {}
+            for metric in SPREADS:
+                sign = -1.0 if metric == "logloss" else 1.0
+                floor = np.max([sign * evaluated[control][metric] for control in controls], axis=0)
+                gain = sign * evaluated[arm][metric] - floor
+                bar = max(margin, 2 * gain.std(ddof=1) if len(gain) > 1 else 0.0)
+                mean = gain.mean()
+                word = "helps" if mean > bar else "harms" if mean < -bar else "no different"
+                rows[arm][metric] = "unknown" if math.isnan(mean) else word
         return rows
 
     def per_slot(self, metric="auc"):

@@ -5,9 +5,10 @@ import itertools
 import numpy as np
 
 from mindspore_port.models.reloop2 import correct, read
-from mindspore_port.models.serving import Serving
-from mindspore_port.streaming.arms import FrozenBase
+from mindspore_port.models.serving import HASHES, Serving
+from mindspore_port.streaming.arms import Arm, FrozenBase
 from mindspore_port.streaming.metrics import auc, logloss
+from mindspore_port.streaming.prequential import iter_prequential
 
 COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 LABEL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -18,7 +19,7 @@ def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
 
     Args:
         base: trained base model.
-        batches: `Batches`, such as `dataset.train(4096)`.
+        batches: iterable of dicts of arrays, such as `dataset.train(4096)`.
         keys: names of keys.
         max_rows: int; a mean over that many shuffled rows is exact enough.
 
@@ -26,8 +27,8 @@ def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
         dict: key name -> float32 (rows, dim).
     """
     serving, parts, rows = Serving(base, keys), [], 0
-    for index in range(len(batches)):
-        parts.append(serving(batches.arrays(0, index)))
+    for arrays in batches:
+        parts.append(serving(arrays))
         rows += len(parts[-1]["probability"])
         if rows >= max_rows:
             break
@@ -106,6 +107,42 @@ def tune_memory(
     return rows
 
 
+def replay(base, slots, candidates, delay=0, fill=None):
+    """Replay the validation slots through fast parts with nothing to tune, such as `Gated`.
+
+    Args:
+        base: trained base model.
+        slots: `dataset.validation_slots(...)`.
+        candidates: dict name -> a fresh `Memory` or `Gated`; used up by the replay.
+        delay: int, in slots, as in the evaluation to come.
+        fill: see `tune_memory`.
+
+    Returns:
+        list of dicts: candidate, auc, logloss; the base alone is candidate "frozen".
+
+    Raises:
+        ValueError: as `tune_memory`.
+    """
+    slots = list(slots)
+    fill = _fill(slots, delay, fill)
+    frozen = FrozenBase(
+        base, sorted({k for fast in candidates.values() for k in _layer_keys(fast)})
+    )
+    arms = [Arm("frozen", frozen), *(Arm(n, frozen, fast) for n, fast in candidates.items())]
+    events = list(iter_prequential(slots, arms, delay))[fill:]
+    labels = np.concatenate([event["arrays"]["label"] for event in events])
+    rows = []
+    for arm in arms:
+        p = np.concatenate([event["predictions"][arm.name] for event in events])
+        rows.append({"candidate": arm.name, "auc": auc(labels, p), "logloss": logloss(labels, p)})
+    return rows
+
+
+def _layer_keys(fast):
+    keys = fast.keys if hasattr(fast, "keys") else [fast.key]
+    return [key for key in keys if key != HASHES]
+
+
 def _fill(slots, delay, fill):
     if len(slots) <= delay + 1:
         raise ValueError(
@@ -120,13 +157,13 @@ def _fill(slots, delay, fill):
 
 
 def best_setting(rows, metric="logloss"):
-    """Return the row of `tune_memory` that validation picks; ties go to the smaller lambda.
+    """Return the row that validation picks; ties go to the smaller lambda.
 
     Args:
-        rows: of `tune_memory`, or a part of them (one kind of memory, say).
+        rows: of `tune_memory` or `replay`, or a part of them (one kind of memory, say).
         metric: "logloss" (lower is better; a proper score, the default) or "auc".
     """
     if metric not in ("auc", "logloss"):
         raise ValueError(f'`metric` must be "auc" or "logloss". Received: {metric!r}')
     sign = 1 if metric == "logloss" else -1
-    return min(rows, key=lambda row: (sign * row[metric], row["compensation"]))
+    return min(rows, key=lambda row: (sign * row[metric], row.get("compensation", 0.0)))

@@ -259,6 +259,7 @@ class FeatureErrorMemory(ErrorMemory):
                 f"Received sums of shape {other.sums.shape}, expected {self.sums.shape}"
             )
         self.sums.assign_add(other.sums)
+        self._halve_the_full(FULL)
         self.num_writes.assign_add(other.num_writes)
 
     def compute_output_shape(self, keys_shape):

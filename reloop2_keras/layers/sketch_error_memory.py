@@ -7,6 +7,9 @@ from keras import ops
 from reloop2_keras.backend import bucket_means, by_chunks, pack_signs, scatter_add, take_sums
 from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory
 
+# when a bucket counts more rows than that, all are halved, see `_halve_when_full`
+FULL = 2.0**20
+
 
 @keras.saving.register_keras_serializable(package="reloop2")
 class SketchErrorMemory(SimilarityErrorMemory):
@@ -21,6 +24,9 @@ class SketchErrorMemory(SimilarityErrorMemory):
         num_arrays: int, K.
         num_bits: int, L in [1, 20].
         **kwargs: see `SimilarityErrorMemory` and `ErrorMemory`.
+
+    When one bucket counts more than 2^20 rows, all sums are halved: older rows then weigh half, as
+    `decay` would have it, and nothing else changes.
 
     Memory: num_arrays * 2^num_bits * 12 bytes.
 
@@ -61,6 +67,7 @@ class SketchErrorMemory(SimilarityErrorMemory):
         )
         self.sums = self._state("sums", (self.num_arrays << self.num_bits, 3))
         self.total = self._state("total", ())  # rows in each array
+        self._unchecked = FULL
 
     def buckets(self, keys):
         """Return the bucket of each key in each array: int32 (batch, num_arrays).
@@ -111,6 +118,24 @@ class SketchErrorMemory(SimilarityErrorMemory):
         rows = np.stack([np.ones_like(labels), labels, probabilities], axis=1)
         scatter_add(self.sums, buckets, rows)
         self.total.assign_add(float(len(rows)))
+        self._halve_when_full(len(rows))
+
+    def _halve_when_full(self, rows):
+        """Halve all sums, now and then: means and shares stay, and new rows keep counting.
+
+        A float32 sum of 2^24 no longer grows by 1, and long before it loses small probabilities.
+        """
+        self._unchecked += rows
+        if self._unchecked < FULL:
+            return
+        self._unchecked = 0
+        if float(ops.convert_to_numpy(self.total)) <= FULL:  # no bucket counts more than all
+            return
+        counts = self.sums[:, 0]
+        # a large total may have missed single rows
+        self.total.assign(ops.sum(counts[: 1 << self.num_bits]))
+        if float(ops.convert_to_numpy(ops.max(counts))) > FULL:
+            self._fade(0.5)
 
     def _fade(self, factor):
         self.sums.assign(self.sums * factor)
@@ -128,6 +153,7 @@ class SketchErrorMemory(SimilarityErrorMemory):
         self._check_mergeable(other)
         self.sums.assign_add(other.sums)
         self.total.assign_add(other.total)
+        self._halve_when_full(FULL)
         self.num_writes.assign_add(other.num_writes)
 
     def get_config(self):

@@ -34,6 +34,16 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """What one Keras process (PyTorch) made: models, neutral files, a stream's predictions."""
+    from ms_support import run_keras
+
+    out = tmp_path_factory.mktemp("keras")
+    run_keras("torch", Path(__file__).parent / "keras_models.py", out)
+    return out
+
+
+@pytest.fixture(scope="session")
 def mindrecord(folder, tmp_path_factory):
     """The same dataset as MindRecord."""
     from mindspore_port.dataset import to_mindrecord

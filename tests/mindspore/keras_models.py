@@ -1,6 +1,6 @@
 """Makes Keras models with filled memories: a process of its own.
 
-python keras_models.py FOLDER        models and neutral files
+python keras_models.py FOLDER        models, neutral files, and what keras_stream.py writes
 python keras_models.py FOLDER OUT    neutral files, loaded and written anew
 """
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import keras
+import keras_stream
 import numpy as np
 
 from reloop2_keras import (
@@ -72,3 +73,4 @@ if __name__ == "__main__":
     buckets = {"feature": feature.buckets(h), "sketch": sketch.buckets(k)}
     buckets = {kind: keras.ops.convert_to_numpy(value) for kind, value in buckets.items()}
     np.savez(f"{folder}/buckets.npz", h=h, k=k, **buckets)
+    keras_stream.write(folder)

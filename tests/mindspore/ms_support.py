@@ -1,4 +1,9 @@
-"""Random rows that several test files share."""
+"""Random rows that several test files share, and a process for Keras."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import mindspore as ms
 import numpy as np
@@ -20,6 +25,14 @@ def batch(n=64, seed=0):
         "feature_hashes": hashes,
         "label": (rng.random(n) < 0.2 + 0.6 * (ids[0] % 2)).astype("uint8"),
     }
+
+
+def run_keras(backend, *arguments):
+    """Run a script in a process of its own, with Keras on a backend."""
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    root, command = Path(__file__).parents[2], [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def tensors(arrays):

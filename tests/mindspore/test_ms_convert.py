@@ -2,14 +2,12 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mindspore import Tensor
+from ms_support import run_keras
 
 from mindspore_port import convert as convert_cli
 from mindspore_port import neutral
@@ -17,7 +15,6 @@ from mindspore_port.convert import convert
 from mindspore_port.names import TABLE, to_mindspore, to_neutral
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 KINDS = ("base", "sketch", "exact", "gated")
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("keras") is None, reason="needs Keras beside MindSpore"
@@ -32,20 +29,6 @@ def test_the_name_map_is_bijective():
         assert to_neutral(name) == (theirs, transposed)
     with pytest.raises(ValueError, match="hiden_0"):
         to_mindspore("hiden_0/kernel")
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("keras")
-    run_keras("torch", str(HERE / "keras_models.py"), str(folder))
-    return folder
-
-
-def run_keras(backend, *arguments):
-    environment = {**os.environ, "KERAS_BACKEND": backend}
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def content(path):

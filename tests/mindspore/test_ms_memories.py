@@ -146,6 +146,14 @@ def test_merge_reset_and_copy(kind):
     assert not any(v.any() for v in reading(first, keys).values())
     with pytest.raises(ValueError, match="same configuration"):
         first.merge(make("exact" if kind == "sketch" else "sketch"))
+    if kind != "feature":
+        pair = [make(kind, key_normalization="center") for _ in range(2)]
+        for memory, shift in zip(pair, (0.0, 1.0), strict=True):
+            memory.adapt(keys + shift)
+        with pytest.raises(ValueError, match="its key normalisation differs"):
+            pair[0].merge(pair[1])
+        pair[1].normalize.mean.set_data(pair[0].normalize.mean)
+        pair[0].merge(pair[1])
 
 
 @pytest.mark.parametrize("kind", ["exact", "sketch"])

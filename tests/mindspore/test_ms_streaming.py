@@ -21,8 +21,10 @@ from mindspore_port.streaming import (
     Gated,
     Memory,
     PrequentialReport,
+    Recalibration,
     best_setting,
     metrics,
+    replay,
     standard_arms,
 )
 
@@ -141,6 +143,43 @@ def test_tuning_looks_for_a_lambda_that_helps():
         tune_memory(base(), slots[:1], memories)
     with pytest.raises(ValueError, match="`fill` must be in"):
         tune_memory(base(), slots, memories, fill=5)
+
+
+def test_replay_and_tuning_hold_back_labels_as_the_stream_does():
+    model, slots, delay, fill = base(), stream(6, rows=200), 1, 3
+
+    def feature():
+        return Gated([(FeatureErrorMemory(10), "feature_hashes")])
+
+    def exact():
+        return ExactErrorMemory(5000, 20)
+
+    paper = Memory(exact(), "embedding", 0.5, 0.3)
+    arms = [Arm("feature", FrozenBase(model), feature()), Arm("exact", FrozenBase(model), paper)]
+    events = list(iter_prequential(slots, arms, delay))[fill:]
+    labels = np.concatenate([e["arrays"]["label"] for e in events])
+    want = {
+        arm.name: metrics.auc(labels, np.concatenate([e["predictions"][arm.name] for e in events]))
+        for arm in arms
+    }
+    tried = replay(model, slots, {"feature": feature(), "bare": Recalibration()}, delay, fill)
+    got = {row["candidate"]: row["auc"] for row in tried}
+    assert list(got) == ["frozen", "feature", "bare"]
+    assert got["feature"] == pytest.approx(want["feature"], abs=1e-6)
+    assert got["feature"] > got["frozen"] + 0.1 and got["bare"] < got["feature"] - 0.1
+    assert best_setting(tried, "auc")["candidate"] == "feature"
+    grid = tune_memory(model, slots, {"e": (exact(), "embedding")}, (0.5,), (0.3,), delay, fill)
+    assert grid[0]["auc"] == pytest.approx(want["exact"], abs=1e-6)
+    with pytest.raises(ValueError, match="`fill`"):
+        replay(model, slots, {}, delay, fill=6)
+
+
+@pytest.mark.parametrize("drain", [False, True])
+def test_a_drained_stream_has_learnt_its_last_slots(drain):
+    recorder = Recorder()
+    arms = [Arm("a", FrozenBase(base()), recorder)]
+    list(iter_prequential(stream(4), arms, delay=1, drain=drain))
+    assert sum(kind == "observe" for kind, _ in recorder.events) == (4 if drain else 2)
 
 
 def test_bad_arguments_are_named():

@@ -1,0 +1,51 @@
+"""The report's tables and verdict, on a hand-made stream."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mindspore_port.streaming import PrequentialReport
+
+
+def report(seed=1, arms=None, groups=(7, 7, 8, 8, 9, 9)):
+    good = np.array([0.1, 0.9, 0.2, 0.8, 0.7, 0.9], "float32")
+    arms = arms or {"frozen": np.full(6, 0.5, "float32"), "exact": good}
+    return PrequentialReport(
+        arms=list(arms),
+        seeds=[seed],
+        predictions={arm: [p] for arm, p in arms.items()},
+        labels=np.array([0, 1, 0, 1, 1, 1], "uint8"),
+        slot_of_row=np.array([0, 0, 1, 1, 2, 2], "int32"),
+        groups=None if groups is None else np.array(groups),
+        true_probability=good,
+        unseen_share=None,
+        info={"dataset": "hand"},
+    )
+
+
+def test_verdict_takes_the_best_control_seed_by_seed():
+    good, flat = report().predictions["exact"][0], np.full(6, 0.5, "float32")
+    arms = {"frozen": flat, "shuffled": good, "exact": good, "sketch": 1 - good}
+    both = PrequentialReport.concat([report(n, arms) for n in (1, 2)])
+    table = both.verdict()
+    assert list(table) == ["exact", "sketch"]
+    assert table["exact"]["auc"] == "no different"  # a control is as good
+    assert table["sketch"]["auc"] == "harms" and table["sketch"]["logloss"] == "harms"
+    only = both.verdict(controls=["frozen"])
+    assert only["exact"]["auc"] == "helps" and only["exact"]["gauc"] == "helps"
+    assert report(groups=None).verdict()["exact"]["gauc"] == "unknown"
+    with pytest.raises(ValueError, match="`controls`"):
+        report().verdict(controls=["none"])
+
+
+def test_spreads_are_those_of_auc_gauc_and_logloss():
+    good, flat = report().predictions["exact"][0], np.full(6, 0.5, "float32")
+    both = PrequentialReport.concat([report(1), report(2, {"frozen": flat, "exact": 1 - good})])
+    row = both.overall()["exact"]
+    assert row["auc"] == 0.5 and row["auc_sd"] == pytest.approx(np.std([1, 0], ddof=1))
+    assert row["gauc_sd"] == pytest.approx(np.std([1, 0], ddof=1)) and row["logloss_sd"] > 0
+    assert both.overall()["best possible"]["gauc_sd"] == 0.0
+    one = report().to_metrics()
+    assert one["arms"]["exact"]["gauc_sd"] is None  # one seed says nothing about the spread
+    assert json.loads(json.dumps(one, allow_nan=False)) == one
