@@ -14,6 +14,7 @@ from reloop2_keras import (
 from reloop2_keras.backend import compiled, scatter_add
 from reloop2_keras.models.serving import in_batches
 
+pytestmark = pytest.mark.backend
 numpy = keras.ops.convert_to_numpy
 
 

@@ -55,7 +55,7 @@ def test_a_full_bucket_keeps_learning():
     rows = 400_000
     buckets = np.repeat(bucket[None], rows, axis=0)
     for _ in range(8):
-        memory.write_buckets(buckets, np.ones(rows), np.full(rows, 0.25))
+        memory.write_at(buckets, np.ones(rows), np.full(rows, 0.25))
     after, expected, found = (float(value[0]) for value in reading(memory, key))
     # halved at first and at each million: 3.2 million rows of label 1 on 2^23 or less
     assert before == 0.0 and 0.25 < after < 0.9 and found == 1.0
