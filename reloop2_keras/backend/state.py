@@ -63,7 +63,11 @@ elif _BACKEND == "torch":
         updates = updates.transpose(0, 1) if updates.ndim == 3 else updates
         updates = updates.expand(indices.shape[1], len(indices), width)
         indices = indices.t().to(torch.int64)
-        if table.device.type == "cpu" and width <= 4:
+        if table.device.type == "cpu" and width == 2:
+            # a pair is one complex number, added in a fifth of the time
+            updates = torch.view_as_complex(updates.contiguous()).view(-1)
+            torch.view_as_complex(table).scatter_add_(0, indices.reshape(-1), updates)
+        elif table.device.type == "cpu" and width <= 4:
             # scalar by scalar: index_add_ pays for each row what a row of 20 would cost
             indices = indices.reshape(-1, 1) * width + torch.arange(width)
             table.view(-1).scatter_add_(0, indices.view(-1), updates.reshape(-1))
