@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.common import clicks, compare, deepfm, interleaved, need
+from benchmarks.common import clicks, compare, deepfm, interleaved, need, ratio
 
 BACKENDS = ("torch", "jax", "tensorflow")
 
@@ -42,7 +42,11 @@ def run(quick):
                 model.predict(part, batch_size=4096, verbose=0)
                 model.train_on_batch(part, one.arrays["label"].astype("float32")[:, None])
 
-        functions = {"ours": ours, "loop": loop}
+        def base_alone(slow=arms[0].slow, slots=slots):
+            for one in slots:
+                slow.serve(one.arrays)
+
+        functions = {"ours": ours, "loop": loop, "base": base_alone}
         river = need("river.linear_model", f"s1-slots-{slot}-against-river", 5)
         few = 500
         if river:
@@ -58,7 +62,9 @@ def run(quick):
             functions["river"] = one_by_one
         times = interleaved(functions, repetitions=5)
         unit = {"unit": "us an event", "scale": 1e6 / rows}
-        compare(f"s1-slots-{slot}-against-keras-loop", times, "ours", "loop", 8, **unit)
+        bound = ratio(times, "base", "loop")
+        note = f"a memory that takes no time would have {bound:.1f}: the base must predict"
+        compare(f"s1-slots-{slot}-against-keras-loop", times, "ours", "loop", 8, **unit, note=note)
         if river:
             times["river"] = list(np.array(times["river"]) * rows / few)
             compare(f"s1-slots-{slot}-against-river", times, "ours", "river", 5, **unit)
