@@ -14,6 +14,7 @@ from data_scripts.vocabulary import FieldVocabulary, to_table
 from data_scripts.writer import FILE_ROWS, PeriodWriter, checksum
 
 SCHEMA_VERSION = 1
+BLOCK = 4096  # rows of a matrix that stay in the cache while column after column is filled in
 
 
 def prepare(
@@ -180,8 +181,18 @@ def _encode(frame, fields, extras):
     encoded = [field.encode(frame[field.name]) for field in fields]
     columns = {name: frame[name].to_numpy() for name in ("label", *extras)}
     for i, name in enumerate(("feature_ids", "feature_values", "feature_hashes")):
-        columns[name] = np.stack([parts[i] for parts in encoded], axis=1)
+        columns[name] = _matrix([parts[i] for parts in encoded], len(frame))
     return columns
+
+
+def _matrix(columns, rows):
+    """Columns side by side; one of a single row stands for equal rows."""
+    matrix = np.empty((rows, len(columns)), columns[0].dtype)
+    for start in range(0, rows, BLOCK):
+        part = matrix[start : start + BLOCK]
+        for i, column in enumerate(columns):
+            part[:, i] = column if len(column) == 1 else column[start : start + BLOCK]
+    return matrix
 
 
 def _describe(folder, source, fields, num_ids, sizes, files, errors, options):
