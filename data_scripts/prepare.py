@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from data_scripts.ahead import ahead
 from data_scripts.errors import Errors, InputError
 from data_scripts.vocabulary import FieldVocabulary, to_table
 from data_scripts.writer import FILE_ROWS, PeriodWriter, checksum
@@ -71,7 +72,7 @@ def prepare(
         left = limit
         bar = tqdm(desc=description, unit="row", unit_scale=True, disable=_off(progress))
         with bar:
-            for frame in source.chunks(chunk_rows, errors):
+            for frame in ahead(source.chunks(chunk_rows, errors)):
                 if left is not None:
                     frame = frame.head(left)
                     left -= len(frame)
@@ -106,9 +107,9 @@ def prepare(
     beside = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
         writer = PeriodWriter(beside, _plan(sizes))
-        for frame in chunks(Errors(on_error), "write"):
-            if len(frame):
-                writer.write(_encode(frame, fields, source.extras))
+        frames = (frame for frame in chunks(Errors(on_error), "write") if len(frame))
+        for columns in ahead(_encode(frame, fields, source.extras) for frame in frames):
+            writer.write(columns)
         meta = _describe(
             beside,
             source,

@@ -1,4 +1,4 @@
-"""The fast ways of preparation against slow oracles: codes, look-ups and matrices."""
+"""The fast ways of preparation against slow oracles: codes, look-ups, matrices, reading ahead."""
 
 import sys
 
@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from data_scripts.ahead import ahead
 from data_scripts.codes import Lookup, codes_of
 from data_scripts.vocabulary import FieldVocabulary, bucket_numeric, hash_text
 
@@ -79,3 +80,24 @@ def test_matrix_equals_stacked_columns(rows):
     columns = [np.arange(rows) + i for i in range(5)]
     got = prepare_module._matrix([*columns, np.array([9])], rows)
     assert np.array_equal(got, np.stack([*columns, np.full(rows, 9)], axis=1))
+
+
+def test_ahead_keeps_order_and_raises_in_turn():
+    closed = []
+
+    def numbers():
+        try:
+            yield from range(5)
+            raise KeyError("five")
+        finally:
+            closed.append(True)
+
+    got = []
+    with pytest.raises(KeyError, match="five"):
+        for number in ahead(numbers()):
+            got.append(number)
+    assert got == list(range(5)) and closed == [True]
+    assert list(ahead([])) == []
+    for number in ahead(iter(range(10**9))):
+        if number == 3:
+            break  # leaves no thread behind that goes on
