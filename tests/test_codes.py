@@ -4,11 +4,13 @@ import sys
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from data_scripts.ahead import ahead
 from data_scripts.codes import Lookup, codes_of
 from data_scripts.vocabulary import FieldVocabulary, bucket_numeric, hash_text
+from data_scripts.writer import PeriodWriter
 
 prepare_module = sys.modules["data_scripts.prepare"]
 HASH = pl.Series.hash
@@ -101,3 +103,14 @@ def test_ahead_keeps_order_and_raises_in_turn():
     for number in ahead(iter(range(10**9))):
         if number == 3:
             break  # leaves no thread behind that goes on
+
+
+def test_prepared_files_spare_the_marks_of_null(tmp_path):
+    writer = PeriodWriter(tmp_path, [("train/000.parquet", 5)])
+    for rows in (2, 3):
+        writer.write({"label": np.ones(rows, "u1"), "feature_ids": np.full((rows, 3), 7, "i4")})
+    schema = pq.read_schema(tmp_path / "train" / "000.parquet")
+    assert not schema.field("label").nullable and not schema.field("feature_ids").nullable
+    assert not schema.field("feature_ids").type.value_field.nullable
+    got = pl.read_parquet(tmp_path / "train" / "000.parquet")
+    assert got["feature_ids"].to_list() == [[7, 7, 7]] * 5
