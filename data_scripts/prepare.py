@@ -28,7 +28,7 @@ def prepare(
     train_line_count=None,
     limit=None,
     on_error="fail",
-    chunk_rows=131_072,
+    chunk_rows=65_536,
     overwrite=False,
     progress=None,
 ):
