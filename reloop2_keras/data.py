@@ -187,7 +187,7 @@ class Batches(keras.utils.PyDataset):
                 (path, g, meta.row_group(g).num_rows) for g in range(meta.num_row_groups)
             ]
         self.num_rows = sum(rows for _, _, rows in self._groups)
-        self._plan_epoch, self._buffer = None, (None, None)
+        self._plan_epoch, self._buffer, self._spaces = None, (None, None), {}
 
     def __len__(self):
         return -(-self.num_rows // self.batch_size)
@@ -213,23 +213,38 @@ class Batches(keras.utils.PyDataset):
         return self._buffers, self._starts
 
     def _load(self, epoch, number):
+        """Return a buffer: its arrays in the order of the files, and the order of its rows."""
         if self._buffer[0] != (epoch, number):
-            buffers, _ = self._plan(epoch)
-            parts = []
+            self._buffer = (None, None)  # its memory is about to be filled anew
+            buffers, starts = self._plan(epoch)
+            rows = starts[number + 1] - starts[number]
+            arrays, start = {}, 0
             for g in buffers[number]:
-                path, group, _ = self._groups[g]
+                path, group, length = self._groups[g]
                 columns = ["label", *self.features]
                 with pq.ParquetFile(path) as file:
                     table = file.read_row_group(group, columns=columns)
-                parts.append(read_arrays(table, path, self.num_ids))
-            arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+                part = read_arrays(table, path, self.num_ids)
+                for name, array in part.items():
+                    if name not in arrays:
+                        arrays[name] = self._space(name, rows, array)
+                    arrays[name][start : start + length] = array
+                start += length
+            order = None
             if self.shuffle:
                 # the epoch of the buffer, not of the call, makes the permutation
-                rng = np.random.default_rng((self.seed, epoch, number))
-                order = rng.permutation(len(arrays["label"]))
-                arrays = {name: array[order] for name, array in arrays.items()}
-            self._buffer = ((epoch, number), arrays)
+                order = np.random.default_rng((self.seed, epoch, number)).permutation(rows)
+            self._buffer = ((epoch, number), (arrays, order))
         return self._buffer[1]
+
+    def _space(self, name, rows, like):
+        shape = (rows, *like.shape[1:])
+        if not self.shuffle:  # batches are views then
+            return np.empty(shape, like.dtype)
+        # old memory where it is large enough: pages need not be fetched again
+        if name not in self._spaces or len(self._spaces[name]) < rows:
+            self._spaces[name] = np.empty(shape, like.dtype)
+        return self._spaces[name][:rows]
 
     def __getitem__(self, index):
         if not 0 <= index < len(self):
@@ -242,9 +257,13 @@ class Batches(keras.utils.PyDataset):
         number = int(np.searchsorted(starts, start, side="right")) - 1
         while start < stop:
             end = min(stop, starts[number + 1])
-            arrays = self._load(epoch, number)
+            arrays, order = self._load(epoch, number)
+            rows = slice(start - starts[number], end - starts[number])
             parts.append(
-                {k: a[start - starts[number] : end - starts[number]] for k, a in arrays.items()}
+                {
+                    name: array[rows] if order is None else np.take(array, order[rows], axis=0)
+                    for name, array in arrays.items()
+                }
             )
             start, number = end, number + 1
         batch = (
