@@ -47,6 +47,7 @@ class FieldVocabulary:
     cardinality: int = 1
     maximum: float = 0.0
     counts: pl.DataFrame = dataclasses.field(default_factory=lambda: EMPTY)
+    uncounted: list = dataclasses.field(default_factory=list)
     lookup: Lookup | None = None
 
     def count(self, column):
@@ -60,8 +61,15 @@ class FieldVocabulary:
         else:
             new = column.drop_nulls().value_counts(name="count")
             new = new.select(pl.col(column.name).alias("value"), pl.col("count").cast(pl.Int64))
-            merged = pl.concat([self.counts, new])
-            self.counts = merged.group_by("value").agg(pl.col("count").sum())
+            self.uncounted.append(new)
+            # as many rows as there are values: a merge then costs each row no more than one place
+            if sum(map(len, self.uncounted)) >= len(self.counts):
+                self._merge()
+
+    def _merge(self):
+        merged = pl.concat([self.counts, *self.uncounted])
+        self.counts = merged.group_by("value").agg(pl.col("count").sum())
+        self.uncounted = []
 
     def close(self, offset, threshold):
         """Fix ids: kept values by descending count, then by value; 0 is out of vocabulary."""
@@ -69,6 +77,7 @@ class FieldVocabulary:
         if self.kind == "numeric":
             self.maximum = self.maximum or 1.0
         elif not self.final_ids:
+            self._merge()
             kept = self.counts.filter(pl.col("count") > threshold)
             kept = kept.sort(["count", "value"], descending=[True, False])
             self.counts = kept.with_columns(

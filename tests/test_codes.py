@@ -1,5 +1,6 @@
 """The fast ways of preparation against slow oracles: codes, look-ups, matrices, reading ahead."""
 
+import collections
 import sys
 
 import numpy as np
@@ -61,6 +62,17 @@ def test_categorical_ids_and_hashes_value_by_value(hashes):
     assert values.tolist() == [1.0]  # stands for all rows
     texts = [value or "" for value in later.to_list()]
     assert hashed.tolist() == [int(hash_text(pl.Series([text]))[0]) for text in texts]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 100, 5000])
+def test_counts_of_pieces_equal_a_counter(rows):
+    column = tokens()
+    field = FieldVocabulary("field", "categorical")
+    for start in range(0, len(column), rows):
+        field.count(column[start : start + rows])
+    field.close(0, 0)
+    want = collections.Counter(value for value in column.to_list() if value is not None)
+    assert dict(field.counts.select("value", "count").iter_rows()) == dict(want)
 
 
 def test_numeric_values_and_hashes_value_by_value():
