@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pyarrow.parquet as pq
 
-from reloop2_keras.slot import FEATURES, Slot, read_arrays
+from reloop2_keras.buffers import BufferReader
+from reloop2_keras.slot import FEATURES, Slot
 
 SCHEMA_VERSION = 1
 
@@ -138,6 +139,8 @@ class PreparedDataset:
 class Batches(keras.utils.PyDataset):
     """Batches of `(x, y)` streamed from Parquet row groups; memory does not grow with the rows.
 
+    While a buffer's batches are used, the next buffer is read in a thread of its own.
+
     Shuffled in two levels: row groups are drawn in random order into a buffer of at least
     `shuffle_rows` rows, whose rows are permuted. The order depends on seed and epoch alone, so it
     is the same on every backend. Pass it to `fit` with `shuffle=False` (our models do so), since
@@ -187,7 +190,10 @@ class Batches(keras.utils.PyDataset):
                 (path, g, meta.row_group(g).num_rows) for g in range(meta.num_row_groups)
             ]
         self.num_rows = sum(rows for _, _, rows in self._groups)
-        self._plan_epoch, self._buffer, self._spaces = None, (None, None), {}
+        # shuffled batches are copies, others are views of a buffer
+        columns = ["label", *self.features]
+        self._reader = BufferReader(self._groups, columns, num_ids, reuse=shuffle)
+        self._plan_epoch, self._buffer = None, (None, None)
 
     def __len__(self):
         return -(-self.num_rows // self.batch_size)
@@ -215,36 +221,19 @@ class Batches(keras.utils.PyDataset):
     def _load(self, epoch, number):
         """Return a buffer: its arrays in the order of the files, and the order of its rows."""
         if self._buffer[0] != (epoch, number):
-            self._buffer = (None, None)  # its memory is about to be filled anew
+            self._buffer = (None, None)  # its memory may be filled anew
             buffers, starts = self._plan(epoch)
-            rows = starts[number + 1] - starts[number]
-            arrays, start = {}, 0
-            for g in buffers[number]:
-                path, group, length = self._groups[g]
-                columns = ["label", *self.features]
-                with pq.ParquetFile(path) as file:
-                    table = file.read_row_group(group, columns=columns)
-                part = read_arrays(table, path, self.num_ids)
-                for name, array in part.items():
-                    if name not in arrays:
-                        arrays[name] = self._space(name, rows, array)
-                    arrays[name][start : start + length] = array
-                start += length
+            following = None
+            if number + 1 < len(buffers):
+                following = ((epoch, number + 1), buffers[number + 1])
+            arrays = self._reader.read((epoch, number), buffers[number], following)
             order = None
             if self.shuffle:
                 # the epoch of the buffer, not of the call, makes the permutation
-                order = np.random.default_rng((self.seed, epoch, number)).permutation(rows)
+                rng = np.random.default_rng((self.seed, epoch, number))
+                order = rng.permutation(starts[number + 1] - starts[number])
             self._buffer = ((epoch, number), (arrays, order))
         return self._buffer[1]
-
-    def _space(self, name, rows, like):
-        shape = (rows, *like.shape[1:])
-        if not self.shuffle:  # batches are views then
-            return np.empty(shape, like.dtype)
-        # old memory where it is large enough: pages need not be fetched again
-        if name not in self._spaces or len(self._spaces[name]) < rows:
-            self._spaces[name] = np.empty(shape, like.dtype)
-        return self._spaces[name][:rows]
 
     def __getitem__(self, index):
         if not 0 <= index < len(self):
