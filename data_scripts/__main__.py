@@ -32,7 +32,7 @@ def parser():
     common.add_argument(
         "--chunk-rows",
         type=int,
-        default=131_072,
+        default=65_536,
         help="rows held at a time; does not change the result",
     )
     common.add_argument("--overwrite", action="store_true")

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from data_scripts.ahead import ahead
 from data_scripts.errors import Errors, InputError
 from data_scripts.vocabulary import FieldVocabulary, to_table
 from data_scripts.writer import FILE_ROWS, PeriodWriter, checksum
 
 SCHEMA_VERSION = 1
+BLOCK = 4096  # rows of a matrix that stay in the cache while column after column is filled in
 
 
 def prepare(
@@ -26,7 +28,7 @@ def prepare(
     train_line_count=None,
     limit=None,
     on_error="fail",
-    chunk_rows=131_072,
+    chunk_rows=65_536,
     overwrite=False,
     progress=None,
 ):
@@ -70,7 +72,7 @@ def prepare(
         left = limit
         bar = tqdm(desc=description, unit="row", unit_scale=True, disable=_off(progress))
         with bar:
-            for frame in source.chunks(chunk_rows, errors):
+            for frame in ahead(source.chunks(chunk_rows, errors)):
                 if left is not None:
                     frame = frame.head(left)
                     left -= len(frame)
@@ -105,9 +107,9 @@ def prepare(
     beside = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
         writer = PeriodWriter(beside, _plan(sizes))
-        for frame in chunks(Errors(on_error), "write"):
-            if len(frame):
-                writer.write(_encode(frame, fields, source.extras))
+        frames = (frame for frame in chunks(Errors(on_error), "write") if len(frame))
+        for columns in ahead(_encode(frame, fields, source.extras) for frame in frames):
+            writer.write(columns)
         meta = _describe(
             beside,
             source,
@@ -180,8 +182,18 @@ def _encode(frame, fields, extras):
     encoded = [field.encode(frame[field.name]) for field in fields]
     columns = {name: frame[name].to_numpy() for name in ("label", *extras)}
     for i, name in enumerate(("feature_ids", "feature_values", "feature_hashes")):
-        columns[name] = np.stack([parts[i] for parts in encoded], axis=1)
+        columns[name] = _matrix([parts[i] for parts in encoded], len(frame))
     return columns
+
+
+def _matrix(columns, rows):
+    """Columns side by side; one of a single row stands for equal rows."""
+    matrix = np.empty((rows, len(columns)), columns[0].dtype)
+    for start in range(0, rows, BLOCK):
+        part = matrix[start : start + BLOCK]
+        for i, column in enumerate(columns):
+            part[:, i] = column if len(column) == 1 else column[start : start + BLOCK]
+    return matrix
 
 
 def _describe(folder, source, fields, num_ids, sizes, files, errors, options):

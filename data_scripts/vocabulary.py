@@ -3,9 +3,11 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import polars as pl
 from pandas.util import hash_array
 
+from data_scripts.codes import Lookup, codes_of
 from data_scripts.errors import InputError
 
 EMPTY = pl.DataFrame(schema={"value": pl.String, "count": pl.Int64})
@@ -45,6 +47,8 @@ class FieldVocabulary:
     cardinality: int = 1
     maximum: float = 0.0
     counts: pl.DataFrame = dataclasses.field(default_factory=lambda: EMPTY)
+    uncounted: list = dataclasses.field(default_factory=list)
+    lookup: Lookup | None = None
 
     def count(self, column):
         """Take in training rows."""
@@ -57,8 +61,15 @@ class FieldVocabulary:
         else:
             new = column.drop_nulls().value_counts(name="count")
             new = new.select(pl.col(column.name).alias("value"), pl.col("count").cast(pl.Int64))
-            merged = pl.concat([self.counts, new])
-            self.counts = merged.group_by("value").agg(pl.col("count").sum())
+            self.uncounted.append(new)
+            # as many rows as there are values: a merge then costs each row no more than one place
+            if sum(map(len, self.uncounted)) >= len(self.counts):
+                self._merge()
+
+    def _merge(self):
+        merged = pl.concat([self.counts, *self.uncounted])
+        self.counts = merged.group_by("value").agg(pl.col("count").sum())
+        self.uncounted = []
 
     def close(self, offset, threshold):
         """Fix ids: kept values by descending count, then by value; 0 is out of vocabulary."""
@@ -66,6 +77,7 @@ class FieldVocabulary:
         if self.kind == "numeric":
             self.maximum = self.maximum or 1.0
         elif not self.final_ids:
+            self._merge()
             kept = self.counts.filter(pl.col("count") > threshold)
             kept = kept.sort(["count", "value"], descending=[True, False])
             self.counts = kept.with_columns(
@@ -73,33 +85,36 @@ class FieldVocabulary:
                 hash=hash_text(kept["value"]),
             )
             self.cardinality = len(kept) + 1
+            self.lookup = Lookup(kept["value"])
         if offset + self.cardinality >= 2**31:
             raise InputError(f"field {self.name}: more than 2^31 ids; raise --threshold")
         return offset + self.cardinality
 
     def encode(self, column):
-        """Return (ids int32, values float32, hashes int32), NumPy (rows,) each."""
-        rows = len(column)
+        """Return (ids int32, values float32, hashes int32), NumPy (rows,) each.
+
+        An array of one row stands for as many equal rows.
+        """
+        # look up and hash each distinct value once
         if self.kind == "numeric":
-            text = bucket_numeric(column)
+            codes, distinct = pd.factorize(column.to_numpy(), use_na_sentinel=False)
+            buckets, text = codes_of(bucket_numeric(pl.Series(distinct, nan_to_null=True)))
             values = (column.fill_null(0.0) / self.maximum).cast(pl.Float32).to_numpy()
-            ids = np.full(rows, self.offset, "int32")
+            ids = np.array([self.offset], "int32")
+            return ids, values, hash_text(text).to_numpy()[buckets][codes]
+        codes, distinct = codes_of(column)
+        if self.final_ids:
+            local = distinct.cast(pl.Int64).fill_null(-1) + 1
+            local = local.set(local >= self.cardinality, 0).to_numpy()
+            hashes = hash_text(distinct).to_numpy()
         else:
-            text = column
-            values = np.ones(rows, "float32")
-            if self.final_ids:
-                local = column.cast(pl.Int64).fill_null(-1) + 1
-                local = local.set(local >= self.cardinality, 0)
-            else:
-                local = column.replace_strict(
-                    self.counts["value"], self.counts["id"], default=0, return_dtype=pl.Int32
-                )
-            ids = (local.fill_null(0) + self.offset).cast(pl.Int32).to_numpy()
-        # hash each distinct value once
-        text = text.fill_null("")
-        distinct = text.unique()
-        hashes = text.replace_strict(distinct, hash_text(distinct), return_dtype=pl.Int32)
-        return ids, values, hashes.to_numpy()
+            local = self.lookup.find(distinct) + 1
+            hashes = np.empty(len(distinct), "int32")
+            known = local > 0
+            hashes[known] = self.counts["hash"].to_numpy()[local[known] - 1]
+            hashes[~known] = hash_text(distinct.filter(~known)).to_numpy()
+        ids = (local + self.offset).astype("int32")
+        return ids[codes], np.ones(1, "float32"), hashes[codes]
 
 
 def to_table(fields):

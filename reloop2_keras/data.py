@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pyarrow.parquet as pq
 
-from reloop2_keras.slot import FEATURES, Slot, read_arrays
+from reloop2_keras.buffers import BufferReader
+from reloop2_keras.slot import FEATURES, Slot
 
 SCHEMA_VERSION = 1
 
@@ -138,6 +139,8 @@ class PreparedDataset:
 class Batches(keras.utils.PyDataset):
     """Batches of `(x, y)` streamed from Parquet row groups; memory does not grow with the rows.
 
+    While a buffer's batches are used, the next buffer is read in a thread of its own.
+
     Shuffled in two levels: row groups are drawn in random order into a buffer of at least
     `shuffle_rows` rows, whose rows are permuted. The order depends on seed and epoch alone, so it
     is the same on every backend. Pass it to `fit` with `shuffle=False` (our models do so), since
@@ -187,6 +190,9 @@ class Batches(keras.utils.PyDataset):
                 (path, g, meta.row_group(g).num_rows) for g in range(meta.num_row_groups)
             ]
         self.num_rows = sum(rows for _, _, rows in self._groups)
+        # shuffled batches are copies, others are views of a buffer
+        columns = ["label", *self.features]
+        self._reader = BufferReader(self._groups, columns, num_ids, reuse=shuffle)
         self._plan_epoch, self._buffer = None, (None, None)
 
     def __len__(self):
@@ -213,22 +219,20 @@ class Batches(keras.utils.PyDataset):
         return self._buffers, self._starts
 
     def _load(self, epoch, number):
+        """Return a buffer: its arrays in the order of the files, and the order of its rows."""
         if self._buffer[0] != (epoch, number):
-            buffers, _ = self._plan(epoch)
-            parts = []
-            for g in buffers[number]:
-                path, group, _ = self._groups[g]
-                columns = ["label", *self.features]
-                with pq.ParquetFile(path) as file:
-                    table = file.read_row_group(group, columns=columns)
-                parts.append(read_arrays(table, path, self.num_ids))
-            arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            self._buffer = (None, None)  # its memory may be filled anew
+            buffers, starts = self._plan(epoch)
+            following = None
+            if number + 1 < len(buffers):
+                following = ((epoch, number + 1), buffers[number + 1])
+            arrays = self._reader.read((epoch, number), buffers[number], following)
+            order = None
             if self.shuffle:
                 # the epoch of the buffer, not of the call, makes the permutation
                 rng = np.random.default_rng((self.seed, epoch, number))
-                order = rng.permutation(len(arrays["label"]))
-                arrays = {name: array[order] for name, array in arrays.items()}
-            self._buffer = ((epoch, number), arrays)
+                order = rng.permutation(starts[number + 1] - starts[number])
+            self._buffer = ((epoch, number), (arrays, order))
         return self._buffer[1]
 
     def __getitem__(self, index):
@@ -242,9 +246,13 @@ class Batches(keras.utils.PyDataset):
         number = int(np.searchsorted(starts, start, side="right")) - 1
         while start < stop:
             end = min(stop, starts[number + 1])
-            arrays = self._load(epoch, number)
+            arrays, order = self._load(epoch, number)
+            rows = slice(start - starts[number], end - starts[number])
             parts.append(
-                {k: a[start - starts[number] : end - starts[number]] for k, a in arrays.items()}
+                {
+                    name: array[rows] if order is None else np.take(array, order[rows], axis=0)
+                    for name, array in arrays.items()
+                }
             )
             start, number = end, number + 1
         batch = (

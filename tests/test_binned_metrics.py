@@ -47,6 +47,63 @@ def test_ties_and_edges_by_hand():
     assert metrics.result()["logloss"] == pytest.approx(-np.log([0.55, 0.5]).sum() / 4, abs=1e-6)
 
 
+def plain(y, p, num_bins, epsilon=1e-7):
+    """The same sums without any care for time: the oracle."""
+    cell = np.minimum((p * num_bins).astype("int64"), num_bins - 1)
+    negative, positive = (np.bincount(cell[y == label], minlength=num_bins) for label in (0, 1))
+    below = np.cumsum(negative) - negative
+    right = np.clip(np.where(y == 1, p, 1 - p), epsilon, 1 - epsilon)
+    auc = (positive * (below + negative / 2)).sum() / (positive.sum() * negative.sum())
+    return auc, -np.log(right).mean()
+
+
+@pytest.mark.parametrize("num_bins", [10, 1000, 3 * (1 << 15) + 17, 1 << 21])
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool", "float32"])
+def test_every_block_and_label_type_equals_the_oracle(num_bins, dtype):
+    y, p = events(5000, seed=1)
+    p = p.astype("float64")
+    p[:40:2], p[1:40:2] = 0, 1  # to be clipped, and the last bin's upper end
+    p[40] = np.nextafter(1, 0)
+    metrics = BinnedMetrics(num_bins)
+    for part in (slice(0, 40), slice(40, 40), slice(40, 41), slice(41, 5000)):
+        metrics.update(y[part].astype(dtype), p[part])
+    got, (auc, loss) = metrics.result(), plain(y, p, num_bins)
+    assert got["auc"] == pytest.approx(auc, abs=1e-12)
+    assert got["logloss"] == pytest.approx(loss, abs=1e-12)
+
+
+def test_counts_are_widened_before_they_can_overflow(monkeypatch):
+    y, p = events(1000, seed=2)
+    metrics, other, whole = BinnedMetrics(64), BinnedMetrics(64), BinnedMetrics(64)
+    whole.update(y, p)
+    monkeypatch.setattr(_module, "NARROW_ROWS", 299)
+    metrics.update(y[:299], p[:299])
+    assert metrics._counts.dtype == "uint32"
+    metrics.update(y[299:300], p[299:300])
+    other.update(y[300:500], p[300:500])
+    assert metrics._counts.dtype == "int64" and other._counts.dtype == "uint32"
+    metrics.merge(other)
+    other.reset()
+    other.update(y[500:], p[500:])
+    other.merge(metrics)
+    for got in (other.result(), whole.result()):
+        assert got["auc"] == pytest.approx(whole.result()["auc"], abs=1e-15)
+        assert got["rows"] == 1000
+    other.reset()
+    assert other._counts.dtype == "uint32" and not other._counts.any()
+
+
+def test_one_bin_counts_beyond_32_bits():
+    metrics = BinnedMetrics(2)
+    metrics.update([0, 1], [0.25, 0.25])
+    metrics._counts[0] = 2**31  # as if so many events had come
+    metrics.rows = 2**32
+    metrics.update([1, 0, 1], [0.75, 0.25, 0.25])
+    n, (positives, negatives) = 2.0**31, (2.0**31 + 2, 2.0**31 + 1)
+    won = negatives * (1 + (n + 1) / 2)
+    assert metrics.result()["auc"] == pytest.approx(won / positives / negatives, rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("y", "p", "message"),
     [

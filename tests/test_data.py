@@ -70,6 +70,33 @@ def test_many_row_groups_and_small_buffers_lose_nothing(folder, tmp_path):
     np.testing.assert_array_equal(plain[np.lexsort(plain.T)], mixed[np.lexsort(mixed.T)])
 
 
+def test_order_of_many_buffers_equals_a_plain_shuffle(folder, tmp_path):
+    whole = pq.read_table(folder / "train" / "000.parquet")
+    path, rows, batch = tmp_path / "log.parquet", 200, 128
+    pq.write_table(whole, path, row_group_size=97)
+    batches = Batches([path], PreparedDataset(folder).num_ids, batch, seed=5, shuffle_rows=rows)
+    batches.on_epoch_begin()
+    batches.on_epoch_begin()
+    kept = [batches[i] for i in range(len(batches))]  # a later buffer must not change them
+    # the plain way: groups in random order, cut into buffers, each permuted
+    groups = np.arange(-(-len(whole) // 97))
+    left = np.random.default_rng((5, 1)).permutation(groups).tolist()
+    want, number = [], 0
+    while left:
+        buffer = []
+        while left and len(buffer) < rows:
+            start = 97 * left.pop(0)
+            buffer += range(start, min(start + 97, len(whole)))
+        want += np.random.default_rng((5, 1, number)).permutation(buffer).tolist()
+        number += 1
+    table = whole.take(want)
+    for name in ("feature_ids", "feature_values"):
+        got = np.concatenate([x[name] for x, _ in kept])
+        np.testing.assert_array_equal(got, table[name].to_pylist())
+    labels = np.concatenate([y[:, 0] for _, y in kept])
+    np.testing.assert_array_equal(labels, table["label"].to_numpy())
+
+
 def test_fit_and_predict_take_batches(folder):
     dataset = PreparedDataset(folder)
     model = DeepFM(dataset.fields, 4, (8,))

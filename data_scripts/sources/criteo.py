@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from data_scripts.sources.delimited import count_lines, numbers, read_delimited, reject
+from data_scripts.sources.regular import read_regular
 from data_scripts.sources.source import Source
 
 
@@ -28,8 +29,21 @@ def criteo(path, dense_dim=13, slot_dim=26, skip_id_convert=False):
     dense = [f"I{i + 1}" for i in range(dense_dim)]
     sparse = [f"C{i + 1}" for i in range(slot_dim)]
 
+    def regular(frame):
+        good = frame["label"].is_in(["0", "1"]).fill_null(False).all()
+        if skip_id_convert:
+            good = good and all(frame[c].str.contains(r"^\d{0,9}$").all() for c in sparse)
+        if not good:
+            return None
+        return frame.with_columns(pl.col("label").cast(pl.UInt8), pl.col(dense).cast(pl.Float64))
+
     def chunks(chunk_rows, errors):
         columns = ["label", *dense, *sparse]
+        schema = {c: pl.Int64 if c in dense else pl.String for c in columns}
+        done = yield from read_regular(path, "\t", schema, chunk_rows, regular)
+        if done is None:
+            return
+        # from here on with care: each bad line is named
         for frame, line_of in read_delimited(path, "\t", columns, False, None, chunk_rows, errors):
             keep = [pl.repeat(True, len(frame), eager=True)]
             wrong = ~frame["label"].is_in(["0", "1"])
@@ -43,14 +57,24 @@ def criteo(path, dense_dim=13, slot_dim=26, skip_id_convert=False):
                     bad = ~frame[name].str.contains(r"^\d{0,9}$")
                     reason = f"expected a final id (integer >= 0) in column {name}"
                     reject(bad, frame[name], path, line_of, errors, keep, reason)
-            yield frame.select(
-                pl.when(frame["label"] == "1").then(1).otherwise(0).cast(pl.UInt8).alias("label"),
-                *[parsed[name].alias(name) for name in dense],
-                *[
-                    pl.when(pl.col(c) == "").then(None).otherwise(pl.col(c)).alias(c)
-                    for c in sparse
-                ],
-            ).filter(keep[0])
+            skip = min(done, len(frame))
+            done -= skip
+            yield (
+                frame.select(
+                    pl.when(frame["label"] == "1")
+                    .then(1)
+                    .otherwise(0)
+                    .cast(pl.UInt8)
+                    .alias("label"),
+                    *[parsed[name].alias(name) for name in dense],
+                    *[
+                        pl.when(pl.col(c) == "").then(None).otherwise(pl.col(c)).alias(c)
+                        for c in sparse
+                    ],
+                )
+                .filter(keep[0])
+                .slice(skip)
+            )
 
     return Source(
         "criteo",

@@ -1,0 +1,75 @@
+"""Row groups of Parquet files as arrays; the next ones are read while the last are used."""
+
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from reloop2_keras.slot import read_arrays
+
+
+class BufferReader:
+    """Reads buffers: row groups, one after the other, in arrays.
+
+    Args:
+        groups: list of (path, row group, rows).
+        columns: names of the columns to read.
+        num_ids: int; every id must be in [0, num_ids).
+        reuse: bool. True: the arrays of a buffer hold until the next but one is read, whose
+            memory they become; pages need not be fetched again then.
+    """
+
+    def __init__(self, groups, columns, num_ids, reuse):
+        self._groups, self._columns, self._num_ids = groups, list(columns), num_ids
+        self._reuse = reuse
+        self._spaces, self._turn, self._ahead = ({}, {}), 0, None
+
+    def read(self, key, members, following=None):
+        """Return a dict of arrays.
+
+        Args:
+            key: names the buffer.
+            members: positions in `groups`.
+            following: (key, members) of the buffer likely to be asked for next, or None. It is
+                read in a thread of its own; its errors are raised when it is asked for.
+        """
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            wait([ahead[1]])  # two readers would share memory
+        if ahead is not None and ahead[0] == key:
+            arrays = ahead[1].result()
+        else:
+            arrays = self._fill(members)
+        if following is not None:
+            pool = ThreadPoolExecutor(1)
+            self._ahead = (following[0], pool.submit(self._fill, following[1]))
+            pool.shutdown(wait=False)  # the thread ends with its task
+        return arrays
+
+    def _fill(self, members):
+        rows = sum(self._groups[g][2] for g in members)
+        self._turn = 1 - self._turn
+        arrays, start = {}, 0
+        for g in members:
+            path, group, length = self._groups[g]
+            with pq.ParquetFile(path) as file:
+                table = file.read_row_group(group, columns=self._columns)
+            for name, part in read_arrays(table, path, self._num_ids).items():
+                if name not in arrays:
+                    arrays[name] = self._space(name, rows, part)
+                arrays[name][start : start + length] = part
+            start += length
+        return arrays
+
+    def _space(self, name, rows, like):
+        shape = (rows, *like.shape[1:])
+        if not self._reuse:
+            return np.empty(shape, like.dtype)
+        spaces = self._spaces[self._turn]
+        if name not in spaces or len(spaces[name]) < rows:
+            spaces[name] = np.empty(shape, like.dtype)
+        return spaces[name][:rows]
+
+    def __getstate__(self):
+        # copies neither wait for this one's thread nor share its memory
+        return {**self.__dict__, "_spaces": ({}, {}), "_ahead": None}
