@@ -7,7 +7,7 @@ from torch.optim.adam import adam
 from reloop2_keras.backend import row_rules
 from reloop2_keras.backend.lookup import captured_lookups
 
-_PART = 1 << 16  # weights of a part: a quarter MiB an array, and a step has seven
+_PART = 1 << 17  # weights of a part: half a MiB an array, of which a step has seven
 
 
 def is_distributed():
