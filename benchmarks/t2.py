@@ -6,7 +6,7 @@ BACKENDS = ("torch", "jax", "tensorflow")
 
 
 def run(quick):
-    x, y, cardinalities = clicks(256 * 4, 5_000_000 // 26)
+    x, y, cardinalities = clicks(256 * (3 if quick else 4), 5_000_000 // 26)
     models = {kind: deepfm(cardinalities, kind) for kind in ("rows", "whole")}
     times = interleaved(
         {kind: lambda m=m: step_seconds(m, x, y, 256) for kind, m in models.items()},

@@ -167,3 +167,15 @@ def test_training_again_gives_the_same_weights(folder):
     for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     assert keras.backend.backend() in ("torch", "jax", "tensorflow")
+
+
+def test_train_base_trains_rows_when_told_to(folder):
+    from reloop2_keras.models import train_base
+
+    dataset = PreparedDataset(folder)
+    rows, whole = (
+        train_base(dataset, embedding_dim=4, max_epochs=1, row_sparse=flag)[0]
+        for flag in (True, False)
+    )
+    assert rows.row_sparse and rows.field_embedding.trains_rows
+    assert not whole.row_sparse and not whole.field_embedding.trains_rows

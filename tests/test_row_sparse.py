@@ -214,6 +214,21 @@ def test_lookups_of_one_table_add_up():
     assert_equal_weights(*made)
 
 
+def test_a_table_much_larger_than_the_batch():
+    rng, made = np.random.default_rng(0), []
+    # half of the rows repeat ids of the other half; the last field has one id
+    ids = np.stack([rng.integers(0, 9000, 16), 9000 + rng.integers(0, 24, 16), [9024] * 16], 1)
+    data = batch(32)[0] | {"feature_ids": np.concatenate([ids, ids]).astype("int32")}, labels(32)
+    for flag in (True, False):
+        keras.utils.set_random_seed(3)
+        options = {"initializer_stddev": 0.3, "embedding_l2": DENSE, "row_sparse": flag}
+        made.append(DeepFM([9000, 24, 1], 4, (8,), **options))
+        made[-1].build()
+        made[-1].compile(OPTIMIZERS["adam"](), "binary_crossentropy")
+        step(made[-1], data)  # from zero state, lazy Adam's first step is Adam's
+    assert_equal_weights(*made)
+
+
 @pytest.mark.parametrize(
     ("optimizer", "message"),
     [

@@ -7,6 +7,8 @@ from torch.optim.adam import adam
 from reloop2_keras.backend import row_rules
 from reloop2_keras.backend.lookup import captured_lookups
 
+_PART = 1 << 17  # weights of a part: half a MiB an array, of which a step has seven
+
 
 def is_distributed():
     """Whether a process group is at work."""
@@ -78,21 +80,23 @@ def _update(optimizer, table, distinct, order, start, scale, gradients, l2):
     gradients = torch.nn.functional.embedding_bag(
         order, gradients, start, mode="sum", per_sample_weights=scale.index_select(0, order)
     )
-    rows = weights.index_select(0, distinct)
-    if l2:
-        gradients.add_(rows, alpha=l2)
     slots = [slot.value for slot in row_rules.slots(optimizer, table)]
-    states = [slot.index_select(0, distinct) for slot in slots]
-    if row_rules.rule_name(optimizer) == "Adam":
-        _adam(optimizer, rows, gradients, *states)
-    else:
-        rows, states = row_rules.step(optimizer, rows, gradients, states)
-    weights.index_copy_(0, distinct, rows)
-    for slot, state in zip(slots, states, strict=True):
-        slot.index_copy_(0, distinct, state)
+    step = _adam if row_rules.rule_name(optimizer) == "Adam" else row_rules.step
+    # part by part, so that a CPU writes rows back while they are still in its cache
+    size = len(distinct)
+    if weights.device.type == "cpu":
+        size = max(_PART // weights.shape[1], 1)
+    for ids, part in zip(distinct.split(size), gradients.split(size), strict=True):
+        rows = weights.index_select(0, ids)
+        if l2:
+            part.add_(rows, alpha=l2)
+        rows, states = step(optimizer, rows, part, [slot.index_select(0, ids) for slot in slots])
+        weights.index_copy_(0, ids, rows)
+        for slot, state in zip(slots, states, strict=True):
+            slot.index_copy_(0, ids, state)
 
 
-def _adam(optimizer, rows, gradients, momentum, velocity):
+def _adam(optimizer, rows, gradients, states):
     """PyTorch's fused kernel, in place: one pass over rows and state instead of nine."""
     count = int(optimizer.iterations) + 1
     # Keras adds epsilon before, PyTorch after the bias correction of the velocity
@@ -100,8 +104,8 @@ def _adam(optimizer, rows, gradients, momentum, velocity):
     adam(
         [rows],
         [gradients],
-        [momentum],
-        [velocity],
+        [states[0]],
+        [states[1]],
         [],
         [torch.tensor(float(count - 1), device=rows.device)],  # the kernel counts on
         fused=True,
@@ -113,3 +117,4 @@ def _adam(optimizer, rows, gradients, momentum, velocity):
         eps=epsilon,
         maximize=False,
     )
+    return rows, states

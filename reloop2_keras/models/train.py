@@ -17,6 +17,7 @@ def train_base(
     max_epochs=30,
     patience=3,
     verbose=0,
+    row_sparse=False,
 ):
     """Train a `DeepFM` on the training period, stopped early by AUC on the validation period.
 
@@ -29,6 +30,7 @@ def train_base(
         max_epochs: int.
         patience: int, epochs without a better validation AUC before it stops.
         verbose: as in `keras.Model.fit`.
+        row_sparse: bool, see `DeepFM`: True trains a batch's rows of the tables only.
 
     Returns:
         (model with the weights of the best epoch, history dict of lists a metric)
@@ -37,7 +39,9 @@ def train_base(
         >>> base, history = train_base(dataset, seed=1)
     """
     keras.utils.set_random_seed(seed)
-    model = DeepFM(dataset.fields, embedding_dim, hidden_units, dropout, embedding_l2)
+    model = DeepFM(
+        dataset.fields, embedding_dim, hidden_units, dropout, embedding_l2, row_sparse=row_sparse
+    )
     model.build()
     # 1,000 thresholds: Keras' default of 200 is too coarse to stop early by
     area = keras.metrics.AUC(num_thresholds=1000, name="auc")
