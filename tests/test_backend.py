@@ -24,7 +24,7 @@ def table(rows, width):
 
 
 # small, and large enough for a thread a range of columns
-@pytest.mark.parametrize("rows", [1, 77, 5000])
+@pytest.mark.parametrize("rows", [1, 77, 30_000])
 @pytest.mark.parametrize("width", [2, 3, 7])
 @pytest.mark.parametrize("each", [False, True])
 def test_scatter_add_is_numpys(rows, width, each):
@@ -37,7 +37,7 @@ def test_scatter_add_is_numpys(rows, width, each):
     variable = table(size * columns, width)
     for sign in (1, 1, -1):  # adds to what is there
         scatter_add(variable, index.astype("int32"), (sign * updates).astype("float32"))
-    np.testing.assert_allclose(numpy(variable), want, atol=1e-3)
+    np.testing.assert_allclose(numpy(variable), want, rtol=1e-4, atol=2e-3)
 
 
 def test_a_compiled_step_sees_new_weights_and_pads_rows():

@@ -29,7 +29,7 @@ if _BACKEND == "tensorflow":
 elif _BACKEND == "torch":
     import torch
 
-    _MANY = 1 << 15  # entries from which on threads pay
+    _MANY = 1 << 18  # entries from which on threads pay
 
     def _scatter_add(variable, indices, updates):
         table = variable.value
@@ -59,15 +59,19 @@ elif _BACKEND == "torch":
     @torch.no_grad()
     def _add_columns(table, indices, updates):
         width = table.shape[1]
+        if table.device.type == "cpu" and width == 2:
+            # a pair is one complex number, added in a fifth of the time
+            pairs = torch.view_as_complex(updates.contiguous())
+            pairs = pairs.t() if pairs.ndim == 2 else pairs
+            pairs = pairs.expand(indices.shape[1], len(indices)).reshape(-1)
+            indices = indices.t().to(torch.int64).reshape(-1)
+            torch.view_as_complex(table).scatter_add_(0, indices, pairs)
+            return
         # column by column, so that what is written to in a row lies close together
         updates = updates.transpose(0, 1) if updates.ndim == 3 else updates
         updates = updates.expand(indices.shape[1], len(indices), width)
         indices = indices.t().to(torch.int64)
-        if table.device.type == "cpu" and width == 2:
-            # a pair is one complex number, added in a fifth of the time
-            updates = torch.view_as_complex(updates.contiguous()).view(-1)
-            torch.view_as_complex(table).scatter_add_(0, indices.reshape(-1), updates)
-        elif table.device.type == "cpu" and width <= 4:
+        if table.device.type == "cpu" and width <= 4:
             # scalar by scalar: index_add_ pays for each row what a row of 20 would cost
             indices = indices.reshape(-1, 1) * width + torch.arange(width)
             table.view(-1).scatter_add_(0, indices.view(-1), updates.reshape(-1))

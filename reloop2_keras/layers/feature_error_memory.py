@@ -117,7 +117,8 @@ class FeatureErrorMemory(ErrorMemory):
         if keys.shape[-1] != self._width:  # JAX would read past the end and say nothing
             raise ValueError(f"`keys` must have {self._width} columns. Received: {keys.shape[-1]}")
         # (batch, tables)
-        columns = [ops.take(keys, [table[0] for table in self._tables], axis=1)]
+        first = [table[0] for table in self._tables]
+        columns = [keys if first == [*range(self._width)] else ops.take(keys, first, axis=1)]
         if self.crosses:
             crossed = []
             for table in self.crosses:
@@ -126,7 +127,7 @@ class FeatureErrorMemory(ErrorMemory):
                     mixed = ops.bitwise_xor(mixed * 16777619, keys[:, column])
                 crossed.append(mixed)
             columns = [columns[0][:, : -len(self.crosses)], ops.stack(crossed, axis=1)]
-        hashed = ops.concatenate(columns, axis=1)
+        hashed = ops.concatenate(columns, axis=1) if self.crosses else columns[0]
         # each table is salted, so that what collides in one does not in another
         number = np.arange(self.num_tables, dtype="int64")
         salt = ((number * 0x9E3779B9) & 0xFFFFFFFF).astype("uint32").view("int32")
