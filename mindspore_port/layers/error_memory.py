@@ -141,7 +141,7 @@ class ErrorMemory(nn.Cell):
                 assign(parameter, np.zeros(parameter.shape))
 
     def merge(self, other):
-        """Take in all that another memory of the same configuration holds."""
+        """Take in all that another memory of the same configuration and key width holds."""
         raise NotImplementedError
 
     def _check_mergeable(self, other):
@@ -154,6 +154,10 @@ class ErrorMemory(nn.Cell):
             )
         if not (self.built and other.built):
             raise ValueError("Both memories must be built before `merge`")
+        if other.dim != self.dim:  # sums may have one shape all the same
+            raise ValueError(
+                f"`other` must be built for keys of width {self.dim}. Received: {other.dim}"
+            )
 
     def _add(self, other, parameters):
         """Add another memory's parameters of these names, and its number of writes."""

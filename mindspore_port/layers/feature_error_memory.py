@@ -229,11 +229,6 @@ class FeatureErrorMemory(ErrorMemory):
                 built.
         """
         self._check_mergeable(other)
-        if self.sums.shape != other.sums.shape:
-            raise ValueError(
-                "`other` must be built for as many columns. "
-                f"Received sums of shape {other.sums.shape}, expected {self.sums.shape}"
-            )
         self._add(other, ("sums",))
         self._halve_the_full(FULL)
 

@@ -126,7 +126,7 @@ class SketchErrorMemory(SimilarityErrorMemory):
             other: `SketchErrorMemory` of the same configuration and key normalisation.
 
         Raises:
-            ValueError: if the configurations differ or a memory is not built.
+            ValueError: if configurations or key widths differ, or a memory is not built.
         """
         self._check_mergeable(other)
         self._add(other, ("sums", "total"))
