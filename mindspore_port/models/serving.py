@@ -11,8 +11,9 @@ HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a 
 class Served(dict):
     """What was served for some rows, as NumPy arrays: kept until their labels arrive.
 
-    `probability` (rows,), the base's; each key that a memory needs (rows, dim); and from
-    `ReLoop2.serve` also `corrected` (rows,) and `gate_inputs` (rows, K).
+    `probability` (rows,), the base's. From `Serving` also each key (rows, dim) and `logit` (rows,);
+    from `ReLoop2.serve` `corrected` (rows,), `gate_inputs` (rows, K) and `places_0` (rows, ...), …:
+    what the first memory looked up, ….
     """
 
 
