@@ -167,3 +167,8 @@ def test_bad_arguments_are_named():
         one, two = FeatureErrorMemory(8), FeatureErrorMemory(8, prior=2.0)
         one.build((None, 3)), two.build((None, 3))
         one.merge(two)
+    # tables of one shape all the same
+    one, two = FeatureErrorMemory(8, fields=[0]), FeatureErrorMemory(8, fields=[0])
+    one.build((None, 3)), two.build((None, 4))
+    with pytest.raises(ValueError, match="`other` must be built for keys of width 3. Received: 4"):
+        one.merge(two)

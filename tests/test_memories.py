@@ -282,6 +282,18 @@ def test_merge_refuses_another_configuration():
         one.merge(other)
 
 
+@pytest.mark.parametrize("normalization", ["none", "center"])
+@pytest.mark.parametrize("kind", ["exact", "sketch"])
+def test_merge_refuses_keys_of_another_width(kind, normalization):
+    one, other = (make(kind, key_normalization=normalization) for _ in range(2))
+    one.build((None, 6))
+    other.build((None, 5))
+    before = state(one)
+    with pytest.raises(ValueError, match="`other` must be built for keys of width 6. Received: 5"):
+        one.merge(other)
+    assert_same(state(one), before, 0)
+
+
 def test_adapt_refuses_a_filled_memory():
     memory = make("sketch", key_normalization="center")
     keys, y, p = rows(5)

@@ -49,11 +49,26 @@ class ErrorMemory(nn.Cell):
         # number of writes so far: makes sampling reproducible across save and load
         self.num_writes = state("num_writes", (), "int32")
         self.dim = int(dim)
+        # in a tuple: nn.Cell must not take the same weights for a second child
+        self._looking_up = (_LookUp(self),)
         self.built = True
 
     def read(self, keys):
         """Return the reading for query keys (batch, dim), array or Tensor; see the class."""
         return self(to_tensor(keys))
+
+    def look_up(self, keys):
+        """Read, and say where: hashed once, for reading and for the write that follows.
+
+        Args:
+            keys: (batch, dim), see `read`.
+
+        Returns:
+            (reading, places): what `read` returns, and what `write_at` takes: a Tensor
+            (batch, ...); the keys themselves for a memory that does not hash.
+        """
+        keys = to_tensor(keys)
+        return self.read(keys), keys
 
     @property
     def num_gate_inputs(self):
@@ -85,8 +100,24 @@ class ErrorMemory(nn.Cell):
         """
         return self._write(keys, labels, probabilities)
 
-    def _write(self, keys, labels, probabilities, **more):
-        keys = self._host_keys(keys)
+    def write_at(self, places, labels, probabilities, **more):
+        """`write` for rows that were looked up before.
+
+        Args:
+            places: what `look_up` returned for their keys.
+            labels, probabilities, **more: see `write`.
+
+        Returns:
+            int, the number of rows that passed the filters.
+
+        Raises:
+            ValueError: as `write`, and if places are not what `look_up` returns.
+        """
+        return self.write(places, labels, probabilities, **more)
+
+    def _write(self, keys, labels, probabilities, store=None, **more):
+        if store is None:
+            keys, store = self._host_keys(keys), self._store
         labels = to_numpy(labels, "float32").reshape(-1)
         probabilities = to_numpy(probabilities, "float32").reshape(-1)
         if not (len(keys) == len(labels) == len(probabilities)) or keys.ndim != 2:
@@ -108,14 +139,31 @@ class ErrorMemory(nn.Cell):
         if self.decay != 1.0:
             self._fade(self.decay)
         assign(self.num_writes, self.num_writes.asnumpy() + 1)
-        if keep.any():
+        if len(keep) and keep.all():  # spares a copy
+            store(keys, labels, probabilities, **more)
+        elif keep.any():
             more = {name: value[keep] for name, value in more.items()}
-            self._store(keys[keep], labels[keep], probabilities[keep], **more)
+            store(keys[keep], labels[keep], probabilities[keep], **more)
         return int(keep.sum())
 
     def _host_keys(self, keys):
         """Check keys and return them as a NumPy array."""
         raise NotImplementedError
+
+    def _host_buckets(self, places, columns):
+        """Check places that are buckets: int32 (rows, columns), 2^num_bits of them a column."""
+        if not self.built:
+            raise ValueError("The memory must be built before `write_at`")
+        buckets = to_numpy(places)
+        bits = self.num_bits
+        right = buckets.ndim == 2 and buckets.shape[1] == columns and buckets.dtype.kind == "i"
+        if not right or not (buckets >> bits == np.arange(columns)).all():
+            raise ValueError(
+                "`places` must be what `look_up(keys)` returned, column k in "
+                f"[k * 2^{bits}, (k + 1) * 2^{bits}). "
+                f"Received: shape {buckets.shape}, dtype {buckets.dtype}"
+            )
+        return buckets
 
     def _keep(self, labels, probabilities):
         if self.sampling_rate == 1.0:
@@ -141,7 +189,7 @@ class ErrorMemory(nn.Cell):
                 assign(parameter, np.zeros(parameter.shape))
 
     def merge(self, other):
-        """Take in all that another memory of the same configuration holds."""
+        """Take in all that another memory of the same configuration and key width holds."""
         raise NotImplementedError
 
     def _check_mergeable(self, other):
@@ -154,6 +202,10 @@ class ErrorMemory(nn.Cell):
             )
         if not (self.built and other.built):
             raise ValueError("Both memories must be built before `merge`")
+        if other.dim != self.dim:  # sums may have one shape all the same
+            raise ValueError(
+                f"`other` must be built for keys of width {self.dim}. Received: {other.dim}"
+            )
 
     def _add(self, other, parameters):
         """Add another memory's parameters of these names, and its number of writes."""
@@ -164,3 +216,14 @@ class ErrorMemory(nn.Cell):
     def get_config(self):
         """Return the arguments by name."""
         return {"sampling_rate": self.sampling_rate, "decay": self.decay, "seed": self.seed}
+
+
+class _LookUp(nn.Cell):
+    """Reading and places of a memory that hashes as one cell, so that graph mode compiles them."""
+
+    def __init__(self, memory):
+        super().__init__(auto_prefix=False)  # or it would rename the memory's parameters
+        self.memory = memory
+
+    def construct(self, keys):
+        return self.memory.reading_and_buckets(keys)

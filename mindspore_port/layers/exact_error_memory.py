@@ -109,7 +109,7 @@ class ExactErrorMemory(SimilarityErrorMemory):
             other: `ExactErrorMemory` of the same configuration, key normalisation included.
 
         Raises:
-            ValueError: if the configurations differ or a memory is not built.
+            ValueError: if configurations or key widths differ, or a memory is not built.
         """
         self._check_mergeable(other)
         rows = other.rows.asnumpy()

@@ -129,14 +129,25 @@ class FeatureErrorMemory(ErrorMemory):
         return ops.bitwise_and(hashed, (1 << self.num_bits) - 1) + self.starts
 
     def construct(self, keys):
-        # (batch, tables, 2)
-        sums = ops.gather(self.sums, self.buckets(keys), 0)
-        offset = sums[:, :, 0] / (sums[:, :, 1] + self.prior)
-        return {"offset": ops.clamp(offset, -MAX_OFFSET, MAX_OFFSET)}
+        return self.reading_and_buckets(keys)[0]
 
     def read(self, keys):
         """Return the reading for `feature_hashes` (batch, F), array or Tensor; see the class."""
-        return self(to_tensor(keys, "int32"))
+        return self.look_up(keys)[0]
+
+    def look_up(self, keys):
+        """See `ErrorMemory.look_up`; places are the `buckets`."""
+        keys = to_tensor(keys, "int32")
+        self._check_columns(keys)
+        return self._looking_up[0](keys)
+
+    def reading_and_buckets(self, keys):
+        """`look_up` of a Tensor, as part of a graph."""
+        buckets = self.buckets(keys)
+        # (batch, tables, 2)
+        sums = ops.gather(self.sums, buckets, 0)
+        offset = sums[:, :, 0] / (sums[:, :, 1] + self.prior)
+        return {"offset": ops.clamp(offset, -MAX_OFFSET, MAX_OFFSET)}, buckets
 
     @property
     def num_gate_inputs(self):
@@ -163,30 +174,54 @@ class FeatureErrorMemory(ErrorMemory):
         Raises:
             ValueError: as `ErrorMemory.write`, and if `offsets` is missing or not wanted.
         """
+        if not self.built:
+            self.build(len(keys[0]))
+        more = self._checked_offsets(len(keys), offsets)
+        return self._write(keys, labels, probabilities, **more)
+
+    def write_at(self, places, labels, probabilities, offsets=None):
+        """`write` for rows that were looked up before.
+
+        Args:
+            places: int32 (rows, num_tables), what `look_up` or `buckets` returned.
+            labels, probabilities, offsets: see `write`.
+
+        Returns:
+            int, the number of rows written.
+
+        Raises:
+            ValueError: as `write`, and if places are not what `look_up` returns.
+        """
+        buckets = self._host_buckets(places, len(self.tables) if self.built else 0)
+        more = self._checked_offsets(len(buckets), offsets)
+        return self._write(buckets, labels, probabilities, store=self._store_buckets, **more)
+
+    def _checked_offsets(self, rows, offsets):
         if (offsets is None) == (self.residual == "corrected"):
             raise ValueError(
                 '`offsets` must be given with `residual="corrected"` and only then. '
                 f"Received: residual={self.residual!r}, offsets {type(offsets).__name__}"
             )
         if offsets is None:
-            return self._write(keys, labels, probabilities)
+            return {}
         offsets = to_numpy(offsets, "float32")
-        if not self.built:
-            self.build(len(keys[0]))
-        if offsets.shape != (len(keys), self.num_tables):
+        if offsets.shape != (rows, self.num_tables):
             raise ValueError(
-                f"`offsets` must have shape {(len(keys), self.num_tables)}. "
-                f"Received: {offsets.shape}"
+                f"`offsets` must have shape {(rows, self.num_tables)}. Received: {offsets.shape}"
             )
-        return self._write(keys, labels, probabilities, offsets=offsets)
+        return {"offsets": offsets}
 
     def _host_keys(self, keys):
         keys = to_numpy(keys)
         if keys.dtype.kind not in "iu":
             raise ValueError(f"`keys` must be integers, the hashes. Received dtype: {keys.dtype}")
-        if self.built and keys.ndim == 2 and keys.shape[1] != self.dim:
-            raise ValueError(f"`keys` must have {self.dim} columns. Received: {keys.shape[1]}")
+        if self.built and keys.ndim == 2:
+            self._check_columns(keys)
         return keys.astype("int32")
+
+    def _check_columns(self, keys):
+        if keys.shape[-1] != self.dim:
+            raise ValueError(f"`keys` must have {self.dim} columns. Received: {keys.shape[-1]}")
 
     def _halve_the_full(self, rows):
         """Halve buckets above `FULL`, now and then: their ratio stays, and new rows keep counting.
@@ -200,7 +235,10 @@ class FeatureErrorMemory(ErrorMemory):
                 assign(self.sums, np.where(sums[:, 1:] > FULL, sums * np.float32(0.5), sums))
             self._unchecked = 0
 
-    def _store(self, keys, labels, probabilities, offsets=None):
+    def _store(self, keys, labels, probabilities, **more):
+        self._store_buckets(to_numpy(self.buckets(to_tensor(keys))), labels, probabilities, **more)
+
+    def _store_buckets(self, buckets, labels, probabilities, offsets=None):
         self._halve_the_full(len(labels))
         # (rows, 1)
         error = (labels - probabilities)[:, None]
@@ -209,8 +247,8 @@ class FeatureErrorMemory(ErrorMemory):
             error = error + variance * offsets
         shape = (len(labels), self.num_tables)
         updates = np.stack([np.broadcast_to(part, shape) for part in (error, variance)], axis=-1)
-        index = self.buckets(to_tensor(keys)).reshape(-1)
-        ops.scatter_add(self.sums, index, to_tensor(updates.reshape(-1, 2), "float32"))
+        updates = to_tensor(updates.reshape(-1, 2), "float32")
+        ops.scatter_add(self.sums, to_tensor(buckets.reshape(-1)), updates)
 
     def _fade(self, factor):
         assign(self.sums, self.sums.asnumpy() * np.float32(factor))
@@ -229,11 +267,6 @@ class FeatureErrorMemory(ErrorMemory):
                 built.
         """
         self._check_mergeable(other)
-        if self.sums.shape != other.sums.shape:
-            raise ValueError(
-                "`other` must be built for as many columns. "
-                f"Received sums of shape {other.sums.shape}, expected {self.sums.shape}"
-            )
         self._add(other, ("sums",))
         self._halve_the_full(FULL)
 

@@ -2,8 +2,10 @@
 
 from mindspore import ops
 
+PROBABILITY_CLIP = 1e-6
 
-def logit(probabilities, clip=1e-6):
+
+def logit(probabilities, clip=PROBABILITY_CLIP):
     """Return log(p / (1 - p)) with p clipped to [clip, 1 - clip], float32, same shape.
 
     Args:

@@ -3,7 +3,7 @@
 import numpy as np
 from mindspore import nn, ops
 
-from mindspore_port.layers.logit import logit
+from mindspore_port.layers.logit import PROBABILITY_CLIP, logit
 from mindspore_port.layers.state import assign, state, to_numpy
 
 HALVINGS = 30
@@ -66,20 +66,12 @@ class OnlineGate(nn.Cell):
             logits = logits + (readings * w[2:]).sum(axis=-1)
         return ops.sigmoid(logits)
 
-    def _design(self, probabilities, readings):
-        """Host rows (rows, 2 + K) in float64: the logit, 1, the readings."""
-        # clipped in float32, as `construct` does
-        p = to_numpy(probabilities, "float32").reshape(-1, 1)
-        p = np.clip(p, np.float32(1e-6), np.float32(1 - 1e-6))
-        columns = [np.log(p / (1 - p)), np.ones_like(p)]
-        if self.num_readings:
-            found = None if readings is None else tuple(readings.shape)
-            if found is None or found[-1] != self.num_readings:
-                raise ValueError(
-                    f"`readings` must have shape (batch, {self.num_readings}). Received: {found}"
-                )
-            columns.append(to_numpy(readings))
-        return np.concatenate(columns, axis=1).astype("float64")
+    def _check_readings(self, readings):
+        found = tuple(getattr(readings, "shape", ())) if readings is not None else None
+        if found is None or found[1:] != (self.num_readings,):
+            raise ValueError(
+                f"`readings` must have shape (batch, {self.num_readings}). Received: {found}"
+            )
 
     def update(self, labels, probabilities, readings=None):
         """Learn from a slot whose labels arrived; readings as they were READ at prediction time.
@@ -93,32 +85,47 @@ class OnlineGate(nn.Cell):
             ValueError: if the numbers of rows differ, labels are not 0 or 1, or something is not
                 finite. Nothing is changed then.
         """
-        y = to_numpy(labels, "float64").reshape(-1)
-        x = self._design(probabilities, readings)
-        if len(y) != len(x):
+        # a few columns: float64 on the host is exact, and takes less than a device's round trips
+        labels = to_numpy(labels, "float64").reshape(-1)
+        design = self._host_design(to_numpy(probabilities, "float64").reshape(-1), readings)
+        if len(labels) != len(design):
             raise ValueError(
                 "`labels` and `probabilities` must have equal numbers of rows. "
-                f"Received: {len(y)} and {len(x)}"
+                f"Received: {len(labels)} and {len(design)}"
             )
-        if not ((y == 0.0) | (y == 1.0)).all():  # False for NaN too
+        if not ((labels == 0.0) | (labels == 1.0)).all():  # False for NaN too
             raise ValueError("`labels` must be 0 or 1. Received: another value, or NaN")
-        if not np.isfinite(x).all():
+        if not np.isfinite(design).all():
             raise ValueError("`probabilities` and `readings` must be finite. Received: NaN or inf")
-        # float64 on the host: a (2+K)-square system, and sums over up to 1e6 rows
         start = to_numpy(self.coefficients, "float64")
         prior = _at_least_identity(to_numpy(self.precision, "float64"))
-        q = 0.5 * (1.0 + np.tanh(0.5 * (x @ start)))
-        hessian = prior + (x * (q * (1.0 - q))[:, None]).T @ x
-        step = np.linalg.solve(hessian, x.T @ (y - q))
-        before = _loss(x, y, start)
+        before, gradient, curvature = _statistics(design, labels, start)
+        hessian = prior + curvature
+        step = np.linalg.solve(hessian, gradient)
         for _ in range(HALVINGS):
-            after = _loss(x, y, start + step) + 0.5 * step @ prior @ step
+            after = _loss(design @ (start + step), labels) + 0.5 * step @ prior @ step
             if after <= before + 1e-6 * (1.0 + abs(before)):
                 break
             step = step / 2.0
         assign(self.coefficients, start + step)
         keep = 1.0 - self.forgetting
         assign(self.precision, keep * hessian + self.forgetting * np.eye(len(start)))
+
+    def _host_design(self, probabilities, readings):
+        """The design matrix in float64: (rows, 2 + K)."""
+        p = np.clip(probabilities, PROBABILITY_CLIP, 1.0 - PROBABILITY_CLIP)
+        design = np.ones((len(p), 2 + self.num_readings))
+        design[:, 0] = np.log(p / (1.0 - p))
+        if self.num_readings:
+            readings = None if readings is None else to_numpy(readings)
+            self._check_readings(readings)
+            if len(readings) != len(p):
+                raise ValueError(
+                    "`readings` and `probabilities` must have equal numbers of rows. "
+                    f"Received: {len(readings)} and {len(p)}"
+                )
+            design[:, 2:] = readings
+        return design
 
     def get_config(self):
         """Return the arguments by name."""
@@ -135,6 +142,13 @@ def _at_least_identity(precision):
     return (vectors * np.maximum(values, 1.0)) @ vectors.T
 
 
-def _loss(x, y, coefficients):
-    logits = x @ coefficients
-    return float((np.logaddexp(0.0, logits) - y * logits).sum())
+def _loss(logits, labels):
+    return float((np.logaddexp(0.0, logits) - labels * logits).sum())
+
+
+def _statistics(design, labels, coefficients):
+    """Loss, its negative gradient (D,) and its Hessian (D, D), summed over the rows."""
+    logits = design @ coefficients
+    p = np.exp(-np.logaddexp(0.0, -logits))  # a sigmoid that cannot overflow
+    curvature = design.T @ (design * (p * (1.0 - p))[:, None])
+    return _loss(logits, labels), design.T @ (labels - p), curvature

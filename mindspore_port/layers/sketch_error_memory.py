@@ -4,7 +4,7 @@ import numpy as np
 from mindspore import Tensor, ops
 
 from mindspore_port.layers.similarity_error_memory import SimilarityErrorMemory, masked_attention
-from mindspore_port.layers.state import assign, state, to_tensor
+from mindspore_port.layers.state import assign, state, to_numpy, to_tensor
 
 # when a bucket counts more rows than that, all are halved, see `_halve_when_full`
 FULL = 2.0**20
@@ -76,8 +76,21 @@ class SketchErrorMemory(SimilarityErrorMemory):
         return (bits * self.powers).sum(axis=-1).astype(self.powers.dtype) + self.offsets
 
     def construct(self, keys):
+        return self.reading_and_buckets(keys)[0]
+
+    def read(self, keys):
+        """Return the reading for query keys (batch, dim), array or Tensor; see the class."""
+        return self.look_up(keys)[0]
+
+    def look_up(self, keys):
+        """See `ErrorMemory.look_up`; places are the `buckets`."""
+        return self._looking_up[0](to_tensor(keys, "float32"))
+
+    def reading_and_buckets(self, keys):
+        """`look_up` of a Tensor, as part of a graph."""
+        buckets = self.buckets(keys)
         # (batch, arrays, 3)
-        sums = ops.gather(self.sums, self.buckets(keys), 0)
+        sums = ops.gather(self.sums, buckets, 0)
         count = sums[:, :, 0]
         mask = count > 0
         similarity = count / ops.clamp(self.total, 1e-30, None)
@@ -86,12 +99,32 @@ class SketchErrorMemory(SimilarityErrorMemory):
         safe = count + (1.0 - mask.astype(count.dtype))
         weight = ops.expand_dims(attention / safe, -1)
         means = (weight * sums[:, :, 1:]).sum(axis=1)
-        return {"mean_label": means[:, 0], "mean_probability": means[:, 1], "found": found}
+        reading = {"mean_label": means[:, 0], "mean_probability": means[:, 1], "found": found}
+        return reading, buckets
 
     def _store(self, keys, labels, probabilities):
+        self._store_buckets(to_numpy(self.buckets(to_tensor(keys))), labels, probabilities)
+
+    def write_at(self, places, labels, probabilities):
+        """`write` for rows that were looked up before.
+
+        Args:
+            places: int32 (rows, num_arrays), what `look_up` or `buckets` returned.
+            labels, probabilities: see `write`.
+
+        Returns:
+            int, the number of rows that passed threshold and sampling.
+
+        Raises:
+            ValueError: as `write`, and if places are not what `look_up` returns.
+        """
+        buckets = self._host_buckets(places, self.num_arrays)
+        return self._write(buckets, labels, probabilities, store=self._store_buckets)
+
+    def _store_buckets(self, buckets, labels, probabilities):
         rows = np.stack([np.ones_like(labels), labels, probabilities], axis=1)
-        index = self.buckets(to_tensor(keys)).reshape(-1)
-        ops.scatter_add(self.sums, index, to_tensor(np.repeat(rows, self.num_arrays, axis=0)))
+        updates = to_tensor(np.repeat(rows, self.num_arrays, axis=0))
+        ops.scatter_add(self.sums, to_tensor(buckets.reshape(-1)), updates)
         assign(self.total, self.total.asnumpy() + np.float32(len(rows)))
         self._halve_when_full(len(rows))
 
@@ -126,7 +159,7 @@ class SketchErrorMemory(SimilarityErrorMemory):
             other: `SketchErrorMemory` of the same configuration and key normalisation.
 
         Raises:
-            ValueError: if the configurations differ or a memory is not built.
+            ValueError: if configurations or key widths differ, or a memory is not built.
         """
         self._check_mergeable(other)
         self._add(other, ("sums", "total"))

@@ -2,7 +2,7 @@
 
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.files import load_model, save_model
-from mindspore_port.models.gated import copy_memory, gate_inputs, learn, warm_start
+from mindspore_port.models.gated import copy_memory, gated, learn, warm_start
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import Served, Serving
 from mindspore_port.models.train import train_base
@@ -16,7 +16,7 @@ __all__ = [
     "TrainStep",
     "adam",
     "copy_memory",
-    "gate_inputs",
+    "gated",
     "learn",
     "load_model",
     "save_model",

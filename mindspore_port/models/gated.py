@@ -5,69 +5,51 @@ from mindspore import ops
 
 from mindspore_port.layers.feature_error_memory import FeatureErrorMemory
 from mindspore_port.layers.state import assign
-from mindspore_port.models.serving import Serving, hashes_of, in_batches
-
-
-def gate_inputs(memories, keys, served):
-    """Read all memories for served rows: the gate's inputs, side by side.
-
-    Args:
-        memories: list of `ErrorMemory`.
-        keys: list of key names, one a memory.
-        served: dict of Tensors: `probability` (batch,) and the keys.
-
-    Returns:
-        float32 (batch, sum of the memories' `num_gate_inputs`), or None without memories.
-    """
-    parts = [
-        memory.gate_inputs(memory.read(served[key]), served["probability"])
-        for memory, key in zip(memories, keys, strict=True)
-    ]
-    return ops.cat(parts, axis=1) if parts else None
+from mindspore_port.models.serving import Serving, hashes_of
 
 
 def gated(memories, keys, gate, served):
-    """Correct served rows of any number, in batches.
+    """Look served rows up in all memories and let the gate correct their predictions.
 
     Args:
-        memories, keys: see `gate_inputs`.
+        memories: list of `ErrorMemory`, may be empty.
+        keys: list of key names, one a memory.
         gate: `OnlineGate`.
-        served: dict of arrays: `probability` (rows,) and the keys.
+        served: dict of Tensors: `probability` (batch,) and the keys.
 
     Returns:
-        dict of NumPy float32 arrays: `corrected` (rows,) and, with memories, `gate_inputs`.
+        dict of Tensors: `corrected` (batch,); with memories also `gate_inputs` float32 (batch, sum
+        of the memories' `num_gate_inputs`), and `places_0`, …, for `learn`.
     """
+    out, inputs = {}, []
+    for number, (memory, key) in enumerate(zip(memories, keys, strict=True)):
+        reading, out[f"places_{number}"] = memory.look_up(served[key])
+        inputs.append(memory.gate_inputs(reading, served["probability"]))
+    if inputs:
+        out["gate_inputs"] = ops.cat(inputs, axis=1)
+    out["corrected"] = gate(served["probability"], out.get("gate_inputs"))
+    return out
 
-    def correct(batch):
-        readings = gate_inputs(memories, keys, batch)
-        out = {} if readings is None else {"gate_inputs": readings}
-        return {"corrected": gate(batch["probability"], readings), **out}
 
-    needed = {name: served[name] for name in dict.fromkeys(["probability", *keys])}
-    size = min([4096, *(memory.read_batch_size for memory in memories)])
-    return in_batches(correct, needed, size)
-
-
-def learn(memories, keys, served, labels):
+def learn(memories, served, labels):
     """Write served rows into all memories, each with what was predicted and read at serving time.
 
     Args:
         memories: list of `ErrorMemory`.
-        keys: list of key names, one a memory.
-        served: `Served` with `probability`, the keys, and for memories of corrected residuals
-            `corrected` and `gate_inputs`.
+        served: `Served` with `probability`, what `gated` returned, as arrays.
         labels: (rows,) of 0 and 1.
 
     Returns:
         list of ints: rows that each memory took.
     """
     written, start = [], 0
-    for memory, key in zip(memories, keys, strict=True):
+    for number, memory in enumerate(memories):
+        places = served[f"places_{number}"]
         if getattr(memory, "residual", "base") == "corrected":
             offsets = served["gate_inputs"][:, start : start + memory.num_gate_inputs]
-            written.append(memory.write(served[key], labels, served["corrected"], offsets))
+            written.append(memory.write_at(places, labels, served["corrected"], offsets))
         else:
-            written.append(memory.write(served[key], labels, served["probability"]))
+            written.append(memory.write_at(places, labels, served["probability"]))
         start += memory.num_gate_inputs
     return written
 

@@ -5,7 +5,7 @@ from mindspore import nn, ops
 from mindspore_port.layers.compensate import compensate
 from mindspore_port.layers.feature_error_memory import FeatureErrorMemory
 from mindspore_port.layers.online_gate import OnlineGate
-from mindspore_port.layers.state import to_numpy, to_tensor
+from mindspore_port.layers.state import to_numpy
 from mindspore_port.models.gated import gated, learn, warm_start
 from mindspore_port.models.serving import HASHES, Served, Serving, hashes_of, in_batches, key_dim
 
@@ -134,17 +134,23 @@ class ReLoop2(nn.Cell):
             >>> served = model.serve(arrays)            # show served["corrected"]
             >>> model.observe(served, labels)           # an hour later
         """
-        served = Served(self._serving[0](arrays))
+        served = self._serving[0](arrays)
         if HASHES in self.keys:
             served[HASHES] = hashes_of(arrays)
-        if self.gate is None:
-            reading = read(self.memory, served[self.keys[0]])
-            served["corrected"] = correct(
-                served["probability"], reading, self.compensation, self.label_weight
-            )
-        else:
-            served.update(gated(list(self.memories), self.keys, self.gate, served))
-        return served
+        needed = {name: served[name] for name in dict.fromkeys(["probability", *self.keys])}
+        size = min(memory.read_batch_size for memory in self.memories)
+        out = in_batches(self._served, needed, size)
+        return Served(probability=served["probability"], **out)
+
+    def _served(self, batch):
+        if self.gate is not None:
+            return gated(list(self.memories), self.keys, self.gate, batch)
+        reading, places = self.memories[0].look_up(batch[self.keys[0]])
+        settings = self.compensation, self.label_weight
+        return {
+            "corrected": compensate(batch["probability"], reading, *settings),
+            "places_0": places,
+        }
 
     def predict(self, arrays):
         """Return corrected probabilities, NumPy float32 (rows,); `arrays` as for `serve`."""
@@ -189,7 +195,7 @@ class ReLoop2(nn.Cell):
         labels = to_numpy(labels).reshape(-1)
         if self.gate is not None:
             self.gate.update(labels, served["probability"], served["gate_inputs"])
-        return min(learn(list(self.memories), self.keys, served, labels))
+        return min(learn(list(self.memories), served, labels))
 
     def with_base(self, base, memory="keep"):
         """Return a model around a retrained base, with the SAME memories and gate.
@@ -219,18 +225,3 @@ class ReLoop2(nn.Cell):
             "label_weight": self.label_weight,
             "key": self.key,
         }
-
-
-def read(memory, keys):
-    """Read a memory for any number of rows: dict of NumPy float32 (rows, ...)."""
-    if not memory.built:
-        memory.build(keys.shape[1])
-    return in_batches(
-        lambda batch: memory.read(batch["keys"]), {"keys": keys}, memory.read_batch_size
-    )
-
-
-def correct(probabilities, reading, compensation, label_weight):
-    """`compensate` on NumPy arrays; returns NumPy float32 (rows,)."""
-    reading = {name: to_tensor(value) for name, value in reading.items()}
-    return to_numpy(compensate(to_tensor(probabilities), reading, compensation, label_weight))

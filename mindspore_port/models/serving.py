@@ -1,5 +1,6 @@
 """What a base model says at serving time: its prediction and the keys of a memory."""
 
+import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
@@ -11,8 +12,9 @@ HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a 
 class Served(dict):
     """What was served for some rows, as NumPy arrays: kept until their labels arrive.
 
-    `probability` (rows,), the base's; each key that a memory needs (rows, dim); and from
-    `ReLoop2.serve` also `corrected` (rows,) and `gate_inputs` (rows, K).
+    `probability` (rows,), the base's. From `Serving` also each key (rows, dim) and `logit` (rows,);
+    from `ReLoop2.serve` `corrected` (rows,), `gate_inputs` (rows, K) and `places_0` (rows, ...), …:
+    what the first memory looked up, ….
     """
 
 
@@ -24,14 +26,12 @@ def key_dim(base, key):
 
 
 class Serving:
-    """A base model that serves slots: predictions and keys in fixed-size batches.
-
-    In graph mode the forward pass compiles once, for one shape.
+    """A base model that serves slots: predictions and keys, in batches of few sizes.
 
     Args:
         base: `DeepFM`.
         keys: tuple of key names to return beside the prediction.
-        batch_size: int. The last batch is padded to it.
+        batch_size: int, the most rows at once; see `in_batches`.
 
     Example:
         >>> served = Serving(base, keys=("hidden",))(slot.load())
@@ -93,12 +93,16 @@ def hashes_of(arrays):
 
 
 def in_batches(function, arrays, batch_size):
-    """Apply a function of a dict of Tensors batch by batch; returns a dict of NumPy arrays.
+    """Apply a row-wise function of a dict of Tensors batch by batch.
 
     Args:
         function: takes a dict of Tensors (batch, ...), returns a dict of Tensors (batch, ...).
         arrays: dict of arrays with equal numbers of rows, at least one.
-        batch_size: int; the last batch is padded by repeating its last row, the padding cut off.
+        batch_size: int. In graph mode, which compiles each shape, a batch is padded to one of a
+            few numbers of rows by repeating its last row, and the padding cut off.
+
+    Returns:
+        dict of NumPy arrays (rows, ...).
 
     Raises:
         ValueError: if there are no rows.
@@ -106,19 +110,25 @@ def in_batches(function, arrays, batch_size):
     rows = len(next(iter(arrays.values())))
     if rows == 0:
         raise ValueError("`arrays` must have at least one row. Received: none")
-    parts = []
+    parts, compiles = [], ms.get_context("mode") == ms.GRAPH_MODE
     for start in range(0, rows, batch_size):
-        batch = {name: array[start : start + batch_size] for name, array in arrays.items()}
         count = min(batch_size, rows - start)
-        if count < batch_size:
-            pad = batch_size - count
-            batch = {
-                name: np.concatenate([array, np.repeat(array[-1:], pad, axis=0)])
-                for name, array in batch.items()
-            }
-        out = function({name: to_tensor(array) for name, array in batch.items()})
+        spare = _padded_rows(count, batch_size) - count if compiles else 0
+        batch = {}
+        for name, array in arrays.items():
+            part = np.asarray(array[start : start + count])
+            part = np.concatenate([part, np.repeat(part[-1:], spare, 0)]) if spare else part
+            batch[name] = to_tensor(part)
+        out = function(batch)
         parts.append({name: to_numpy(value)[:count] for name, value in out.items()})
+    if len(parts) == 1:
+        return parts[0]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _padded_rows(rows, batch_size):
+    """The next power of two, at least 256: a shape costs each cell a second or so to compile."""
+    return min(max(256, 1 << (rows - 1).bit_length()), batch_size)
 
 
 class _ServedOutputs(nn.Cell):

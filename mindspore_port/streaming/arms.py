@@ -1,15 +1,15 @@
 """What is compared: each arm is a slow base, frozen or trained on, with or without a fast part."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
-from mindspore_port.layers import OnlineGate
+from mindspore_port.layers import OnlineGate, compensate
 from mindspore_port.layers.state import assign, to_tensor
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.gated import gated, learn
-from mindspore_port.models.reloop2 import correct, read
-from mindspore_port.models.serving import HASHES, Served, Serving, inputs
+from mindspore_port.models.serving import HASHES, Served, Serving, in_batches, inputs
 from mindspore_port.models.train_step import TrainStep, adam
 
 
@@ -99,15 +99,35 @@ class Memory:
 
     def predict(self, served):
         """Return corrected probabilities (rows,) and what must be kept until labels arrive."""
-        reading = read(self.memory, served[self.key])
-        probability = served["probability"]
-        return correct(probability, reading, self.compensation, self.label_weight), None
+        if not self.memory.built:
+            self.memory.build(served[self.key].shape[1])
+        kept = in_batches(
+            self._corrected,
+            {name: served[name] for name in ("probability", self.key)},
+            self.memory.read_batch_size,
+        )
+        return kept["corrected"], kept
+
+    def _corrected(self, batch):
+        reading, places = self.memory.look_up(batch[self.key])
+        settings = self.compensation, self.label_weight
+        corrected = compensate(batch["probability"], reading, *settings)
+        return {"corrected": corrected, "places": places}
 
     def observe(self, served, labels, kept):
-        """Write a slot's rows, with the keys and predictions of serving time."""
+        """Write a slot's rows, with the keys and predictions of serving time.
+
+        Args:
+            served: what the base served.
+            labels: (rows,).
+            kept: what `predict` returned with it; None for rows that were not predicted.
+        """
         if self._rng is not None:
             labels = self._rng.permutation(labels)
-        self.memory.write(served[self.key], labels, served["probability"])
+        if kept is None:
+            self.memory.write(served[self.key], labels, served["probability"])
+        else:
+            self.memory.write_at(kept["places"], labels, served["probability"])
 
 
 class Gated:
@@ -135,7 +155,10 @@ class Gated:
                 memory.build(served[key].shape[1])
         if self.gate is None:
             self.gate = OnlineGate(sum(memory.num_gate_inputs for memory in self.memories))
-        kept = gated(self.memories, self.keys, self.gate, served)
+        step = functools.partial(gated, self.memories, self.keys, self.gate)
+        needed = {name: served[name] for name in dict.fromkeys(["probability", *self.keys])}
+        size = min([4096, *(memory.read_batch_size for memory in self.memories)])
+        kept = in_batches(step, needed, size)
         return kept["corrected"], kept
 
     def observe(self, served, labels, kept):
@@ -143,7 +166,7 @@ class Gated:
         self.gate.update(labels, served["probability"], kept.get("gate_inputs"))
         if self._rng is not None:
             labels = self._rng.permutation(labels)
-        learn(self.memories, self.keys, {**served, **kept}, labels)
+        learn(self.memories, {**served, **kept}, labels)
 
 
 class Recalibration(Gated):
@@ -165,6 +188,15 @@ class Arm:
     name: str
     slow: FrozenBase
     fast: Memory | Gated | None = None
+
+
+def read(memory, keys):
+    """Read a memory for any number of rows: dict of NumPy float32 (rows,)."""
+    if not memory.built:
+        memory.build(keys.shape[1])
+    return in_batches(
+        lambda batch: memory.read(batch["keys"]), {"keys": keys}, memory.read_batch_size
+    )
 
 
 def standard_arms(base, memories, incremental=True, **incremental_options):

@@ -4,9 +4,10 @@ import itertools
 
 import numpy as np
 
-from mindspore_port.models.reloop2 import correct, read
+from mindspore_port.layers import compensate
+from mindspore_port.layers.state import to_tensor
 from mindspore_port.models.serving import HASHES, Serving
-from mindspore_port.streaming.arms import Arm, FrozenBase
+from mindspore_port.streaming.arms import Arm, FrozenBase, read
 from mindspore_port.streaming.metrics import auc, logloss
 from mindspore_port.streaming.prequential import iter_prequential
 
@@ -91,9 +92,9 @@ def tune_memory(
             if t >= fill:
                 readings.append(read(memory, served[t][0][key]))
         memory.reset()
-        reading = {k: np.concatenate([r[k] for r in readings]) for k in readings[0]}
+        reading = {k: to_tensor(np.concatenate([r[k] for r in readings])) for k in readings[0]}
         for weight, strength in itertools.product(label_weights, compensations):
-            p = correct(probability, reading, strength, weight)
+            p = compensate(to_tensor(probability), reading, strength, weight).asnumpy()
             rows.append(
                 {
                     "candidate": name,

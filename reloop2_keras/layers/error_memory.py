@@ -44,6 +44,7 @@ class ErrorMemory(keras.layers.Layer):
         self.seed = seed
 
     def build(self, keys_shape):
+        self._width = keys_shape[-1]
         # number of writes so far: makes sampling reproducible across save and load
         self.num_writes = self._state("num_writes", (), "int32")
 
@@ -195,7 +196,7 @@ class ErrorMemory(keras.layers.Layer):
                 state.assign(ops.zeros(state.shape, state.dtype))
 
     def merge(self, other):
-        """Take in all that another memory of the same configuration holds."""
+        """Take in all that another memory of the same configuration and key width holds."""
         raise NotImplementedError
 
     def _check_mergeable(self, other):
@@ -210,6 +211,10 @@ class ErrorMemory(keras.layers.Layer):
             )
         if not (self.built and other.built):
             raise ValueError("Both memories must be built before `merge`")
+        if other._width != self._width:  # sums may have one shape all the same
+            raise ValueError(
+                f"`other` must be built for keys of width {self._width}. Received: {other._width}"
+            )
 
     def get_config(self):
         return {

@@ -99,7 +99,7 @@ class FeatureErrorMemory(ErrorMemory):
             )
         super().build(keys_shape)
         # columns: sum of residuals, sum of variances
-        self._width, self._unchecked = width, FULL
+        self._unchecked = FULL
         self.sums = self._state("sums", (len(self._tables) << self.num_bits, 2))
 
     @property
@@ -254,11 +254,6 @@ class FeatureErrorMemory(ErrorMemory):
             other: `FeatureErrorMemory` of the same configuration.
         """
         self._check_mergeable(other)
-        if self.sums.shape != other.sums.shape:
-            raise ValueError(
-                "`other` must be built for as many columns. "
-                f"Received sums of shape {other.sums.shape}, expected {self.sums.shape}"
-            )
         self.sums.assign_add(other.sums)
         self._halve_the_full(FULL)
         self.num_writes.assign_add(other.num_writes)

@@ -7,6 +7,8 @@ from ms_support import CARDINALITIES, batch, ms, tensors, weights_of
 
 from mindspore_port import DeepFM, FactorizationMachine, FieldEmbedding
 from mindspore_port.layers.seeded_dropout import SeededDropout
+from mindspore_port.models import Serving
+from mindspore_port.models.serving import in_batches
 
 
 def deepfm(**kwargs):
@@ -20,8 +22,6 @@ def test_deepfm_equals_the_float64_oracle(mode):
     assert p.shape == (64, 1) and p.std() > 0.05
     want, hidden, flat = oracle.deepfm(weights_of(model), x["feature_ids"], x["feature_values"])
     np.testing.assert_allclose(p[:, 0], want, atol=1e-5)
-    from mindspore_port.models import Serving
-
     served = Serving(model, ("hidden", "embedding"), batch_size=50)(x)
     np.testing.assert_allclose(served["probability"], want, atol=1e-5)
     np.testing.assert_allclose(served["logit"], np.log(want / (1 - want)), atol=1e-4)
@@ -97,3 +97,24 @@ def test_presets():
     assert DeepFM.from_preset("small", CARDINALITIES, embedding_dim=8).embedding_dim == 8
     with pytest.raises(ValueError, match="criteo"):
         DeepFM.from_preset("large", CARDINALITIES)
+
+
+def test_graph_mode_sees_few_numbers_of_rows(mode):
+    sizes = []
+
+    def step(inputs):
+        sizes.append(len(inputs["x"]))
+        return {"y": 2 * inputs["x"], "first": inputs["x"][:, 0]}
+
+    x = np.random.default_rng(0).standard_normal((1100, 3)).astype("float32")
+    asked = (1, 5, 256, 257, 300, 1100)
+    for rows in asked:
+        got = in_batches(step, {"x": x[:rows]}, 1000)
+        np.testing.assert_array_equal(got["y"], 2 * x[:rows])
+        np.testing.assert_array_equal(got["first"], x[:rows, 0])
+    graph = [256, 256, 256, 512, 512, 1000, 256]
+    assert sizes == (graph if mode == "graph" else [1, 5, 256, 257, 300, 1000, 100])
+    small = in_batches(step, {"x": x[:7]}, 5)  # never above the batch size
+    assert len(small["y"]) == 7 and max(sizes[-2:]) == 5
+    with pytest.raises(ValueError, match="at least one row"):
+        in_batches(step, {"x": x[:0]}, 5)

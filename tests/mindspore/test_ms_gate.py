@@ -44,5 +44,15 @@ def test_bad_input_changes_nothing():
         gate.update(y, p, spoilt)
     with pytest.raises(ValueError, match="must be finite"):
         gate.update(y, np.r_[np.nan, p[1:]], r)
+    with pytest.raises(
+        ValueError, match=r"`readings` must have shape \(batch, 2\). Received: \(20, 1\)"
+    ):
+        gate.update(y, p, r[:, :1])
+    with pytest.raises(
+        ValueError, match=r"`readings` must have shape \(batch, 2\). Received: None"
+    ):
+        gate.update(y, p)
+    with pytest.raises(ValueError, match="`readings` and `probabilities` must have equal numbers"):
+        gate.update(y, p, r[1:])
     for weight, kept in zip(gate.get_parameters(), before, strict=True):
         np.testing.assert_array_equal(weight.asnumpy(), kept)

@@ -156,6 +156,25 @@ def test_merge_reset_and_copy(kind):
         pair[0].merge(pair[1])
 
 
+@pytest.mark.parametrize(
+    ("kind", "kwargs"),
+    [
+        *(
+            (kind, {"key_normalization": n})
+            for kind in ("exact", "sketch")
+            for n in ("none", "center")
+        ),
+        ("feature", {}),
+        ("feature", {"fields": [0], "crosses": ()}),  # tables of one shape all the same
+    ],
+)
+def test_merge_refuses_keys_of_another_width(kind, kwargs):
+    one, other = make(kind, **kwargs), make(kind, **kwargs)
+    one.build(6), other.build(5)
+    with pytest.raises(ValueError, match="`other` must be built for keys of width 6. Received: 5"):
+        one.merge(other)
+
+
 @pytest.mark.parametrize("kind", ["exact", "sketch"])
 def test_filters_and_decay(kind):
     keys, y, p = rows(400)
