@@ -10,7 +10,7 @@ def run(quick):
     models = {kind: deepfm(cardinalities, kind) for kind in ("rows", "whole", "frozen")}
     times = interleaved(
         {kind: lambda m=m: step_seconds(m, x, y, 4096) for kind, m in models.items()},
-        repetitions=5,
+        repetitions=3 if quick else 5,
     )
     target = 1.8 if BACKEND == "torch" else 1.25
     compare("t1-step-against-keras-adam", times, "rows", "whole", target)

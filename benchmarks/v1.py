@@ -16,7 +16,7 @@ def run(quick):
 
     peer = need("onnxruntime", "v1-serve-against-onnxruntime", None, "ms")
     x, y, cardinalities = clicks(4096 * 4, 1000)
-    for label, hidden_units in MODELS.items():
+    for label, hidden_units in list(MODELS.items())[: 1 if quick else 2]:
         base = deepfm(cardinalities, "whole", 16, hidden_units)
         model = ReLoop2(base, SketchErrorMemory(32, 12))
         model.adapt([x])
@@ -33,7 +33,7 @@ def run(quick):
             }
             if peer and not label:
                 functions.update(served(model, x, batch, steps))
-            times = interleaved(functions, repetitions=5 if quick else 9)
+            times = interleaved(functions, repetitions=3 if quick else 9)
             name, unit = f"v1-predict-batch-{batch}{label}", {"scale": 1e3 / steps}
             compare(name, times, "reloop2", "base", 1 / limit, **unit)
             if "onnx" in functions:

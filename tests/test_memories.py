@@ -245,15 +245,18 @@ def test_state_is_float32_under_mixed_precision():
         ({"probabilities": [0.5, 1.5, 0]}, r"`probabilities` must be in \[0, 1\]"),
         ({"labels": [1, 0]}, "equal numbers of rows"),
         ({"keys": np.full((3, 6), np.nan)}, "`keys` must be finite"),
+        ({"keys": np.ones((3, 5))}, "`keys` must have 6 columns. Received: 5"),
     ],
 )
-def test_bad_writes_are_refused_and_write_nothing(change, message):
+@pytest.mark.parametrize("kind", ["sketch", "exact"])
+def test_bad_writes_are_refused_and_write_nothing(kind, change, message):
     good = {"keys": np.ones((3, 6)), "labels": [0, 1, 0], "probabilities": [0.1, 0.2, 0.3]}
-    memory = make("sketch")
+    memory = make(kind)
     memory.build((None, 6))
     with pytest.raises(ValueError, match=message):
         memory.write(**{**good, **change})
-    assert not numpy(memory.sums).any()
+    assert not any(np.any(numpy(state)) for state in memory._states())
+    assert int(numpy(memory.num_writes)) == 0
 
 
 @pytest.mark.parametrize(

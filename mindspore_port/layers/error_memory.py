@@ -118,6 +118,8 @@ class ErrorMemory(nn.Cell):
     def _write(self, keys, labels, probabilities, store=None, **more):
         if store is None:
             keys, store = self._host_keys(keys), self._store
+            if self.built and keys.ndim == 2 and keys.shape[1] != self.dim:
+                raise ValueError(f"`keys` must have {self.dim} columns. Received: {keys.shape[1]}")
         labels = to_numpy(labels, "float32").reshape(-1)
         probabilities = to_numpy(probabilities, "float32").reshape(-1)
         if not (len(keys) == len(labels) == len(probabilities)) or keys.ndim != 2:

@@ -124,6 +124,10 @@ class ErrorMemory(keras.layers.Layer):
         # a host round trip: rows are filtered to a varying number, which no graph likes
         if store is None:
             keys, store = self._host_keys(keys), self._store
+            if self.built and keys.ndim == 2 and keys.shape[1] != self._width:
+                raise ValueError(
+                    f"`keys` must have {self._width} columns. Received: {keys.shape[1]}"
+                )
         labels = np.asarray(ops.convert_to_numpy(labels), "float32").reshape(-1)
         probabilities = np.asarray(ops.convert_to_numpy(probabilities), "float32").reshape(-1)
         if not (len(keys) == len(labels) == len(probabilities)) or keys.ndim != 2:

@@ -210,8 +210,6 @@ class FeatureErrorMemory(ErrorMemory):
         keys = np.asarray(ops.convert_to_numpy(keys))
         if keys.dtype.kind not in "iu":
             raise ValueError(f"`keys` must be integers, the hashes. Received dtype: {keys.dtype}")
-        if self.built and keys.ndim == 2 and keys.shape[1] != self._width:
-            raise ValueError(f"`keys` must have {self._width} columns. Received: {keys.shape[1]}")
         return keys.astype("int32")
 
     def _halve_the_full(self, rows):

@@ -210,15 +210,18 @@ def test_whitening_makes_keys_white():
         ({"probabilities": [0.5, np.nan, 0]}, r"`probabilities` must be in \[0, 1\]"),
         ({"labels": [1, 0]}, "equal numbers of rows"),
         ({"keys": np.full((3, 6), np.nan)}, "`keys` must be finite"),
+        ({"keys": np.ones((3, 5))}, "`keys` must have 6 columns. Received: 5"),
     ],
 )
-def test_bad_writes_are_refused_and_write_nothing(change, message):
+@pytest.mark.parametrize("kind", ["sketch", "exact"])
+def test_bad_writes_are_refused_and_write_nothing(kind, change, message):
     good = {"keys": np.ones((3, 6)), "labels": [0, 1, 0], "probabilities": [0.1, 0.2, 0.3]}
-    memory = make("sketch")
+    memory = make(kind)
     memory.build(6)
     with pytest.raises(ValueError, match=message):
         memory.write(**{**good, **change})
-    assert not memory.sums.asnumpy().any()
+    assert not any(np.any(state.asnumpy()) for state in memory._states())
+    assert int(memory.num_writes.asnumpy()) == 0
 
 
 @pytest.mark.parametrize(
