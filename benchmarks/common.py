@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 FOLDER = Path("runs/bench")
+PAUSE = 0.005  # seconds: idle threads of one library spin for a while, on the next one's cores
 BACKEND = os.environ.get("KERAS_BACKEND")
 
 
@@ -26,6 +27,7 @@ def interleaved(functions, repetitions=5, warmup=1):
     times = {name: [] for name in functions}
     for repetition in range(-warmup, repetitions):
         for name, function in functions.items():
+            time.sleep(PAUSE)
             start = time.perf_counter()
             own = function()
             took = time.perf_counter() - start

@@ -58,25 +58,29 @@ elif _BACKEND == "torch":
 
     @torch.no_grad()
     def _add_columns(table, indices, updates):
-        width = table.shape[1]
-        if table.device.type == "cpu" and width == 2:
-            # a pair is one complex number, added in a fifth of the time
-            pairs = torch.view_as_complex(updates.contiguous())
-            pairs = pairs.t() if pairs.ndim == 2 else pairs
-            pairs = pairs.expand(indices.shape[1], len(indices)).reshape(-1)
-            indices = indices.t().to(torch.int64).reshape(-1)
-            torch.view_as_complex(table).scatter_add_(0, indices, pairs)
-            return
         # column by column, so that what is written to in a row lies close together
-        updates = updates.transpose(0, 1) if updates.ndim == 3 else updates
-        updates = updates.expand(indices.shape[1], len(indices), width)
-        indices = indices.t().to(torch.int64)
-        if table.device.type == "cpu" and width <= 4:
-            # scalar by scalar: index_add_ pays for each row what a row of 20 would cost
-            indices = indices.reshape(-1, 1) * width + torch.arange(width)
-            table.view(-1).scatter_add_(0, indices.view(-1), updates.reshape(-1))
+        shape, width = (indices.shape[1], len(indices)), table.shape[1]
+        indices = indices.t().to(torch.int64).reshape(-1)
+        if table.device.type != "cpu" or width > 4:
+            updates = updates.transpose(0, 1) if updates.ndim == 3 else updates
+            updates = updates.expand(*shape, width).reshape(-1, width)
+            table.index_add_(0, indices, updates)
+            return
+        # number by number: index_add_ pays for each row what a row of 20 would cost
+        table = table.view(-1, width)
+        if width == 2:
+            # a pair is one complex number, added in a fifth of the time
+            table, updates = (
+                torch.view_as_complex(table),
+                torch.view_as_complex(updates.contiguous()),
+            )
+            parts = [(table, updates)]
         else:
-            table.index_add_(0, indices.reshape(-1), updates.reshape(-1, width))
+            indices = indices.mul_(width)
+            parts = [(table.view(-1)[i:], updates[..., i]) for i in range(width)]
+        for part, numbers in parts:
+            numbers = numbers.t() if numbers.ndim == 2 else numbers
+            part.scatter_add_(0, indices, numbers.expand(shape).reshape(-1))
 
     def is_traced(x):
         """Whether x is a placeholder of a graph being traced, and not a value."""
