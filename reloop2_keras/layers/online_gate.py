@@ -7,6 +7,9 @@ from keras import ops
 from reloop2_keras.layers.logit import PROBABILITY_CLIP, logit
 
 HALVINGS = 30
+# multiplications that NumPy's BLAS does on one core: its threads and a backend's, on the same
+# cores, wait for each other several times as long as the product takes
+ONE_CORE = 1 << 18
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
@@ -124,9 +127,11 @@ class OnlineGate(keras.layers.Layer):
         prior = _at_least_identity(np.asarray(ops.convert_to_numpy(self.precision), "float64"))
         before, gradient, curvature = _statistics(design, labels, start)
         hessian = prior + curvature
-        step = np.linalg.solve(hessian, gradient)
+        # the inverse by eigenvectors: LAPACK's solve has threads, see ONE_CORE
+        values, vectors = np.linalg.eigh(hessian)
+        step = vectors @ ((gradient @ vectors) / values)
         for _ in range(HALVINGS):
-            after = _loss(design @ (start + step), labels) + 0.5 * step @ prior @ step
+            after = _loss(_logits(design, start + step), labels) + 0.5 * step @ prior @ step
             if after <= before + 1e-6 * (1.0 + abs(before)):
                 break
             step = step / 2.0
@@ -181,7 +186,16 @@ def _loss(logits, labels):
 
 def _statistics(design, labels, coefficients):
     """Loss, its negative gradient (D,) and its Hessian (D, D), summed over the rows."""
-    logits = design @ coefficients
+    logits = _logits(design, coefficients)
     p = np.exp(-np.logaddexp(0.0, -logits))  # a sigmoid that cannot overflow
-    curvature = design.T @ (design * (p * (1.0 - p))[:, None])
-    return _loss(logits, labels), design.T @ (labels - p), curvature
+    variance = (p * (1.0 - p))[:, None]
+    size = len(coefficients)
+    curvature, block = np.zeros((size, size)), max(16, ONE_CORE // size**2)
+    for start in range(0, len(design), block):
+        rows = design[start : start + block]
+        curvature += rows.T @ (rows * variance[start : start + block])
+    return _loss(logits, labels), np.einsum("nd,n->d", design, labels - p), curvature
+
+
+def _logits(design, coefficients):
+    return np.einsum("nd,d->n", design, coefficients)  # on one core, see ONE_CORE
