@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 FOLDER = Path("runs/bench")
-PAUSE = 0.005  # seconds: idle threads of one library spin for a while, on the next one's cores
+PAUSE = 0.03  # seconds: idle threads of one library spin for a while, on the next one's cores
 BACKEND = os.environ.get("KERAS_BACKEND")
 
 
