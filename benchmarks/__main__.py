@@ -45,7 +45,10 @@ def main():
         parser.error(f"expected claims of {', '.join(NAMES)}, found {', '.join(wrong)}")
     start, broken = time.time(), []
     for name in args.names or NAMES:
-        backends = importlib.import_module(f"benchmarks.{name}").BACKENDS
+        claim = importlib.import_module(f"benchmarks.{name}")
+        backends = (
+            getattr(claim, "QUICK_BACKENDS", claim.BACKENDS) if args.quick else claim.BACKENDS
+        )
         for backend in backends:
             if args.backend and backend not in (args.backend, None):
                 continue
@@ -110,19 +113,31 @@ def table():
 
 
 def draw(rows, path):
-    """Ratio over target, logarithmic: right of the line is met."""
+    """Ratio over target, logarithmic, a line a claim and a mark a backend: right of 1 is met."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(8, 0.22 * len(rows) + 1), layout="constrained")
-    values = [row["ratio"] / row["target"] for row in rows]
-    colors = ["tab:blue" if row["passed"] else "tab:orange" for row in rows]
-    axes.barh(range(len(rows)), [v - 1 for v in values], left=1, color=colors)
-    axes.set_yticks(range(len(rows)), [row["name"] for row in rows], fontsize=6)
+    marks = {"torch": "o", "jax": "s", "tensorflow": "^", "none": "D"}
+    names = [row["name"].removesuffix(f"-{row['backend']}") for row in rows]
+    order = list(dict.fromkeys(names))
+    figure, axes = plt.subplots(figsize=(8, 0.2 * len(order) + 1), layout="constrained")
+    for backend, mark in marks.items():
+        mine = [(n, r) for n, r in zip(names, rows, strict=True) if r["backend"] == backend]
+        axes.scatter(
+            [row["ratio"] / row["target"] for _, row in mine],
+            [order.index(name) for name, _ in mine],
+            marker=mark,
+            s=28,
+            c=["tab:blue" if row["passed"] else "tab:orange" for _, row in mine],
+        )
+        axes.scatter([], [], marker=mark, c="gray", label=backend.replace("none", "no backend"))
+    axes.set_yticks(range(len(order)), order, fontsize=7)
+    axes.set_ylim(len(order) - 0.5, -0.5)
     axes.set_xscale("log")
+    axes.grid(axis="y", linewidth=0.3)
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.invert_yaxis()
     axes.set_xlabel("ratio / target (right of 1: met)")
-    figure.savefig(path, dpi=120)
+    axes.legend(fontsize=7, loc="lower right")
+    figure.savefig(path, dpi=110)
     plt.close(figure)
 
 

@@ -19,7 +19,7 @@ def run(quick):
     from reloop2_keras import PreparedDataset
 
     with tempfile.TemporaryDirectory() as folder:
-        rows = 200_000 if quick else 1_000_000
+        rows = 100_000 if quick else 1_000_000
         out = Path(folder) / "dataset"
         prepare(synthetic(rows, users=5000, items=2000), out, train_fraction=0.8, progress=False)
         dataset = PreparedDataset(out)

@@ -3,6 +3,7 @@
 from benchmarks.common import clicks, compare, deepfm, interleaved, step_seconds
 
 BACKENDS = ("torch", "jax", "tensorflow")
+QUICK_BACKENDS = ("torch",)
 
 
 def run(quick):

@@ -18,6 +18,7 @@ from benchmarks.common import (
 )
 
 BACKENDS = ("torch", "jax", "tensorflow")
+QUICK_BACKENDS = ("torch",)
 HIDDEN = (1024, 512, 256, 128)
 
 
