@@ -1,5 +1,6 @@
 """Row groups of Parquet files as arrays; the next ones are read while the last are used."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
@@ -23,6 +24,7 @@ class BufferReader:
         self._groups, self._columns, self._num_ids = groups, list(columns), num_ids
         self._reuse = reuse
         self._spaces, self._turn, self._ahead = ({}, {}), 0, None
+        self._process = os.getpid()
 
     def read(self, key, members, following=None):
         """Return a dict of arrays.
@@ -34,6 +36,8 @@ class BufferReader:
                 read in a thread of its own; its errors are raised when it is asked for.
         """
         ahead, self._ahead = self._ahead, None
+        if self._process != os.getpid():  # a fork has no thread that would ever finish
+            ahead, self._spaces, self._process = None, ({}, {}), os.getpid()
         if ahead is not None:
             wait([ahead[1]])  # two readers would share memory
         if ahead is not None and ahead[0] == key:

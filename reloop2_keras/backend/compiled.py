@@ -24,8 +24,10 @@ elif _BACKEND == "tensorflow":
     import tensorflow as tf
 
     def _compiled(function, layers):
-        # variables are captured by reference
-        return tf.function(function, jit_compile=all(layer.supports_jit for layer in layers))
+        # variables are captured by reference; a lookup of strings, say, is nothing for XLA
+        inner = [part for layer in layers for part in layer._flatten_layers()]
+        jit = all(getattr(part, "supports_jit", True) for part in inner)
+        return tf.function(function, jit_compile=jit)
 
 elif _BACKEND == "torch":
     import torch

@@ -113,7 +113,10 @@ class FeatureErrorMemory(ErrorMemory):
         Buckets of table k lie in [k * 2^num_bits, (k + 1) * 2^num_bits). Arithmetic is int32 with
         wrap-around, alike on every backend: crosses by FNV-1a, then murmur3's finalizer.
         """
-        keys = ops.cast(ops.convert_to_tensor(keys), "int32")
+        keys = ops.convert_to_tensor(keys)
+        if "int" not in keras.backend.standardize_dtype(keys.dtype):
+            raise ValueError(f"`keys` must be integers, the hashes. Received dtype: {keys.dtype}")
+        keys = ops.cast(keys, "int32")
         if keys.shape[-1] != self._width:  # JAX would read past the end and say nothing
             raise ValueError(f"`keys` must have {self._width} columns. Received: {keys.shape[-1]}")
         # (batch, tables)
@@ -173,7 +176,7 @@ class FeatureErrorMemory(ErrorMemory):
             int, the number of rows written.
         """
         if not self.built:
-            self.build((None, len(keys[0])))
+            self.build((None, np.shape(keys)[-1]))
         more = self._checked_offsets(len(keys), offsets)
         return self._write(keys, labels, probabilities, **more)
 

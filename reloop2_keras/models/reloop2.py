@@ -202,11 +202,13 @@ class ReLoop2(RowSparseTraining, keras.Model):
             boxed, unboxed = {"0": x}, lambda b: b["0"]
 
         # what a compiled step takes as constant
-        constants = self.compensation, self.label_weight, unboxed is dict, id(self.gate)
+        constants = self.compensation, self.label_weight, type(x).__name__, id(self.gate)
         if self._serving is None or self._serving[0] != constants:
-            step = compiled(lambda batch: self._served(unboxed(batch)), [self])
+            eagerly = any(memory.reads_whole for memory in self.memories)
+            step = compiled(lambda batch: self._served(unboxed(batch)), [self], eagerly)
             self._serving = constants, step
-        return Served(in_batches(self._serving[1], boxed, batch_size))
+        size = min([batch_size, *(memory.read_batch_size for memory in self.memories)])
+        return Served(in_batches(self._serving[1], boxed, size))
 
     def observe(self, x, y=None):
         """Learn from rows whose labels arrived. Call it AFTER they were scored.
@@ -229,6 +231,11 @@ class ReLoop2(RowSparseTraining, keras.Model):
                 )
             x, y = x
         served = x if isinstance(x, Served) else self.serve(x)
+        if "places_0" not in served:
+            raise ValueError(
+                "`x`, if it is a `Served`, must be what this model's `serve` returned. "
+                f"Received one with {sorted(served)}"
+            )
         labels = np.asarray(ops.convert_to_numpy(y)).reshape(-1)
         if self.gate is not None:
             self.gate.update(labels, served["probability"], served["gate_inputs"])

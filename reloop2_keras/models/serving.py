@@ -100,7 +100,7 @@ class Serving:
     Args:
         base: see `serve`.
         keys: tuple of key names to return beside the prediction.
-        batch_size: int. The last batch is padded to it, so that compiled backends see one shape.
+        batch_size: int. Where the backend compiles, batches are padded to a few sizes.
 
     Example:
         >>> served = Serving(base, keys=("hidden",))(slot.inputs())
@@ -112,12 +112,17 @@ class Serving:
         self.base = base
         self.keys = tuple(keys)
         self.batch_size = batch_size
-        self._run = compiled(lambda batch: serve(base, batch, self.keys), [base])
+        self._run = None
+
+    def __getstate__(self):
+        return {**self.__dict__, "_run": None}  # a copy must not serve this one's base
 
     def __call__(self, inputs):
         """Return a dict of NumPy float32 arrays: `probability` (rows,) and each key (rows, dim)."""
         if not self.base.built:  # on a row, as Keras models may build themselves
             self.base({name: array[:1] for name, array in inputs.items() if name != HASHES})
+        if self._run is None:
+            self._run = compiled(lambda batch: serve(self.base, batch, self.keys), [self.base])
         return in_batches(self._run, inputs, self.batch_size)
 
 

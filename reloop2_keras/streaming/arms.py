@@ -88,7 +88,10 @@ class Memory:
         self.memory, self.key = memory, key
         self.compensation, self.label_weight = compensation, label_weight
         self._rng = np.random.default_rng(seed) if shuffle_labels else None
-        self._run = compiled(self._corrected, [memory], eagerly=memory.reads_whole)
+        self._run = None  # (what it was made for, the compiled step)
+
+    def __getstate__(self):
+        return {**self.__dict__, "_run": None}  # a copy must not read this one's memory
 
     def _corrected(self, batch):
         reading, places = self.memory.look_up(batch[self.key])
@@ -100,9 +103,12 @@ class Memory:
         """Return corrected probabilities (rows,) and what must be kept until labels arrive."""
         if not self.memory.built:
             self.memory.build((None, served[self.key].shape[1]))
+        if self._run is None or self._run[0] is not self.memory:
+            step = compiled(self._corrected, [self.memory], eagerly=self.memory.reads_whole)
+            self._run = self.memory, step
         settings = np.array([self.compensation, self.label_weight], "float32")
         kept = in_batches(
-            lambda batch: self._run({**batch, "settings": settings}),
+            lambda batch: self._run[1]({**batch, "settings": settings}),
             {name: served[name] for name in ("probability", self.key)},
             self.memory.read_batch_size,
         )
@@ -141,7 +147,10 @@ class Gated:
         self.keys = [key for _, key in memories]
         self.gate = gate
         self._rng = np.random.default_rng(seed) if shuffle_labels else None
-        self._run = None
+        self._run = None  # (what it was made for, the compiled step)
+
+    def __getstate__(self):
+        return {**self.__dict__, "_run": None}  # a copy must not read this one's memories
 
     def predict(self, served):
         """Return gated probabilities (rows,), and with what was read to make them."""
@@ -152,13 +161,14 @@ class Gated:
             self.gate = OnlineGate(sum(memory.num_gate_inputs for memory in self.memories))
         if not self.gate.built:
             self.gate.build()
-        if self._run is None:
+        parts = [*self.memories, self.gate]
+        if self._run is None or [*map(id, self._run[0])] != [*map(id, parts)]:
             step = functools.partial(gated, self.memories, self.keys, self.gate)
             eagerly = any(memory.reads_whole for memory in self.memories)
-            self._run = compiled(step, [*self.memories, self.gate], eagerly)
+            self._run = parts, compiled(step, parts, eagerly)
         needed = {name: served[name] for name in dict.fromkeys(["probability", *self.keys])}
         size = min([4096, *(memory.read_batch_size for memory in self.memories)])
-        kept = in_batches(self._run, needed, size)
+        kept = in_batches(self._run[1], needed, size)
         return kept["corrected"], kept
 
     def observe(self, served, labels, kept):
