@@ -1,34 +1,52 @@
-"""ReLoop2 for Keras 3: click models that adapt online through an error memory."""
+"""ReLoop2 for Keras 3: click models that adapt online through an error memory.
 
-from reloop2_keras.data import PreparedDataset
-from reloop2_keras.layers import (
-    ErrorMemory,
-    ExactErrorMemory,
-    FactorizationMachine,
-    FeatureErrorMemory,
-    FieldEmbedding,
-    KeyNormalization,
-    OnlineGate,
-    SketchErrorMemory,
-)
-from reloop2_keras.models import DeepFM, ReLoop2
-from reloop2_keras.streaming import iter_prequential, prequential, tune_memory
+Names are imported when they are first used: `reloop2_keras.core` needs no deep-learning framework,
+and a server or a data preparation that imports only core waits for none. Where Keras is there
+already all is imported at once, so that `keras.saving.load_model` knows our classes.
+"""
+
+import importlib
+import sys
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "DeepFM",
-    "ErrorMemory",
-    "ExactErrorMemory",
-    "FactorizationMachine",
-    "FeatureErrorMemory",
-    "FieldEmbedding",
-    "KeyNormalization",
-    "OnlineGate",
-    "PreparedDataset",
-    "ReLoop2",
-    "SketchErrorMemory",
-    "iter_prequential",
-    "prequential",
-    "tune_memory",
-]
+_ROOM_OF = {
+    "DeepFM": "models",
+    "ErrorMemory": "layers",
+    "ExactErrorMemory": "layers",
+    "FactorizationMachine": "layers",
+    "FeatureErrorMemory": "layers",
+    "FieldEmbedding": "layers",
+    "KeyNormalization": "layers",
+    "OnlineGate": "layers",
+    "PreparedDataset": "data",
+    "ReLoop2": "models",
+    "SketchErrorMemory": "layers",
+    "iter_prequential": "streaming",
+    "prequential": "streaming",
+    "tune_memory": "streaming",
+}
+
+__all__ = sorted(_ROOM_OF)
+
+
+def __getattr__(name):
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _register()
+    value = getattr(importlib.import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def _register():
+    """Import all layers and models, which tells Keras of their classes."""
+    importlib.import_module(f"{__name__}.models")
+
+
+def __dir__():
+    return sorted({*globals(), *_ROOM_OF})
+
+
+if sys.modules.get("keras") is not None:
+    _register()

@@ -1,6 +1,8 @@
 """Rules of design.md that a machine can hold."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,19 +10,27 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = [p for p in ("data_scripts", "reloop2_keras", "mindspore_port") if (ROOT / p).is_dir()]
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+FRAMEWORKS = {"keras", "tensorflow", "jax", "torch", "mindspore"}
 FORBIDDEN = {
-    "reloop2_keras": {"tensorflow", "jax", "torch", "mindspore", "data_scripts"},
-    "mindspore_port": {"keras", "tensorflow", "jax", "torch", "reloop2_keras"},
-    "data_scripts": {"keras", "tensorflow", "jax", "torch", "mindspore", "reloop2_keras"},
+    "reloop2_keras": FRAMEWORKS - {"keras"} | {"data_scripts", "mindspore_port"},
+    "mindspore_port": FRAMEWORKS - {"mindspore"} | {"data_scripts"},
+    "data_scripts": FRAMEWORKS | {"mindspore_port"},
 }
+CORE = {*sys.stdlib_module_names, "numpy", "numba", "pyarrow", "tqdm"}
 
 
 def imported(tree):
+    """Yield the full names of all modules that a file imports, wherever in it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.split(".")[0]
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "relative import"
+            yield node.module
+
+
+def is_core(module):
+    return (module + ".").startswith("reloop2_keras.core.")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -28,8 +38,14 @@ def test_house_rules(path):
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
     place = path.relative_to(ROOT)
-    if place.parts[:2] != ("reloop2_keras", "backend"):
-        assert not set(imported(tree)) & FORBIDDEN[place.parts[0]]
+    modules = [module for module in imported(tree) if not is_core(module)]
+    tops = {module.split(".")[0] for module in modules}
+    if place.parts[:2] == ("reloop2_keras", "core"):
+        assert tops <= CORE
+    elif place.parts[:2] != ("reloop2_keras", "backend"):
+        assert not tops & FORBIDDEN[place.parts[0]]
+    if place.parts[0] != "reloop2_keras":
+        assert "reloop2_keras" not in tops, "only reloop2_keras.core may be imported here"
     assert len(text.splitlines()) <= 300
     assert ast.get_docstring(tree)
     for node in ast.walk(tree):
@@ -40,3 +56,29 @@ def test_house_rules(path):
             top = node in tree.body
             assert not top or ast.get_docstring(node), f"{node.name} has no docstring"
     assert "KERAS_BACKEND" not in text
+
+
+REFUSING = """
+import importlib, pkgutil, sys
+for name in {refused!r}:
+    sys.modules[name] = None  # as if it were not installed
+for name in {imports!r}:
+    module = importlib.import_module(name)
+    for part in pkgutil.walk_packages(getattr(module, "__path__", []), name + "."):
+        if not part.name.endswith("__main__"):
+            importlib.import_module(part.name)
+"""
+TABLES = {"pandas", "scipy", "matplotlib", "polars"}
+
+
+@pytest.mark.parametrize(
+    ("imports", "refused"),
+    [
+        (["reloop2_keras.core"], FRAMEWORKS | TABLES | {"data_scripts", "mindspore_port"}),
+        (["data_scripts"], FRAMEWORKS | {"mindspore_port"}),
+    ],
+)
+def test_what_a_room_imports_in_a_fresh_process(imports, refused):
+    code = REFUSING.format(imports=imports, refused=refused)
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -1,0 +1,91 @@
+"""Files that are whole or not there: written beside, synced, renamed; and their checksums."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+
+@contextlib.contextmanager
+def replaced(path: str | os.PathLike, suffix: str | None = None) -> Iterator[Path]:
+    """Give a path beside `path` to write to; when the block ends, it takes `path`'s place.
+
+    What was written is synced to the disk before it is renamed, so that a kill or a power cut at
+    any moment leaves the old file or the new one, whole. Where the block raises, the old file
+    stays as it was, and nothing is left beside it.
+
+    Args:
+        path: the file to replace; its folder is made if there is none.
+        suffix: the name's ending while it is written, for writers that insist on one. None: the
+            ending of `path`.
+
+    Yields:
+        `pathlib.Path` in the same folder, of a name that no other writer has.
+
+    Raises:
+        FileNotFoundError: if the block wrote no file there.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path = Path(folder.name) / "note.txt"
+        >>> with replaced(path) as beside:
+        ...     _ = beside.write_text("new")
+        >>> path.read_text(), len(list(path.parent.iterdir()))
+        ('new', 1)
+        >>> folder.cleanup()
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ending = path.suffix if suffix is None else suffix
+    # a folder of its own, so that a writer may replace the file itself and leave other ones
+    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        target = beside / f"{path.stem}{ending}"
+        yield target
+        sync(target)
+        os.chmod(target, 0o666 & ~_umask())
+        os.replace(target, path)
+        sync(path.parent)
+    finally:
+        for left in beside.iterdir():
+            left.unlink()
+        beside.rmdir()
+
+
+def sync(path: str | os.PathLike) -> None:
+    """Make the disk hold what was written to a file, or a folder's list of names."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    # there is no way to read it but to set it
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def file_checksum(path: str | os.PathLike) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def array_checksum(array: np.ndarray) -> str:
+    """Return the SHA-256 of an array's values, dtype and shape, hexadecimal.
+
+    Example:
+        >>> array_checksum(np.zeros(3)) == array_checksum(np.zeros((3, 1)))
+        False
+    """
+    array = np.ascontiguousarray(array)
+    head = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(head + array.tobytes()).hexdigest()
