@@ -117,24 +117,6 @@ def test_a_value_never_seen_reads_zero_and_extremes_are_bounded():
     np.testing.assert_allclose(read[:, 0], [8.0, 0.0])
 
 
-def test_a_full_bucket_keeps_learning():
-    # float32: 2^24 + 1 = 2^24
-    memory = FeatureErrorMemory(4, fields=[0])
-    memory.build((None, 1))
-    memory.sums.assign(np.tile(np.float32([[0, 2**22]]), (16, 1)))
-    before = offsets(memory, np.array([[7]], "int32"))[0, 0]
-    for _ in range(5):
-        memory.write(np.full((400_000, 1), 7, "int32"), np.ones(400_000), np.full(400_000, 0.2))
-    read = offsets(memory, np.array([[7]], "int32"))[0, 0]
-    # 320,000 of residual and 64,000 of variance a write, on 2^21 or less
-    assert before == 0.0 and 0.3 < read < 1.2
-    for _ in range(30):  # no write in between
-        memory.merge(memory)
-    assert 2**19 < numpy(memory.sums)[:, 1].max() < 2**22
-    again = offsets(memory, np.array([[7]], "int32"))[0, 0]
-    np.testing.assert_allclose(again, read, rtol=1e-4)
-
-
 def test_bad_arguments_are_named():
     for arguments, word in [
         ({"num_bits": 0}, "`num_bits`"),

@@ -12,7 +12,7 @@ from reloop2_keras import (
     ReLoop2,
     SketchErrorMemory,
 )
-from reloop2_keras.models import copy_memory, warm_start
+from reloop2_keras.models import warm_start
 from reloop2_keras.streaming import Gated
 
 pytestmark = pytest.mark.backend
@@ -121,7 +121,7 @@ def test_warm_start_writes_the_training_rows_residuals():
     assert warm_start(base, [(x, y)], [warm]) == 300
     plain.write(x["feature_hashes"], y, base.predict(x, verbose=0))
     np.testing.assert_allclose(numpy(warm.sums), numpy(plain.sums), atol=1e-4)
-    copy = copy_memory(warm)
+    copy = warm.copy()
     copy.reset()
     assert numpy(warm.sums).any() and not numpy(copy.sums).any()
     with pytest.raises(ValueError, match="SketchErrorMemory"):
@@ -191,7 +191,8 @@ def test_memories_stay_float32_under_a_policy_of_halves():
     model.observe(x, y)
     model.observe(x, y)
     for memory in model.memories:  # sums that no half can hold
-        memory.sums.assign(memory.sums * 1000.0)
+        state = memory.core.state()
+        memory.load_state({**state, "sums": state["sums"] * 1000.0})
     served = model.serve(x)["corrected"]
     np.testing.assert_allclose(model.predict(x, verbose=0)[:, 0], served, atol=2e-3)
     tensors = {k: keras.ops.convert_to_tensor(v) for k, v in x.items()}
@@ -203,10 +204,14 @@ def test_a_bad_label_leaves_gate_and_memory_as_they_were():
     model, (x, y) = ReLoop2(deepfm(), FeatureErrorMemory(8), gate=True), batch()
     model.observe(x, y)
     before = [numpy(w).copy() for w in model.weights]
+    states = [model.gate.core.state(), model.memory.core.state()]
     with pytest.raises(ValueError, match="`labels` must be 0 or 1"):
         model.observe(x, np.where(np.arange(300)[:, None] == 7, np.nan, y))
     for a, b in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(numpy(a), b)
+    for part, state in zip((model.gate, model.memory), states, strict=True):
+        for name, array in part.core.state().items():
+            np.testing.assert_array_equal(array, state[name])
     with pytest.raises(ValueError, match="`y`, the labels, must be given"):
         model.observe(x)
     with pytest.raises(ValueError, match="must be integers: floats lose bits"):
