@@ -53,12 +53,14 @@ class ShownState(keras.layers.Layer):
 
     def _show(self):
         """Add the weights: call it in `build`, when the core object has its arrays."""
+        self._shown_version = self.core.version
         for name in self.SHOWN:
-            value = np.asarray(getattr(self.core, name))
+            value = np.array(getattr(self.core, name), "float32")
+            # an initializer, since a build inside a traced step may assign nothing
             weight = self.add_weight(
                 name=name,
                 shape=value.shape,
-                initializer="zeros",
+                initializer=lambda shape, dtype=None, v=value: keras.ops.convert_to_tensor(v),
                 trainable=False,
                 # under a policy of halves a sum of 65,505 would read as infinity
                 autocast=False,
@@ -107,7 +109,7 @@ class ShownState(keras.layers.Layer):
     def load_state(self, arrays):
         """Take the arrays of another layer of this configuration: its `core.state()`."""
         self.core.load_state(arrays)
-        self._changed()
+        self.sync()
 
     def reset(self):
         """Forget everything that was learnt."""
