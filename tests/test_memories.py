@@ -88,6 +88,27 @@ def test_traced_eager_and_host_reads_are_one(kind, normalization):
         np.testing.assert_allclose(numpy(columns), want, atol=1e-5)
 
 
+def test_a_traced_step_of_ones_own_is_told_when_it_would_read_the_past():
+    memory = make("feature")
+    for _ in range(2):
+        memory.write(*batch("feature", 20))
+    keys = batch("feature", 20)[0]
+    if keras.backend.backend() == "torch":
+        pytest.skip("PyTorch runs for real, and syncs")
+    if keras.backend.backend() == "jax":
+        import jax
+
+        traced = jax.jit(memory.read)
+    else:
+        import tensorflow as tf
+
+        traced = tf.function(memory.read)
+    with pytest.raises(ValueError, match=r"call `sync\(\)` before tracing"):
+        traced(keys)
+    memory.sync()
+    np.testing.assert_allclose(traced(keys)["offset"], memory.look_up(keys)[0]["offset"], atol=1e-5)
+
+
 def test_hash_bits_do_not_depend_on_the_backend():
     keys = np.random.default_rng(0).standard_normal((200, 16)).astype("float32")
     memory = make("sketch", num_arrays=3, num_bits=8)

@@ -170,9 +170,9 @@ together.adapt(keys["embedding"])
 for part in parts:
     together.write(*part)
 workers[0].merge(workers[1])
-difference = ops.convert_to_numpy(workers[0].sums) - ops.convert_to_numpy(together.sums)
+difference = workers[0].sums - together.sums
 print("largest difference between two merged workers and one:", np.abs(difference).max().round(6))
-print("bytes, whatever the stream's length:", NUM_ARRAYS * 2**NUM_BITS * 3 * 4)
+print("bytes, whatever the stream's length:", together.sums.nbytes)
 
 # %% [markdown]
 # `decay=0.9` weights all that is remembered by .9 before each write; `error_threshold=0.3` writes

@@ -55,7 +55,7 @@ from reloop2_keras import (
     SketchErrorMemory,
     tune_memory,
 )
-from reloop2_keras.models import copy_memory, train_base, warm_start
+from reloop2_keras.models import train_base, warm_start
 from reloop2_keras.streaming import (
     Arm,
     Gated,
@@ -134,12 +134,12 @@ def feature_forms(base):
         warm |= {(residual, mix): m for residual, m in made.items()}
     return {
         "base, cold": lambda mix: [memory("base")],
-        "base, warm": lambda mix: [copy_memory(warm["base", mix])],
+        "base, warm": lambda mix: [warm["base", mix].copy()],
         "corrected, cold": lambda mix: [memory("corrected")],
-        "corrected, warm": lambda mix: [copy_memory(warm["corrected", mix])],
+        "corrected, warm": lambda mix: [warm["corrected", mix].copy()],
         "corrected, cold + base, warm": lambda mix: [
             memory("corrected"),
-            copy_memory(warm["base", mix]),
+            warm["base", mix].copy(),
         ],
     }
 

@@ -47,7 +47,7 @@ from matplotlib.figure import Figure
 from data_scripts import prepare, synthetic
 from data_scripts.vocabulary import hash_text
 from reloop2_keras import ExactErrorMemory, FeatureErrorMemory, PreparedDataset
-from reloop2_keras.models import copy_memory, train_base, warm_start
+from reloop2_keras.models import train_base, warm_start
 from reloop2_keras.streaming import (
     Arm,
     FrozenBase,
@@ -86,7 +86,7 @@ def memory(residual="base", warm=None, model=base, **options):
         batches = dataset.train(4096, shuffle=False, hashes=True)
         mix = None if warm is True else warm
         warm_start(model, batches, [started[kind]], shuffle_seed=mix)
-    return copy_memory(started[kind])
+    return started[kind].copy()
 
 
 def gated(*memories, mix=False):
@@ -188,7 +188,7 @@ hashes[:, column] = titles["hash"]
 table, hashes = learnt.memories[0], ops.convert_to_tensor(hashes)
 titles["offset"] = ops.convert_to_numpy(table.read(hashes)["offset"])[:, 0]
 buckets = ops.convert_to_numpy(table.buckets(hashes))[:, 0]
-titles["sum of p(1 - p)"] = ops.convert_to_numpy(table.sums)[buckets, 1]
+titles["sum of p(1 - p)"] = table.sums[buckets, 1]
 order = titles.sort_values("offset").set_index("name").drop(columns=["value", "hash"])
 pd.concat([order.tail(6)[::-1], order.head(6)]).round(2)
 
@@ -407,8 +407,8 @@ no_drift = stream(
         "frozen": None,
         "recalibrated": Recalibration(),
         "feature, cold": gated(FeatureErrorMemory(FEATURE_BITS, residual="corrected")),
-        "feature, warm": gated(copy_memory(calm_memory)),
-        "feature, warm, shuffled labels": gated(copy_memory(calm_memory), mix=True),
+        "feature, warm": gated(calm_memory.copy()),
+        "feature, warm, shuffled labels": gated(calm_memory.copy(), mix=True),
     },
     calm.slots(),
     0,
@@ -442,7 +442,7 @@ for arm in (kept, gone):
 for part in [*gone.memories, gone.gate]:
     part.reset()
 new, old = FrozenBase(retrained, ("hidden",)), FrozenBase(base, ("hidden",))
-unchanged = gated(*[copy_memory(m) for m in kept.memories])
+unchanged = gated(*[m.copy() for m in kept.memories])
 unchanged.gate = type(kept.gate).from_config(kept.gate.get_config())
 unchanged.gate.build()
 unchanged.gate.set_weights(kept.gate.get_weights())

@@ -31,10 +31,14 @@ elif _BACKEND == "torch":
 
 elif _BACKEND == "jax":
     import jax
+    import numpy as np
+
+    _ZERO = np.zeros((), "float32")
 
     def is_tracing() -> bool:
         """Whether values that are assigned now would become part of a graph."""
-        return in_stateless_scope()
+        # under somebody's own jit a constant is a tracer, and must not end up in a variable
+        return in_stateless_scope() or isinstance(jax.numpy.asarray(_ZERO), jax.core.Tracer)
 
     def is_traced(x) -> bool:
         """Whether x is a placeholder of a graph being traced, and not a value."""

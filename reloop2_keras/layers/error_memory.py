@@ -45,6 +45,11 @@ class ErrorMemory(ShownState):
 
     def read(self, keys):
         """Return the reading for query keys (batch, dim); see the class."""
+        self._before_read()
+        return self.traced_read(keys)
+
+    def traced_read(self, keys):
+        """`read` for callers who `sync` before their step runs."""
         raise NotImplementedError
 
     def look_up(self, keys):

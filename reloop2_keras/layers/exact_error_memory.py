@@ -70,8 +70,7 @@ class ExactErrorMemory(SimilarityErrorMemory):
     def _unit(self, keys):
         return ops.normalize(self.normalize.call(keys), axis=-1, order=2, epsilon=1e-12)
 
-    def read(self, keys):
-        self.sync()
+    def traced_read(self, keys):
         held_keys = ops.convert_to_tensor(self.shown_keys)
         rows = ops.convert_to_tensor(self.shown_rows)
         if not is_tracing():

@@ -79,6 +79,18 @@ class ShownState(keras.layers.Layer):
                 getattr(self, f"shown_{name}").assign(value)
             self._shown_version = self.core.version
 
+    def _before_read(self):
+        """Sync, or see to it that a graph being traced reads what was learnt."""
+        if not is_tracing():
+            self.sync()
+            return
+        self._pushes = True
+        if self._shown_version != self.core.version:
+            raise ValueError(
+                f"{type(self).__name__} has learnt since its weights were last looked at, which a "
+                "traced step would miss: call `sync()` before tracing it"
+            )
+
     def _changed(self):
         # a graph of somebody else's model reads the weights and asks nobody
         if self._pushes:

@@ -75,11 +75,10 @@ class SketchErrorMemory(SimilarityErrorMemory):
 
         Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
         """
-        self.sync()
         projected = ops.matmul(self.normalize.call(keys), self.shown_projections)
         return pack_signs(projected, self.num_arrays, self.num_bits)
 
-    def read(self, keys):
+    def traced_read(self, keys):
         return by_chunks(self._read, ops.convert_to_tensor(keys, "float32"))
 
     def _read(self, keys):

@@ -142,16 +142,16 @@ class ReLoop2(SyncedSteps, RowSparseTraining, keras.Model):
     def call(self, inputs, training=False):
         if training or self._scores_base:
             return self.base(inputs, training=training)
+        self.sync()  # where it runs for real; what is compiled is synced before each run
         served = serve(self.base, inputs, dict.fromkeys(self._keys))
         p = served["probability"]
         pairs = zip(self.memories, self._keys, strict=True)
-        readings = [memory.read(served[key]) for memory, key in pairs]
+        readings = [memory.traced_read(served[key]) for memory, key in pairs]
         if self.gate is None:
             settings = self.compensation, self.label_weight
             return compensate(p, readings[0], *settings)[:, None]
         pairs = zip(self.memories, readings, strict=True)
         inputs = [memory.gate_inputs(reading, p) for memory, reading in pairs]
-        self.gate.sync()
         return self.gate.call(p, ops.concatenate(inputs, axis=1))[:, None]
 
     @property
