@@ -18,10 +18,10 @@ from mindspore_port.models.gated import warm_start
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import HASHES
 from mindspore_port.streaming.arms import Arm, FrozenBase, Gated, Memory
-from mindspore_port.streaming.metrics import auc
 from mindspore_port.streaming.prequential import iter_prequential, report_of
 from mindspore_port.streaming.tune import best_setting, training_keys, tune_memory
 from mindspore_port.workers import Workers
+from reloop2_keras.core.metrics import auc
 
 
 def make_memory(config):

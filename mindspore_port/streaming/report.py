@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mindspore_port.streaming.metrics import evaluate
+from reloop2_keras.core.metrics import evaluate
 
 METRICS = ("auc", "gauc", "logloss", "ece", "ctr_bias")
 SPREADS = ("auc", "gauc", "logloss")  # their standard deviation over seeds is shown, too

@@ -8,8 +8,8 @@ from mindspore_port.layers import compensate
 from mindspore_port.layers.state import to_tensor
 from mindspore_port.models.serving import HASHES, Serving
 from mindspore_port.streaming.arms import Arm, FrozenBase, read
-from mindspore_port.streaming.metrics import auc, logloss
 from mindspore_port.streaming.prequential import iter_prequential
+from reloop2_keras.core.metrics import auc, logloss
 
 COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 LABEL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from tqdm.auto import tqdm
 
-from reloop2_keras.streaming.metrics import evaluate
+from reloop2_keras.core.metrics import evaluate
 from reloop2_keras.streaming.report import PrequentialReport
 
 

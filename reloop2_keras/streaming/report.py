@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reloop2_keras.streaming.metrics import evaluate
+from reloop2_keras.core.metrics import evaluate
 
 METRICS = ("auc", "gauc", "logloss", "ece", "ctr_bias")
 SPREADS = ("auc", "gauc", "logloss")  # their standard deviation over seeds is shown, too

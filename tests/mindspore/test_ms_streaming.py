@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from metrics_module import metrics as theirs
 
 from mindspore_port import (
     DeepFM,
@@ -22,8 +21,8 @@ from mindspore_port.streaming import (
     Memory,
     PrequentialReport,
     Recalibration,
+    auc,
     best_setting,
-    metrics,
     replay,
     standard_arms,
 )
@@ -119,18 +118,6 @@ def test_memories_and_training_adapt_and_controls_do_not(mode, tmp_path):
     assert both.overall()["exact"]["auc_sd"] == 0.0
 
 
-def test_metrics_equal_those_of_reloop2_keras():
-    rng = np.random.default_rng(0)
-    y, p = rng.integers(0, 2, 500), rng.random(500).round(2)
-    groups = rng.integers(0, 40, 500)
-    mine, want = metrics.evaluate(y, p, groups), theirs.evaluate(y, p, groups)
-    assert mine.keys() == want.keys()
-    np.testing.assert_allclose(list(mine.values()), list(want.values()), rtol=1e-12)
-    assert np.isnan(metrics.auc([1, 1], [0.1, 0.2]))
-    with pytest.raises(ValueError, match="`labels` must be 0 or 1"):
-        metrics.auc([2, 0], [0.1, 0.2])
-
-
 def test_tuning_looks_for_a_lambda_that_helps():
     slots = stream(5)
     memories = {"exact": (ExactErrorMemory(5000, 20), "embedding")}
@@ -159,7 +146,7 @@ def test_replay_and_tuning_hold_back_labels_as_the_stream_does():
     events = list(iter_prequential(slots, arms, delay))[fill:]
     labels = np.concatenate([e["arrays"]["label"] for e in events])
     want = {
-        arm.name: metrics.auc(labels, np.concatenate([e["predictions"][arm.name] for e in events]))
+        arm.name: auc(labels, np.concatenate([e["predictions"][arm.name] for e in events]))
         for arm in arms
     }
     tried = replay(model, slots, {"feature": feature(), "bare": Recalibration()}, delay, fill)
