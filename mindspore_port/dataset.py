@@ -5,7 +5,6 @@ Parquet file, and a dataset.json that names them all. Train and eval read it lik
 """
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,8 @@ import numpy as np
 
 from mindspore_port.data import PreparedDataset
 from mindspore_port.logs import Log, fail
-from mindspore_port.reading import FEATURES
+from reloop2_keras.core.files import file_checksum
+from reloop2_keras.core.reading import FEATURES
 
 BLOCK = 8192  # rows handed to the writer at once
 
@@ -50,11 +50,13 @@ def to_mindrecord(source, target, say=None):
         periods = meta["periods"]
         for period in (periods["train"], periods["validation"], *periods["slots"]):
             files = []
-            for group in dataset._groups(period):
+            for group in dataset.row_groups(period):
                 name = group.path.relative_to(dataset.folder).with_suffix("")
                 name = f"{name}-{group.index:03d}.mindrecord"
                 _write(beside / name, group.load(dataset.num_ids))
-                files.append({"name": name, "rows": group.rows, "sha256": _sha256(beside / name)})
+                files.append(
+                    {"name": name, "rows": group.rows, "sha256": file_checksum(beside / name)}
+                )
                 if say:
                     say(f"{target / name}: {group.rows:,} rows")
             period["files"] = files
@@ -102,11 +104,6 @@ def _write(path, arrays):
             ]
         )
     writer.commit()
-
-
-def _sha256(path):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def main(argv=None):

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reloop2_keras.buffers import BufferReader
+from reloop2_keras.core.buffers import BufferReader
+from reloop2_keras.core.reading import row_groups
 from reloop2_keras.data import Batches
 
 pytestmark = pytest.mark.backend
@@ -27,7 +28,7 @@ def write(path, ids, group):
 def test_any_order_of_buffers_gives_their_rows(tmp_path, reuse):
     ids = np.arange(1000, dtype="int32").reshape(-1, 2)
     path = write(tmp_path / "log.parquet", ids, 50)
-    groups = [(path, g, 50) for g in range(10)]
+    groups = row_groups([path])
     buffers = [[3, 1], [0], [5, 2, 7], [9, 4], [8, 6]]
     reader = BufferReader(groups, ["label", "feature_ids"], 1000, reuse)
     rng = np.random.default_rng(0)
