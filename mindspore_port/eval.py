@@ -18,10 +18,11 @@ from mindspore_port.models.gated import warm_start
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import HASHES
 from mindspore_port.streaming.arms import Arm, FrozenBase, Gated, Memory
-from mindspore_port.streaming.prequential import iter_prequential, report_of
+from mindspore_port.streaming.prequential import backend
 from mindspore_port.streaming.tune import best_setting, training_keys, tune_memory
 from mindspore_port.workers import Workers
 from reloop2_keras.core.metrics import auc
+from reloop2_keras.core.prequential import iter_prequential, report_of
 
 
 def make_memory(config):
@@ -96,14 +97,20 @@ def evaluate_stream(config):
         )
     arms, warmup = make_arms(config, model, dataset, log)
     events = []
-    for event in iter_prequential(dataset.slots(), arms, config.delay, warmup):
+    for event in iter_prequential(dataset.slots(), arms, config.delay, warmup, progress=False):
         labels, p = event["arrays"]["label"], event["predictions"]
         log(
             f"slot: {event['slot']}, rows: {len(labels)}, base AUC: {auc(labels, p['base']):.6f}, "
             f"compensated AUC: {auc(labels, p['compensated']):.6f}"
         )
         events.append(event)
-    report = report_of(events, arms, config.delay, config.seed, {"dataset": dataset.name})
+    report = report_of(
+        events,
+        arms,
+        config.delay,
+        config.seed,
+        {"backend": backend(), "dataset": dataset.name},
+    )
     rows = report.overall()
     log(
         f"all slots, rows: {len(report.labels)}, base AUC: {rows['base']['auc']:.6f}, "

@@ -8,8 +8,8 @@ from mindspore_port.layers import compensate
 from mindspore_port.layers.state import to_tensor
 from mindspore_port.models.serving import HASHES, Serving
 from mindspore_port.streaming.arms import Arm, FrozenBase, read
-from mindspore_port.streaming.prequential import iter_prequential
 from reloop2_keras.core.metrics import auc, logloss
+from reloop2_keras.core.prequential import iter_prequential
 
 COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 LABEL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -130,7 +130,7 @@ def replay(base, slots, candidates, delay=0, fill=None):
         base, sorted({k for fast in candidates.values() for k in _layer_keys(fast)})
     )
     arms = [Arm("frozen", frozen), *(Arm(n, frozen, fast) for n, fast in candidates.items())]
-    events = list(iter_prequential(slots, arms, delay))[fill:]
+    events = list(iter_prequential(slots, arms, delay, progress=False))[fill:]
     labels = np.concatenate([event["arrays"]["label"] for event in events])
     rows = []
     for arm in arms:

@@ -7,10 +7,10 @@ import pandas as pd
 from keras import ops
 
 from reloop2_keras.core.metrics import auc, logloss
+from reloop2_keras.core.prequential import iter_prequential
 from reloop2_keras.layers import compensate
 from reloop2_keras.models.serving import HASHES, Serving
 from reloop2_keras.streaming.arms import Arm, FrozenBase, read
-from reloop2_keras.streaming.prequential import iter_prequential
 
 COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 LABEL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)

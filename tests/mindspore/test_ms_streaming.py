@@ -110,7 +110,7 @@ def test_memories_and_training_adapt_and_controls_do_not(mode, tmp_path):
         assert table[control]["auc"] < table["exact"]["auc"] - 0.1, control
     for a, b in zip(model.get_parameters(), before, strict=True):  # the caller's is untouched
         np.testing.assert_array_equal(a.asnumpy(), b)
-    saved = json.loads(report.save(tmp_path).read_text())
+    saved = json.loads(report.save(tmp_path)[0].read_text())
     assert saved["arms"]["exact"]["auc"] == table["exact"]["auc"]
     assert saved["arms"]["exact"]["auc_sd"] is None  # one seed says nothing about the spread
     assert len(saved["slots"]["exact"]["auc"]) == 6 and "+0." in report.table()

@@ -1,11 +1,11 @@
-"""The report's tables and verdict, on a hand-made stream."""
+"""The report of core: plain tables and verdict, on a hand-made stream."""
 
 import json
 
 import numpy as np
 import pytest
 
-from mindspore_port.streaming import PrequentialReport
+from reloop2_keras.core.report import PrequentialReport
 
 
 def report(seed=1, arms=None, groups=(7, 7, 8, 8, 9, 9)):
