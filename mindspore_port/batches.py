@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from reloop2_keras.core.checks import FEATURES, FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
-from reloop2_keras.core.reading import FEATURES, row_groups
+from reloop2_keras.core.reading import row_groups
 
 COLUMNS = ("feature_ids", "feature_values", "label", "weight")
 
@@ -31,6 +32,8 @@ class Batches:
         rank: int, this worker.
         num_workers: int.
         hashes: bool, whether `arrays` also holds `feature_hashes`, for feature-keyed memories.
+        fields: list of dicts (`name`, `cardinality`, `offset`): each id must be in its field's
+            range. None: any id may be in any column.
 
     Each batch is a tuple: `feature_ids` int32 (B, F), `feature_values` float32 (B, F), `label`
     float32 (B,), `weight` float32 (B,).
@@ -54,6 +57,7 @@ class Batches:
         rank=0,
         num_workers=1,
         hashes=False,
+        fields=None,
     ):
         if int(batch_size) != batch_size or batch_size < 1:
             raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
@@ -63,7 +67,9 @@ class Batches:
         self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
         self.rank, self.num_workers = rank, num_workers
         columns = ["label", *(FEATURES if hashes else FEATURES[:2])]
-        self._rows = EpochRows(row_groups(paths), num_ids, columns, shuffle, seed, shuffle_rows)
+        ranges = FieldRanges.of(num_ids, fields)
+        groups = row_groups(paths, ranges.width)
+        self._rows = EpochRows(groups, ranges, columns, shuffle, seed, shuffle_rows)
         self.num_rows = self._rows.num_rows
 
     def __len__(self):

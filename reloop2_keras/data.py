@@ -1,13 +1,15 @@
 """Prepared datasets as batches for Keras, read the same way for every backend."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from reloop2_keras.core import dataset
+from reloop2_keras.core.checks import FEATURES, FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
-from reloop2_keras.core.reading import FEATURES, RowGroup, row_groups
+from reloop2_keras.core.reading import RowGroup, row_groups
 
 
 class Batches(keras.utils.PyDataset):
@@ -30,12 +32,14 @@ class Batches(keras.utils.PyDataset):
         shuffle_rows: int, rows of the shuffle buffer.
         initial_epoch: int, the first epoch's number, to resume an order.
         hashes: bool, whether x also holds `feature_hashes`, for feature-keyed memories.
+        fields: list of dicts (`name`, `cardinality`, `offset`): each id must be in its field's
+            range. None: any id may be in any column.
 
     Each batch is `({"feature_ids": int32 (B, F), "feature_values": float32 (B, F)},
     float32 (B, 1))`.
 
     Raises:
-        ValueError: naming file and value for an id out of range or a label that is not 0 or 1.
+        ValueError: for an argument out of range; naming file, row and value for bad data.
     """
 
     keeps_own_order = True
@@ -50,6 +54,7 @@ class Batches(keras.utils.PyDataset):
         shuffle_rows: int = 262_144,
         initial_epoch: int = 0,
         hashes: bool = False,
+        fields: Sequence[Mapping[str, Any]] | None = None,
     ):
         super().__init__(workers=1)
         if int(batch_size) != batch_size or batch_size < 1:
@@ -58,8 +63,9 @@ class Batches(keras.utils.PyDataset):
         self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
         self.epoch = initial_epoch - 1
         self.features = FEATURES if hashes else FEATURES[:2]
-        columns = ["label", *self.features]
-        self._rows = EpochRows(row_groups(paths), num_ids, columns, shuffle, seed, shuffle_rows)
+        columns, ranges = ["label", *self.features], FieldRanges.of(num_ids, fields)
+        groups = row_groups(paths, ranges.width)
+        self._rows = EpochRows(groups, ranges, columns, shuffle, seed, shuffle_rows)
         self.num_rows = self._rows.num_rows
 
     def __len__(self):

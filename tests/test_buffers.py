@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reloop2_keras.core.buffers import BufferReader
+from reloop2_keras.core.checks import FieldRanges
 from reloop2_keras.core.reading import row_groups
 from reloop2_keras.data import Batches
 
@@ -30,7 +31,7 @@ def test_any_order_of_buffers_gives_their_rows(tmp_path, reuse):
     path = write(tmp_path / "log.parquet", ids, 50)
     groups = row_groups([path])
     buffers = [[3, 1], [0], [5, 2, 7], [9, 4], [8, 6]]
-    reader = BufferReader(groups, ["label", "feature_ids"], 1000, reuse)
+    reader = BufferReader(groups, ["label", "feature_ids"], FieldRanges.of_ids(1000), reuse)
     rng = np.random.default_rng(0)
     for number in [0, 1, 2, 3, 4, *rng.integers(0, 5, 40).tolist()]:
         following = int(rng.integers(0, 5))  # right or wrong
@@ -51,7 +52,9 @@ def test_a_bad_id_is_named_when_its_buffer_is_asked_for(tmp_path):
     batches = Batches([path], 10, 100, shuffle=False, shuffle_rows=100)
     assert [len(batches[i][1]) for i in (0, 1)] == [100, 100]
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"log\.parquet: feature_ids .* found 77"):
+        with pytest.raises(
+            ValueError, match=r"log\.parquet: row group 2, row 50: feature_ids .* found 77"
+        ):
             batches[2]
     assert len(batches[0][1]) == 100
 

@@ -128,12 +128,12 @@ def test_what_is_wrong_is_named(folder, tmp_path):
         PreparedDataset(tmp_path)
     meta = json.loads((folder / "dataset.json").read_text())
     (tmp_path / "dataset.json").write_text(json.dumps({**meta, "schema_version": 9}))
-    with pytest.raises(ValueError, match="expected schema_version 1, found 9"):
+    with pytest.raises(ValueError, match=r"dataset\.json: schema_version: expected 1, found 9"):
         PreparedDataset(tmp_path)
     (tmp_path / "dataset.json").write_text(json.dumps(meta))
     with pytest.raises(FileNotFoundError, match=r"train.000\.parquet: named in"):
         PreparedDataset(tmp_path)
-    with pytest.raises(ValueError, match=r"feature_ids must be in \[0, 5\), found"):
+    with pytest.raises(ValueError, match=r"feature_ids of field \d+ must be in \[0, 5\), found"):
         Batches([folder / "train" / "000.parquet"], 5, 100)[0]
     with pytest.raises(ValueError, match="`batch_size`"):
         PreparedDataset(folder).train(0)

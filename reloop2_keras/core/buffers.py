@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
+from reloop2_keras.core.checks import FieldRanges
 from reloop2_keras.core.reading import RowGroup
 
 
@@ -15,15 +16,15 @@ class BufferReader:
     Args:
         groups: list of `RowGroup`.
         columns: names of the columns to read.
-        num_ids: int; every id must be in [0, num_ids).
+        ranges: the ids that each field may have.
         reuse: bool. True: the arrays of a buffer hold until the next but one is read, whose
             memory they become; pages need not be fetched again then.
     """
 
     def __init__(
-        self, groups: Sequence[RowGroup], columns: Sequence[str], num_ids: int, reuse: bool
+        self, groups: Sequence[RowGroup], columns: Sequence[str], ranges: FieldRanges, reuse: bool
     ):
-        self._groups, self._columns, self._num_ids = list(groups), list(columns), num_ids
+        self._groups, self._columns, self._ranges = list(groups), list(columns), ranges
         self._reuse = reuse
         self._spaces, self._turn, self._ahead = ({}, {}), 0, None
         self._process = os.getpid()
@@ -63,7 +64,7 @@ class BufferReader:
         arrays, start = {}, 0
         for g in members:
             length = self._groups[g].rows
-            for name, part in self._groups[g].load(self._num_ids, self._columns).items():
+            for name, part in self._groups[g].load(self._ranges, self._columns).items():
                 if name not in arrays:
                     arrays[name] = self._space(name, rows, part)
                 arrays[name][start : start + length] = part

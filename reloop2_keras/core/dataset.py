@@ -1,17 +1,15 @@
 """Prepared datasets: what a folder written by `data_scripts` holds, for every framework."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.checks import FieldRanges
+from reloop2_keras.core.description import periods_of, read_description
 from reloop2_keras.core.files import file_checksum
-from reloop2_keras.core.reading import RowGroup, row_groups
+from reloop2_keras.core.reading import RowGroup, row_groups, storage_of
 from reloop2_keras.core.slots import Slot
-
-SCHEMA_VERSION = 1
 
 
 class PreparedDataset:
@@ -28,46 +26,50 @@ class PreparedDataset:
         num_ids: int, rows of the one embedding table.
         meta: dict, the whole dataset.json.
         folder: `pathlib.Path`.
+        ranges: `FieldRanges`, the ids that each field may have.
+
+    Opening reads dataset.json and the footer of each file, and no row. Rows are checked when they
+    are read: pages against their checksums, ids against their field's range, labels, finite
+    values.
 
     Raises:
         FileNotFoundError: if there is no dataset.json or a file that it names is missing.
-        ValueError: if the schema version is unknown or the offsets contradict the cardinalities.
+        ValueError: naming the file, what was expected and what was found, for a dataset.json that
+            makes no sense, or a file that has other rows, columns, types or widths than it says.
     """
 
     Batches: type | None = None
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        path = self.folder / "dataset.json"
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: not found. Expected a folder prepared by `python -m data_scripts`"
-            )
-        self.meta = json.loads(path.read_text(encoding="utf-8"))
-        version = self.meta.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise ValueError(f"{path}: expected schema_version {SCHEMA_VERSION}, found {version}")
-        self.fields = self.meta["fields"]
-        self.num_ids = self.meta["num_ids"]
-        ends = np.cumsum([field["cardinality"] for field in self.fields])
-        if [f["offset"] for f in self.fields] != [0, *ends[:-1]] or self.num_ids != ends[-1]:
-            raise ValueError(f"{path}: offsets, cardinalities and num_ids of the fields disagree")
-        for entry in self._entries():
-            if not (self.folder / entry["name"]).is_file():
-                raise FileNotFoundError(f"{self.folder / entry['name']}: named in {path}, missing")
+        self.meta = read_description(self.folder)
+        self.fields, self.num_ids = self.meta["fields"], self.meta["num_ids"]
+        self.ranges = FieldRanges.of_fields(self.fields)
+        # of each period, in the order of `periods`
+        self._groups = [self._opened(period["files"]) for period in self.periods()]
 
-    def _entries(self) -> Iterator[dict[str, Any]]:
-        for period in self.periods():
-            yield from period["files"]
+    def _opened(self, files):
+        """Compare files with what dataset.json says; return their row groups."""
+        groups = []
+        for entry in files:
+            path = self.folder / entry["name"]
+            added = row_groups([path], len(self.fields), self.meta["columns"])
+            found = sum(group.rows for group in added)
+            if found != entry["rows"]:
+                raise ValueError(
+                    f"{path}: expected {entry['rows']} rows, as {self.folder / 'dataset.json'} "
+                    f"says, found {found}"
+                )
+            groups += added
+        return groups
 
     def periods(self) -> list[dict[str, Any]]:
         """Return dataset.json's training period, validation period, and each slot, in order."""
-        periods = self.meta["periods"]
-        return [periods["train"], periods["validation"], *periods["slots"]]
+        return periods_of(self.meta)
 
-    def row_groups(self, period: dict[str, Any]) -> list[RowGroup]:
-        """Return the row groups of a period, each of a file that dataset.json names."""
-        return row_groups(self.folder / entry["name"] for entry in period["files"])
+    def row_groups(self) -> list[list[RowGroup]]:
+        """Return the row groups of each of `periods`."""
+        return [list(groups) for groups in self._groups]
 
     @property
     def name(self) -> str:
@@ -75,16 +77,27 @@ class PreparedDataset:
         return self.meta["source"]
 
     def verify(self) -> None:
-        """Compare every file with its checksum.
+        """Compare every file with its checksum in dataset.json, the vocabulary's too.
+
+        Opening and reading compare the checksums of Parquet pages, where the files have them;
+        this reads everything, and finds any change in any file.
 
         Raises:
             ValueError: naming the first file that differs.
         """
-        for entry in self._entries():
+        entries = [entry for period in self.periods() for entry in period["files"]]
+        for entry in [*entries, self.meta["vocabulary"]]:
             path = self.folder / entry["name"]
-            found = file_checksum(path)
-            if found != entry["sha256"]:
-                raise ValueError(f"{path}: expected sha256 {entry['sha256']}, found {found}")
+            self._compare(path, entry["sha256"])
+            if "index_sha256" in entry:
+                suffix = storage_of(path).index_suffix
+                self._compare(path.with_name(path.name + suffix), entry["index_sha256"])
+
+    @staticmethod
+    def _compare(path, expected):
+        found = file_checksum(path)
+        if found != expected:
+            raise ValueError(f"{path}: expected sha256 {expected}, found {found}")
 
     def columns(self, *names: str) -> list[int]:
         """Return the columns of named fields, such as for `FeatureErrorMemory(crosses=...)`.
@@ -100,13 +113,13 @@ class PreparedDataset:
                 raise ValueError(f"`names` must be fields, {known}. Received: {name!r}")
         return [known.index(name) for name in names]
 
-    def _batches(self, period, batch_size, **options):
+    def _batches(self, groups, batch_size, **options):
         if self.Batches is None:
             raise TypeError(
                 "this `PreparedDataset` is core's, which reads slots alone; batches are made by "
                 "that of `reloop2_keras` or `mindspore_port`"
             )
-        return self.Batches(self.row_groups(period), self.num_ids, batch_size, **options)
+        return self.Batches(groups, self.num_ids, batch_size, fields=self.fields, **options)
 
     def train(self, batch_size: int = 1024, shuffle: bool = True, seed: int = 1001, **options: Any):
         """Return the training period as `Batches`, shuffled by the seed.
@@ -117,13 +130,11 @@ class PreparedDataset:
             seed: int.
             **options: passed to `Batches`.
         """
-        period = self.meta["periods"]["train"]
-        return self._batches(period, batch_size, shuffle=shuffle, seed=seed, **options)
+        return self._batches(self._groups[0], batch_size, shuffle=shuffle, seed=seed, **options)
 
     def validation(self, batch_size: int = 4096, **options: Any):
         """Return the validation period as `Batches`, in the order of the log; see `train`."""
-        period = self.meta["periods"]["validation"]
-        return self._batches(period, batch_size, shuffle=False, **options)
+        return self._batches(self._groups[1], batch_size, shuffle=False, **options)
 
     def slots(self, count: int | None = None) -> list[Slot]:
         """Return the test period's slots, in chronological order.
@@ -135,10 +146,9 @@ class PreparedDataset:
         Raises:
             ValueError: if `count` is not in [1, rows].
         """
-        periods = self.meta["periods"]["slots"]
         if count is not None:
-            return self._cut(periods, count)
-        return [Slot(self.row_groups(p), 0, None, index, self) for index, p in enumerate(periods)]
+            return self._cut([group for groups in self._groups[2:] for group in groups], count)
+        return [Slot(groups, 0, None, i, self) for i, groups in enumerate(self._groups[2:])]
 
     def validation_slots(self, count: int = 5) -> list[Slot]:
         """Return the validation period cut into `count` slots, for replay and tuning.
@@ -146,14 +156,13 @@ class PreparedDataset:
         Raises:
             ValueError: if `count` is not in [1, rows].
         """
-        return self._cut([self.meta["periods"]["validation"]], count)
+        return self._cut(self._groups[1], count)
 
-    def _cut(self, periods, count):
-        groups = [group for period in periods for group in self.row_groups(period)]
+    def _cut(self, groups, count):
         ends = np.cumsum([group.rows for group in groups])
-        if not 1 <= count <= ends[-1]:
-            raise ValueError(f"`count` must be in [1, {ends[-1]}]. Received: {count}")
-        cuts = np.linspace(0, ends[-1], count + 1).astype(int)
+        if int(count) != count or not 1 <= count <= ends[-1]:
+            raise ValueError(f"`count` must be an integer in [1, {ends[-1]}]. Received: {count}")
+        cuts = np.linspace(0, ends[-1], int(count) + 1).astype(int)
         slots = []
         for index, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
             # the row groups that hold rows [start, stop), and no other

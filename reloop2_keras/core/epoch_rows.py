@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reloop2_keras.core.buffers import BufferReader
+from reloop2_keras.core.checks import FieldRanges
 from reloop2_keras.core.order import EpochOrder
 from reloop2_keras.core.reading import RowGroup
 
@@ -14,7 +15,7 @@ class EpochRows:
 
     Args:
         groups: list of `RowGroup`.
-        num_ids: int; every id must be in [0, num_ids).
+        ranges: the ids that each field may have.
         columns: names of the columns to read.
         shuffle, seed, shuffle_rows: see `EpochOrder`.
     """
@@ -22,7 +23,7 @@ class EpochRows:
     def __init__(
         self,
         groups: Sequence[RowGroup],
-        num_ids: int,
+        ranges: FieldRanges,
         columns: Sequence[str],
         shuffle: bool,
         seed: int,
@@ -32,7 +33,7 @@ class EpochRows:
         self.num_rows = sum(sizes)
         self._order = EpochOrder(sizes, shuffle, seed, shuffle_rows)
         # shuffled rows are copies, others are views of a buffer
-        self._reader = BufferReader(groups, columns, num_ids, reuse=shuffle)
+        self._reader = BufferReader(groups, columns, ranges, reuse=shuffle)
         self._plan, self._buffer = (None, None), (None, None)
 
     def read(self, epoch: int, start: int, stop: int) -> dict[str, np.ndarray]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-FEATURES = ("feature_ids", "feature_values", "feature_hashes")
+from reloop2_keras.core import parquet
+from reloop2_keras.core.checks import FieldRanges, check_types, check_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,21 +24,34 @@ class RowGroup:
     index: int
     rows: int
 
-    def load(self, num_ids: int, columns: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    def load(
+        self, ranges: FieldRanges, columns: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
         """Return a dict of arrays: feature columns (rows, F), others (rows,).
 
         Args:
-            num_ids: int; every id must be in [0, num_ids).
+            ranges: the ids that each field may have.
             columns: names to read, or None for all.
 
         Raises:
-            ValueError: naming file and value for an id out of range or a label not 0 or 1.
+            FileNotFoundError: if the file is gone.
+            ValueError: naming the file and what is wrong: a page whose checksum differs, a null,
+                an id out of its field's range, a label not 0 or 1, a value not finite, another
+                number of rows.
         """
+        where = f"{self.path}: row group {self.index}"
         arrays = storage_of(self.path).read(self.path, self.index, columns)
-        found = len(next(iter(arrays.values())))
-        if found != self.rows:
-            raise ValueError(f"{self.path}: expected {self.rows} rows, found {found}")
-        return check_arrays(arrays, self.path, num_ids)
+        types = {name: _type(array) for name, array in arrays.items()}
+        check_types(types, where, ranges.width, [*arrays] if columns is None else columns)
+        found = {len(array) for array in arrays.values()}
+        if found != {self.rows}:
+            raise ValueError(f"{where}: expected {self.rows} rows, found {sorted(found)}")
+        check_values(arrays, where, ranges)
+        return arrays
+
+
+def _type(array):
+    return array.dtype.name, array.shape[1] if array.ndim == 2 else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +59,16 @@ class Storage:
     """How files of one ending are read.
 
     Attributes:
-        rows: function of a path; returns the number of rows of each of its row groups.
+        summarize: function of a path; returns what the file says of itself without its rows
+            being read: (rows of each row group, column -> (type, width of a fixed list or None)).
         read: function of a path, a row group's number and names of columns (None: all); returns a
             dict of arrays.
+        index_suffix: ending of a second file that belongs to each, or None.
     """
 
-    rows: Callable[[Path], list[int]]
+    summarize: Callable[[Path], tuple[list[int], dict[str, tuple[str, int | None]]]]
     read: Callable[[Path, int, Sequence[str] | None], dict[str, np.ndarray]]
+    index_suffix: str | None = None
 
 
 def storage_of(path: Path) -> Storage:
@@ -65,57 +82,33 @@ def storage_of(path: Path) -> Storage:
     return STORAGES[path.suffix]
 
 
-def row_groups(paths: Iterable[Path | str | RowGroup]) -> list[RowGroup]:
-    """Return the row groups of files, one file after the other; row groups stay as they are."""
+def row_groups(
+    paths: Iterable[Path | str | RowGroup],
+    width: int | None = None,
+    columns: Sequence[str] | None = None,
+) -> list[RowGroup]:
+    """Return the row groups of files, one file after the other; row groups stay as they are.
+
+    Args:
+        paths: files, or row groups.
+        width: int, number of fields, if known.
+        columns: names of all columns, if known.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file, for one that cannot be read or has other columns.
+    """
     groups = []
     for path in paths:
         if isinstance(path, RowGroup):
             groups.append(path)
             continue
         path = Path(path)
-        rows = storage_of(path).rows(path)
-        groups += [RowGroup(path, index, number) for index, number in enumerate(rows)]
+        sizes, types = storage_of(path).summarize(path)
+        check_types(types, str(path), width, columns)
+        groups += [RowGroup(path, index, rows) for index, rows in enumerate(sizes)]
     return groups
 
 
-def _parquet_rows(path):
-    import pyarrow.parquet as pq
-
-    meta = pq.read_metadata(path)
-    return [meta.row_group(index).num_rows for index in range(meta.num_row_groups)]
-
-
-def _read_parquet(path, index, columns):
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        table = file.read_row_group(index, columns=columns)
-    arrays = {}
-    for name in table.column_names:
-        column = table.column(name).combine_chunks()
-        if name in FEATURES:
-            width = column.type.list_size
-            arrays[name] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-        else:
-            arrays[name] = column.to_numpy(zero_copy_only=False)
-    return arrays
-
-
 # A package that reads another kind of file adds it here.
-STORAGES = {".parquet": Storage(_parquet_rows, _read_parquet)}
-
-
-def check_arrays(arrays: dict[str, np.ndarray], path: Path, num_ids: int) -> dict[str, np.ndarray]:
-    """Return arrays as they are if all ids are in [0, num_ids) and all labels 0 or 1.
-
-    Raises:
-        ValueError: naming the file and the value.
-    """
-    ids, label = arrays.get("feature_ids"), arrays.get("label")
-    if ids is not None and ids.size and (ids.min() < 0 or ids.max() >= num_ids):
-        bad = ids[(ids < 0) | (ids >= num_ids)][0]
-        raise ValueError(f"{path}: feature_ids must be in [0, {num_ids}), found {bad}")
-    if label is not None and label.size and not np.isin(label, (0, 1)).all():
-        bad = label[~np.isin(label, (0, 1))][0]
-        raise ValueError(f"{path}: label must be 0 or 1, found {bad}")
-    return arrays
+STORAGES = {".parquet": Storage(parquet.summarize, parquet.read)}

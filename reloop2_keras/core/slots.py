@@ -25,7 +25,7 @@ class Slot:
     ):
         self.groups, self.start, self.index = list(groups), start, index
         self.stop = sum(group.rows for group in self.groups) if stop is None else stop
-        self.num_ids = dataset.num_ids
+        self.ranges = dataset.ranges
         # id of each categorical field's out-of-vocabulary row
         self.unseen_ids = {
             column: (field["name"], field["offset"])
@@ -46,7 +46,7 @@ class Slot:
         parts, first = [], 0
         for group in self.groups:
             rows = slice(max(self.start - first, 0), min(self.stop - first, group.rows))
-            arrays = group.load(self.num_ids, columns)
+            arrays = group.load(self.ranges, columns)
             parts.append({name: array[rows] for name, array in arrays.items()})
             first += group.rows
         if len(parts) == 1:

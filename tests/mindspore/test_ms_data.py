@@ -13,6 +13,7 @@ from mindspore_port.dataset import main as dataset_main
 from mindspore_port.dataset import to_mindrecord
 from mindspore_port.layers import FeatureErrorMemory
 from mindspore_port.streaming import Arm, FrozenBase, Gated, Memory, auc
+from reloop2_keras.core.checks import FieldRanges
 
 
 def epoch(batches, number=0):
@@ -124,14 +125,14 @@ def test_what_is_wrong_is_named(folder, tmp_path, capsys):
         PreparedDataset(tmp_path)
     meta = json.loads((folder / "dataset.json").read_text())
     (tmp_path / "dataset.json").write_text(json.dumps({**meta, "schema_version": 9}))
-    with pytest.raises(ValueError, match="expected schema_version 1, found 9"):
+    with pytest.raises(ValueError, match=r"dataset\.json: schema_version: expected 1, found 9"):
         PreparedDataset(tmp_path)
     (tmp_path / "dataset.json").write_text(json.dumps(meta))
     with pytest.raises(FileNotFoundError, match=r"train.000\.parquet: named in"):
         PreparedDataset(tmp_path)
     dataset = PreparedDataset(folder)
-    with pytest.raises(ValueError, match=r"feature_ids must be in \[0, 5\), found"):
-        dataset.slots()[0].groups[0].load(5)
+    with pytest.raises(ValueError, match=r"feature_ids of field \d+ must be in \[0, 5\), found"):
+        dataset.slots()[0].groups[0].load(FieldRanges.of_ids(5))
     with pytest.raises(ValueError, match="`batch_size`"):
         dataset.train(0)
     assert dataset.columns("C2", "I1") == [14, 0]
