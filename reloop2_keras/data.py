@@ -22,6 +22,14 @@ class Batches(keras.utils.PyDataset):
     is the same on every backend. Pass it to `fit` with `shuffle=False` (our models do so), since
     Keras would otherwise ask for batches in an order of its own, which is right but slow.
 
+    **Epochs.** `epoch` is the number whose order `batches[i]` and direct iteration give; it starts
+    as `initial_epoch`. `fit` counts: its first epoch on an object is `initial_epoch`, each later
+    one the next, also over several calls of `fit`. Direct iteration does not count: it gives the
+    same order each time, until `epoch` is set.
+
+    **Threads.** Any number of threads may ask one object for batches: a lock makes each batch
+    whole. Pickles, copies and forked processes share neither lock nor buffer with it.
+
     Args:
         paths: Parquet files with columns `label`, `feature_ids`, `feature_values`; or row groups
             of such files.
@@ -30,7 +38,7 @@ class Batches(keras.utils.PyDataset):
         shuffle: bool.
         seed: int.
         shuffle_rows: int, rows of the shuffle buffer.
-        initial_epoch: int, the first epoch's number, to resume an order.
+        initial_epoch: int >= 0, the first epoch's number, to resume an order.
         hashes: bool, whether x also holds `feature_hashes`, for feature-keyed memories.
         fields: list of dicts (`name`, `cardinality`, `offset`): each id must be in its field's
             range. None: any id may be in any column.
@@ -61,7 +69,10 @@ class Batches(keras.utils.PyDataset):
             raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
         self.num_ids, self.batch_size = num_ids, int(batch_size)
         self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
-        self.epoch = initial_epoch - 1
+        if int(initial_epoch) != initial_epoch or initial_epoch < 0:
+            raise ValueError(f"`initial_epoch` must be an integer >= 0. Received: {initial_epoch}")
+        self.epoch = int(initial_epoch)
+        self._begun = self._used = False  # whether an epoch has begun; whether one was trained on
         self.features = FEATURES if hashes else FEATURES[:2]
         columns, ranges = ["label", *self.features], FieldRanges.of(num_ids, fields)
         groups = row_groups(paths, ranges.width)
@@ -72,14 +83,23 @@ class Batches(keras.utils.PyDataset):
         return -(-self.num_rows // self.batch_size)
 
     def on_epoch_begin(self):
-        self.epoch += 1
+        # Before the first epoch, PyTorch's and JAX' trainers begin one, look at its first batch to
+        # build metrics, and end it. TensorFlow's does not, and the order must not differ by that.
+        if self._used:
+            self.epoch += 1
+        self._begun, self._used = True, False
+
+    def on_epoch_end(self):
+        self._begun = False
 
     def __getitem__(self, index):
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
+        if self._begun and index == min(1, len(self) - 1):
+            self._used = True
         start = index * self.batch_size
         stop = min(start + self.batch_size, self.num_rows)
-        batch = self._rows.read(max(self.epoch, 0), start, stop)
+        batch = self._rows.read(self.epoch, start, stop)
         x = {name: batch[name] for name in self.features}
         return x, batch["label"].astype("float32")[:, None]
 

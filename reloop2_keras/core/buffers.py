@@ -1,6 +1,5 @@
 """Row groups as arrays; the next ones are read while the last are used."""
 
-import os
 from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -11,7 +10,7 @@ from reloop2_keras.core.reading import RowGroup
 
 
 class BufferReader:
-    """Reads buffers: row groups, one after the other, in arrays.
+    """Reads buffers: row groups, one after the other, in arrays; for one thread at a time.
 
     Args:
         groups: list of `RowGroup`.
@@ -27,7 +26,6 @@ class BufferReader:
         self._groups, self._columns, self._ranges = list(groups), list(columns), ranges
         self._reuse = reuse
         self._spaces, self._turn, self._ahead = ({}, {}), 0, None
-        self._process = os.getpid()
 
     def read(
         self,
@@ -44,8 +42,6 @@ class BufferReader:
                 read in a thread of its own; its errors are raised when it is asked for.
         """
         ahead, self._ahead = self._ahead, None
-        if self._process != os.getpid():  # a fork has no thread that would ever finish
-            ahead, self._spaces, self._process = None, ({}, {}), os.getpid()
         if ahead is not None:
             wait([ahead[1]])  # two readers would share memory
         if ahead is not None and ahead[0] == key:
@@ -79,7 +75,3 @@ class BufferReader:
         if name not in spaces or len(spaces[name]) < rows:
             spaces[name] = np.empty(shape, like.dtype)
         return spaces[name][:rows]
-
-    def __getstate__(self):
-        # copies neither wait for this one's thread nor share its memory
-        return {**self.__dict__, "_spaces": ({}, {}), "_ahead": None}

@@ -1,5 +1,8 @@
 """Rows of an epoch by their place in its order: what batches of every package are cut from."""
 
+import os
+import threading
+import weakref
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,9 +12,26 @@ from reloop2_keras.core.checks import FieldRanges
 from reloop2_keras.core.order import EpochOrder
 from reloop2_keras.core.reading import RowGroup
 
+_ALL = weakref.WeakSet()
+
+
+def _start_anew():
+    """Let go of locks and threads of the process that was forked from."""
+    for rows in list(_ALL):
+        rows._start()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_start_anew)
+
 
 class EpochRows:
     """Reads rows in an epoch's order; memory does not grow with the rows.
+
+    Any number of threads may read from one object: a lock is held while rows are taken out of the
+    buffer, which holds the rows of one part of the epoch at a time and is filled anew for the
+    next. Threads that read places far apart are right but slow, as each fills it for itself.
+    Copies and other processes have a buffer and a lock of their own.
 
     Args:
         groups: list of `RowGroup`.
@@ -32,9 +52,24 @@ class EpochRows:
         sizes = tuple(group.rows for group in groups)
         self.num_rows = sum(sizes)
         self._order = EpochOrder(sizes, shuffle, seed, shuffle_rows)
-        # shuffled rows are copies, others are views of a buffer
-        self._reader = BufferReader(groups, columns, ranges, reuse=shuffle)
+        # Shuffled rows are copies, so that a buffer's memory can be used again; others are views.
+        self._source = (list(groups), list(columns), ranges, shuffle)
+        self._start()
+
+    def _start(self):
+        """Make what a process, or a copy, may not share: lock, buffer and its reader."""
+        self._lock = threading.Lock()
+        self._reader = BufferReader(*self._source)
         self._plan, self._buffer = (None, None), (None, None)
+        _ALL.add(self)
+
+    def __getstate__(self):
+        own = ("_lock", "_reader", "_plan", "_buffer")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._start()
 
     def read(self, epoch: int, start: int, stop: int) -> dict[str, np.ndarray]:
         """Return rows [start, stop) of an epoch's order: a dict of arrays.
@@ -42,6 +77,10 @@ class EpochRows:
         Raises:
             ValueError: naming the file, for what is wrong in it.
         """
+        with self._lock:
+            return self._read(epoch, start, stop)
+
+    def _read(self, epoch, start, stop):
         starts = self._planned(epoch)[1]
         number = int(np.searchsorted(starts, start, side="right")) - 1
         number = min(max(number, 0), len(starts) - 2)
