@@ -82,6 +82,18 @@ def make_arms(config, model, dataset, log):
     return [Arm("base", frozen), Arm("compensated", frozen, fast)], [] if written else warmup
 
 
+def _logged(events, log):
+    """Pass events on; a line for each."""
+    for event in events:
+        labels, p = event["arrays"]["label"], event["predictions"]
+        log(
+            f"slot: {event['slot']}, rows: {len(labels)}, base AUC: {auc(labels, p['base']):.6f}, "
+            f"compensated AUC: {auc(labels, p['compensated']):.6f}"
+        )
+        yield event
+        del event, labels, p  # not to be held while the next slot is loaded
+
+
 def evaluate_stream(config):
     """Stream the slots as the settings say; returns the `PrequentialReport`."""
     Workers(config.device_target, config.device_id, config.mode)
@@ -96,21 +108,9 @@ def evaluate_stream(config):
             f"and {base.num_ids}"
         )
     arms, warmup = make_arms(config, model, dataset, log)
-    events = []
-    for event in iter_prequential(dataset.slots(), arms, config.delay, warmup, progress=False):
-        labels, p = event["arrays"]["label"], event["predictions"]
-        log(
-            f"slot: {event['slot']}, rows: {len(labels)}, base AUC: {auc(labels, p['base']):.6f}, "
-            f"compensated AUC: {auc(labels, p['compensated']):.6f}"
-        )
-        events.append(event)
-    report = report_of(
-        events,
-        arms,
-        config.delay,
-        config.seed,
-        {"backend": backend(), "dataset": dataset.name},
-    )
+    events = iter_prequential(dataset.slots(), arms, config.delay, warmup, progress=False)
+    info = {"backend": backend(), "dataset": dataset.name}
+    report = report_of(_logged(events, log), arms, config.delay, config.seed, info)
     rows = report.overall()
     log(
         f"all slots, rows: {len(report.labels)}, base AUC: {rows['base']['auc']:.6f}, "

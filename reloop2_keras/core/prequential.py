@@ -1,6 +1,7 @@
 """The order of events that keeps the evaluation honest (docs/method.md, section 3)."""
 
 import collections
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from reloop2_keras.core.report import PrequentialReport
+
+KEPT = ("label", "group", "true_probability")  # of a slot's arrays, for the report
 
 
 def iter_prequential(
@@ -23,9 +26,16 @@ def iter_prequential(
     Slot t is predicted by arms that have observed slots < t - delay and no other row. Predictions
     and keys are those of serving time: they are kept until the labels arrive, never made again.
 
+    Of a slot whose labels have not arrived only that is kept which `observe` takes. A part of an
+    arm says so by its attribute `learns_from`: names of the slot's arrays for a slow part, names
+    of what the slow part served for a fast part. Without that attribute all is kept.
+
     Args:
         slots: sequence of `Slot` (anything with `load() -> dict of arrays`).
-        arms: list of `Arm` with distinct names.
+        arms: list of `Arm` (anything with `name`, `slow`, `fast`) with distinct names. A slow part
+            has `serve(arrays)`, which returns a dict with `probability`, and `observe(arrays)`; a
+            fast part, or None, has `predict(served)`, which returns probabilities and what to keep
+            beside, and `observe(served, labels, kept)`.
         delay: int >= 0, in slots: 0 means a slot's labels arrive before the next slot.
         warmup: slots observed before the first scored one, such as `dataset.validation_slots()`;
             they are predicted and observed in the same order of events, but not handed out.
@@ -35,7 +45,8 @@ def iter_prequential(
 
     Yields:
         dict a slot: `slot` int, `arrays`, `predictions` {arm: float32 (rows,)}, `unseen` {field:
-        share of rows with a value that training never kept}.
+        share of rows with a value that training never kept}. A list of them holds the whole
+        stream; `report_of` keeps the four columns that a report needs.
 
     Raises:
         ValueError: if arms share a name or `delay` is negative.
@@ -49,11 +60,16 @@ def iter_prequential(
     slows = list({id(arm.slow): arm.slow for arm in arms}.values())
     pending = collections.deque()
 
+    fasts = {
+        id(slow): [arm.fast for arm in arms if arm.slow is slow and arm.fast is not None]
+        for slow in slows
+    }
+
     def learn():
-        arrays, served, kept = pending.popleft()
+        labels, arrays, served, kept = pending.popleft()
         for arm in arms:
             if arm.fast is not None:
-                arm.fast.observe(served[id(arm.slow)], arrays["label"], kept[arm.name])
+                arm.fast.observe(served[id(arm.slow)], labels, kept[arm.name])
         for slow in slows:
             slow.observe(arrays)
 
@@ -79,9 +95,27 @@ def iter_prequential(
                 "predictions": predictions,
                 "unseen": slot.unseen_share(arrays) if hasattr(slot, "unseen_share") else {},
             }
-        pending.append((arrays, served, kept))
+        pending.append(
+            (
+                arrays["label"],
+                _learnt_from(arrays, slows),
+                {id(slow): _learnt_from(served[id(slow)], fasts[id(slow)]) for slow in slows},
+                kept,
+            )
+        )
+        # Nothing of this slot may be held while the next one is loaded, but what is pending.
+        del arrays, served, predictions, kept, base
     while drain and pending:
         learn()
+
+
+def _learnt_from(arrays, parts):
+    """What of a dict of arrays these parts learn from; all of it if one of them does not say."""
+    names = [getattr(part, "learns_from", None) for part in parts]
+    if None in names:
+        return arrays
+    wanted = set(itertools.chain.from_iterable(names))
+    return {name: array for name, array in arrays.items() if name in wanted}
 
 
 def prequential(
@@ -123,29 +157,37 @@ def report_of(
     report: type[PrequentialReport] = PrequentialReport,
 ) -> PrequentialReport:
     """Collect the events of `iter_prequential` in a report; see `prequential`."""
-    events = list(events)
-    if not events:
+    kept = {name: [] for name in KEPT}
+    predictions, rows, shares = {arm.name: [] for arm in arms}, [], {}
+    for event in events:
+        arrays = event["arrays"]
+        rows.append(len(arrays["label"]))
+        for name in KEPT:
+            if name in arrays:
+                # a copy where it is a view, which would hold the whole row group in memory
+                kept[name].append(np.array(arrays[name]))
+        for name, parts in predictions.items():
+            parts.append(np.array(event["predictions"][name]))
+        for field, share in event["unseen"].items():
+            shares.setdefault(field, []).append(share)
+        del event, arrays  # the next slot is loaded with this one gone
+    if not rows:
         raise ValueError("`slots` must hold at least one slot. Received: none")
 
-    def joined(name):
-        if name not in events[0]["arrays"]:
-            return None
-        return np.concatenate([event["arrays"][name] for event in events])
+    def joined(parts):
+        """One array; its parts are let go of at once, so that one column is there twice at most."""
+        whole = np.concatenate(parts) if parts else None
+        parts.clear()
+        return whole
 
-    rows = [len(event["arrays"]["label"]) for event in events]
-    fields = events[0]["unseen"]
     return report(
         arms=[arm.name for arm in arms],
         seeds=[seed],
-        predictions={
-            arm.name: [np.concatenate([event["predictions"][arm.name] for event in events])]
-            for arm in arms
-        },
-        labels=joined("label"),
-        slot_of_row=np.repeat(np.arange(len(events), dtype="int32"), rows),
-        groups=joined("group"),
-        true_probability=joined("true_probability"),
-        unseen_share={f: np.array([event["unseen"][f] for event in events]) for f in fields}
-        or None,
+        predictions={name: [joined(parts)] for name, parts in predictions.items()},
+        labels=joined(kept["label"]),
+        slot_of_row=np.repeat(np.arange(len(rows), dtype="int32"), rows),
+        groups=joined(kept["group"]),
+        true_probability=joined(kept["true_probability"]),
+        unseen_share={field: np.array(share) for field, share in shares.items()} or None,
         info={"delay": delay} | (info or {}),
     )

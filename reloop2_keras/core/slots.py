@@ -45,9 +45,12 @@ class Slot:
         """
         parts, first = [], 0
         for group in self.groups:
-            rows = slice(max(self.start - first, 0), min(self.stop - first, group.rows))
+            start, stop = max(self.start - first, 0), min(self.stop - first, group.rows)
             arrays = group.load(self.ranges, columns)
-            parts.append({name: array[rows] for name, array in arrays.items()})
+            if stop - start < group.rows:
+                # a copy: a view would hold the whole row group in memory
+                arrays = {name: array[start:stop].copy() for name, array in arrays.items()}
+            parts.append(arrays)
             first += group.rows
         if len(parts) == 1:
             return parts[0]

@@ -7,7 +7,7 @@ import pandas as pd
 from keras import ops
 
 from reloop2_keras.core.metrics import auc, logloss
-from reloop2_keras.core.prequential import iter_prequential
+from reloop2_keras.core.prequential import iter_prequential, report_of
 from reloop2_keras.layers import compensate
 from reloop2_keras.models.serving import HASHES, Serving
 from reloop2_keras.streaming.arms import Arm, FrozenBase, read
@@ -123,12 +123,12 @@ def replay(base, slots, candidates, delay=0, fill=None):
         base, sorted({k for fast in candidates.values() for k in _layer_keys(fast)})
     )
     arms = [Arm("frozen", frozen), *(Arm(n, frozen, fast) for n, fast in candidates.items())]
-    events = list(iter_prequential(slots, arms, delay, progress=False))[fill:]
-    labels = np.concatenate([event["arrays"]["label"] for event in events])
+    events = iter_prequential(slots, arms, delay, progress=False)
+    report = report_of(itertools.islice(events, fill, None), arms)
     rows = []
     for arm in arms:
-        p = np.concatenate([event["predictions"][arm.name] for event in events])
-        rows.append((arm.name, auc(labels, p), logloss(labels, p)))
+        p = report.predictions[arm.name][0]
+        rows.append((arm.name, auc(report.labels, p), logloss(report.labels, p)))
     return pd.DataFrame(rows, columns=["candidate", "auc", "logloss"])
 
 

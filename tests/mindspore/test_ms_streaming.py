@@ -1,6 +1,7 @@
 """The prequential loop: order of events, what arms gain, controls, metrics, the report."""
 
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -159,6 +160,21 @@ def test_replay_and_tuning_hold_back_labels_as_the_stream_does():
     assert grid[0]["auc"] == pytest.approx(want["exact"], abs=1e-6)
     with pytest.raises(ValueError, match="`fill`"):
         replay(model, slots, {}, delay, fill=6)
+
+
+def test_tuning_holds_a_slot_s_keys_only_until_its_labels_arrive(monkeypatch):
+    keys, alive, serve = [], [], FrozenBase.serve
+
+    def counted(self, arrays):
+        alive.append(sum(key() is not None for key in keys))
+        served = serve(self, arrays)
+        keys.append(weakref.ref(served["hidden"]))
+        return served
+
+    monkeypatch.setattr(FrozenBase, "serve", counted)
+    candidates = {"sketch": (SketchErrorMemory(8, 6), "hidden")}
+    tune_memory(base(), stream(8), candidates, (0.5,), (1.0,), delay=1)
+    assert len(alive) == 8 and max(alive) == 1
 
 
 @pytest.mark.parametrize("drain", [False, True])
