@@ -1,6 +1,7 @@
 """What a prequential run found: tables and metrics.json, in plain NumPy."""
 
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Iterable
@@ -16,9 +17,12 @@ METRICS = ("auc", "gauc", "logloss", "ece", "ctr_bias")
 SPREADS = ("auc", "gauc", "logloss")  # their standard deviation over seeds is shown, too
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
 class PrequentialReport:
     """Predictions of all arms on one stream, for one or several seeds.
+
+    A report is not changed once it is made: its scores are computed when they are first asked for
+    and kept.
 
     Attributes:
         arms: names of the arms.
@@ -79,6 +83,19 @@ class PrequentialReport:
         cuts = np.searchsorted(self.slot_of_row, [*slots, slots[-1] + 1])
         return [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
 
+    @functools.cached_property
+    def _of_stream(self):
+        return self._evaluated()
+
+    @functools.cached_property
+    def _of_slots(self):
+        return [self._evaluated(rows) for rows in self._slots()]
+
+    @functools.cached_property
+    def _best_possible(self):
+        best = evaluate(self.labels, self.true_probability, self.groups)
+        return {metric: best[metric] for metric in METRICS}
+
     def _evaluated(self, rows=slice(None)):
         """Arm -> metric -> array (seeds,)."""
         groups = None if self.groups is None else self.groups[rows]
@@ -95,14 +112,13 @@ class PrequentialReport:
         for one seed, which says nothing about the spread).
         """
         rows = {}
-        for arm, runs in self._evaluated().items():
+        for arm, runs in self._of_stream.items():
             rows[arm] = {metric: float(values.mean()) for metric, values in runs.items()}
             for metric in SPREADS:
                 several = len(self.seeds) > 1
                 rows[arm][f"{metric}_sd"] = float(runs[metric].std(ddof=1)) if several else math.nan
         if self.true_probability is not None:
-            best = evaluate(self.labels, self.true_probability, self.groups)
-            rows["best possible"] = {m: best[m] for m in METRICS}
+            rows["best possible"] = dict(self._best_possible)
             rows["best possible"] |= {f"{m}_sd": 0.0 for m in SPREADS}
         return rows
 
@@ -132,7 +148,7 @@ class PrequentialReport:
         controls = [arm for arm in controls if arm in self.arms]
         if not controls:
             raise ValueError(f"`controls` must name arms among {self.arms}. Received: none of them")
-        evaluated = self._evaluated()
+        evaluated = self._of_stream
         rows = {}
         for arm in (name for name in self.arms if name not in controls):
             rows[arm] = {}
@@ -154,8 +170,9 @@ class PrequentialReport:
         """
         if metric not in METRICS:
             raise ValueError(f"`metric` must be one of {METRICS}. Received: {metric!r}")
-        parts = [self._evaluated(rows) for rows in self._slots()]
-        return {arm: [float(part[arm][metric].mean()) for part in parts] for arm in self.arms}
+        return {
+            arm: [float(part[arm][metric].mean()) for part in self._of_slots] for arm in self.arms
+        }
 
     def table(self) -> str:
         """Return the table of arms as text: AUC, gain over frozen, gAUC, log loss, ECE."""

@@ -163,7 +163,9 @@ def _first_slot(meta):
 def test_a_mindrecord_dataset_that_lies_is_refused(mindrecord, tmp_path, damage):
     out = shutil.copytree(mindrecord, tmp_path / "out")
     DAMAGES[damage](out)
-    with pytest.raises((ValueError, FileNotFoundError), match=r"out.(slots|train|dataset)") as caught:
+    with pytest.raises(
+        (ValueError, FileNotFoundError), match=r"out.(slots|train|dataset)"
+    ) as caught:
         for slot in PreparedDataset(out).slots():
             slot.load()
     assert type(caught.value) in (ValueError, FileNotFoundError)
