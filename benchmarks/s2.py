@@ -14,7 +14,7 @@ def run(quick):
     y = (rng.random(rows) < p).astype("int64")
     from sklearn.metrics import log_loss, roc_auc_score
 
-    from reloop2_keras.streaming.binned_metrics import BinnedMetrics
+    from reloop2_keras.core.binned_metrics import BinnedMetrics
 
     metrics, got = BinnedMetrics(), {}
 

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from mindspore_port.reading import FEATURES
+from reloop2_keras.core.checks import FEATURES, FieldRanges
+from reloop2_keras.core.epoch_rows import EpochRows
+from reloop2_keras.core.reading import row_groups
 
 COLUMNS = ("feature_ids", "feature_values", "label", "weight")
 
@@ -21,7 +23,7 @@ class Batches:
     mean over workers of the weighted sums is the mean over the joint batch; no row is dropped.
 
     Args:
-        groups: list of `RowGroup`.
+        paths: files, or row groups of files.
         num_ids: int; every id must be in [0, num_ids).
         batch_size: int, rows of one worker's batch.
         shuffle: bool.
@@ -30,6 +32,8 @@ class Batches:
         rank: int, this worker.
         num_workers: int.
         hashes: bool, whether `arrays` also holds `feature_hashes`, for feature-keyed memories.
+        fields: list of dicts (`name`, `cardinality`, `offset`): each id must be in its field's
+            range. None: any id may be in any column.
 
     Each batch is a tuple: `feature_ids` int32 (B, F), `feature_values` float32 (B, F), `label`
     float32 (B,), `weight` float32 (B,).
@@ -44,7 +48,7 @@ class Batches:
 
     def __init__(
         self,
-        groups,
+        paths,
         num_ids,
         batch_size,
         shuffle=True,
@@ -53,6 +57,7 @@ class Batches:
         rank=0,
         num_workers=1,
         hashes=False,
+        fields=None,
     ):
         if int(batch_size) != batch_size or batch_size < 1:
             raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
@@ -61,10 +66,11 @@ class Batches:
         self.num_ids, self.batch_size = num_ids, int(batch_size)
         self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
         self.rank, self.num_workers = rank, num_workers
-        self._columns = ["label", *(FEATURES if hashes else FEATURES[:2])]
-        self._groups = list(groups)
-        self.num_rows = sum(group.rows for group in self._groups)
-        self._plan_epoch, self._buffer = None, (None, None)
+        columns = ["label", *(FEATURES if hashes else FEATURES[:2])]
+        ranges = FieldRanges.of(num_ids, fields)
+        groups = row_groups(paths, ranges.width)
+        self._rows = EpochRows(groups, ranges, columns, shuffle, seed, shuffle_rows)
+        self.num_rows = self._rows.num_rows
 
     def __len__(self):
         return -(-self.num_rows // (self.batch_size * self.num_workers))
@@ -105,7 +111,7 @@ class Batches:
         """Return this worker's rows of batch `index`, without padding: a dict of arrays."""
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
-        return self._rows(epoch, *self.rows_of(index))
+        return self._rows.read(epoch, *self.rows_of(index))
 
     def batch(self, epoch, index):
         """Return batch `index` of an epoch as a tuple of arrays; see the class."""
@@ -126,48 +132,3 @@ class Batches:
         return tuple(
             np.concatenate([part, np.zeros((pad, *part.shape[1:]), part.dtype)]) for part in parts
         )
-
-    def _rows(self, epoch, start, stop):
-        """Rows [start, stop) of the epoch's order."""
-        starts = self._plan(epoch)[1]
-        number = max(int(np.searchsorted(starts, start, side="right")) - 1, 0)
-        number = min(number, len(starts) - 2)
-        parts = []
-        while True:
-            end = min(stop, starts[number + 1])
-            arrays, first = self._load(epoch, number), starts[number]
-            parts.append({k: a[start - first : end - first] for k, a in arrays.items()})
-            if end >= stop:
-                break
-            start, number = end, number + 1
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    def _plan(self, epoch):
-        """Cut the epoch's row groups into buffers; return the buffers and each one's first row."""
-        if self._plan_epoch != epoch:
-            order = np.arange(len(self._groups))
-            if self.shuffle:
-                order = np.random.default_rng((self.seed, epoch)).permutation(order)
-            buffers, starts, rows = [[]], [0], 0
-            for g in order:
-                if buffers[-1] and rows - starts[-1] >= self.shuffle_rows:
-                    buffers.append([])
-                    starts.append(rows)
-                buffers[-1].append(int(g))
-                rows += self._groups[g].rows
-            self._buffers, self._starts = buffers, [*starts, rows]
-            self._plan_epoch = epoch
-        return self._buffers, self._starts
-
-    def _load(self, epoch, number):
-        if self._buffer[0] != (epoch, number):
-            groups = [self._groups[g] for g in self._plan(epoch)[0][number]]
-            parts = [group.load(self.num_ids, self._columns) for group in groups]
-            arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-            if self.shuffle:
-                order = np.random.default_rng((self.seed, epoch, number)).permutation(
-                    len(arrays["label"])
-                )
-                arrays = {name: array[order] for name, array in arrays.items()}
-            self._buffer = ((epoch, number), arrays)
-        return self._buffer[1]

@@ -5,7 +5,6 @@ Parquet file, and a dataset.json that names them all. Train and eval read it lik
 """
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,10 @@ import numpy as np
 
 from mindspore_port.data import PreparedDataset
 from mindspore_port.logs import Log, fail
-from mindspore_port.reading import FEATURES
+from mindspore_port.reading import INDEX_SUFFIX
+from reloop2_keras.core.checks import FEATURES
+from reloop2_keras.core.description import periods_of
+from reloop2_keras.core.files import file_checksum
 
 BLOCK = 8192  # rows handed to the writer at once
 
@@ -43,24 +45,29 @@ def to_mindrecord(source, target, say=None):
     dataset, target = PreparedDataset(source), Path(target)
     if target.exists():
         raise FileExistsError(f"{target}: exists already; choose another output")
+    dataset.verify()  # what was damaged before would get a checksum that says it is whole
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         meta = json.loads(json.dumps(dataset.meta)) | {"format": "mindrecord"}
-        periods = meta["periods"]
-        for period in (periods["train"], periods["validation"], *periods["slots"]):
-            files = []
-            for group in dataset._groups(period):
+        for period, groups in zip(periods_of(meta), dataset.row_groups(), strict=True):
+            period["files"] = []
+            for group in groups:
                 name = group.path.relative_to(dataset.folder).with_suffix("")
                 name = f"{name}-{group.index:03d}.mindrecord"
-                _write(beside / name, group.load(dataset.num_ids))
-                files.append({"name": name, "rows": group.rows, "sha256": _sha256(beside / name)})
+                _write(beside / name, group.load(dataset.ranges))
+                entry = {
+                    "name": name,
+                    "rows": group.rows,
+                    "sha256": file_checksum(beside / name),
+                    "index_sha256": file_checksum(beside / (name + INDEX_SUFFIX)),
+                }
+                period["files"].append(entry)
                 if say:
                     say(f"{target / name}: {group.rows:,} rows")
-            period["files"] = files
-        vocabulary = dataset.folder / meta["vocabulary"]["name"]
-        if vocabulary.is_file():
-            shutil.copy(vocabulary, beside / vocabulary.name)
+        vocabulary = meta["vocabulary"]["name"]
+        (beside / vocabulary).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(dataset.folder / vocabulary, beside / vocabulary)
         text = json.dumps(meta, indent=1, ensure_ascii=False) + "\n"
         (beside / "dataset.json").write_text(text, encoding="utf-8")
         beside.chmod(0o755)  # mkdtemp's folders are private
@@ -74,7 +81,7 @@ def to_mindrecord(source, target, say=None):
 def _write(path, arrays):
     from mindspore.mindrecord import FileWriter
 
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     # MindRecord knows no uint8 and no 0-d columns
     arrays = {
         name: array.astype("int32") if array.dtype == np.uint8 else array
@@ -102,11 +109,6 @@ def _write(path, arrays):
             ]
         )
     writer.commit()
-
-
-def _sha256(path):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def main(argv=None):

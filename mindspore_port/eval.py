@@ -18,10 +18,11 @@ from mindspore_port.models.gated import warm_start
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import HASHES
 from mindspore_port.streaming.arms import Arm, FrozenBase, Gated, Memory
-from mindspore_port.streaming.metrics import auc
-from mindspore_port.streaming.prequential import iter_prequential, report_of
+from mindspore_port.streaming.prequential import backend
 from mindspore_port.streaming.tune import best_setting, training_keys, tune_memory
 from mindspore_port.workers import Workers
+from reloop2_keras.core.metrics import auc
+from reloop2_keras.core.prequential import iter_prequential, report_of
 
 
 def make_memory(config):
@@ -81,6 +82,18 @@ def make_arms(config, model, dataset, log):
     return [Arm("base", frozen), Arm("compensated", frozen, fast)], [] if written else warmup
 
 
+def _logged(events, log):
+    """Pass events on; a line for each."""
+    for event in events:
+        labels, p = event["arrays"]["label"], event["predictions"]
+        log(
+            f"slot: {event['slot']}, rows: {len(labels)}, base AUC: {auc(labels, p['base']):.6f}, "
+            f"compensated AUC: {auc(labels, p['compensated']):.6f}"
+        )
+        yield event
+        del event, labels, p  # not to be held while the next slot is loaded
+
+
 def evaluate_stream(config):
     """Stream the slots as the settings say; returns the `PrequentialReport`."""
     Workers(config.device_target, config.device_id, config.mode)
@@ -95,15 +108,9 @@ def evaluate_stream(config):
             f"and {base.num_ids}"
         )
     arms, warmup = make_arms(config, model, dataset, log)
-    events = []
-    for event in iter_prequential(dataset.slots(), arms, config.delay, warmup):
-        labels, p = event["arrays"]["label"], event["predictions"]
-        log(
-            f"slot: {event['slot']}, rows: {len(labels)}, base AUC: {auc(labels, p['base']):.6f}, "
-            f"compensated AUC: {auc(labels, p['compensated']):.6f}"
-        )
-        events.append(event)
-    report = report_of(events, arms, config.delay, config.seed, {"dataset": dataset.name})
+    events = iter_prequential(dataset.slots(), arms, config.delay, warmup, progress=False)
+    info = {"backend": backend(), "dataset": dataset.name}
+    report = report_of(_logged(events, log), arms, config.delay, config.seed, info)
     rows = report.overall()
     log(
         f"all slots, rows: {len(report.labels)}, base AUC: {rows['base']['auc']:.6f}, "

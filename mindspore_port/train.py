@@ -21,8 +21,8 @@ from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.files import save_model, weights
 from mindspore_port.models.row_sparse_step import RowSparseStep
 from mindspore_port.models.train_step import TrainStep, adam
-from mindspore_port.streaming.metrics import evaluate
 from mindspore_port.workers import Workers
+from reloop2_keras.core.metrics import evaluate
 
 
 def make_step(config, dataset, workers):

@@ -1,18 +1,11 @@
 """Streaming metrics against scikit-learn on the whole."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-# by its file: the package would import keras
-_path = Path(__file__).parents[1] / "reloop2_keras" / "streaming" / "binned_metrics.py"
-_spec = importlib.util.spec_from_file_location("binned_metrics", _path)
-_module = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_module)
-BinnedMetrics = _module.BinnedMetrics
+from reloop2_keras.core import binned_metrics as _module
+from reloop2_keras.core.binned_metrics import BinnedMetrics
 
 
 def events(n=200_000, seed=0):

@@ -1,6 +1,7 @@
 """Prepared datasets as batches: nothing lost, the seed's order, checks on the way in."""
 
 import json
+import threading
 
 import keras
 import numpy as np
@@ -45,8 +46,7 @@ def test_order_depends_on_seed_and_epoch_only(folder):
     np.testing.assert_array_equal(first, rows_of(two))
     assert (first != rows_of(dataset.train(300, seed=2))).any()
     for batches in (one, two):
-        batches.on_epoch_begin()
-        batches.on_epoch_begin()
+        batches.epoch = 1
     assert (rows_of(one) != first).any()
     np.testing.assert_array_equal(rows_of(one), rows_of(two))
     # neither on the batch size, nor on who asks for batches in which order
@@ -75,8 +75,7 @@ def test_order_of_many_buffers_equals_a_plain_shuffle(folder, tmp_path):
     path, rows, batch = tmp_path / "log.parquet", 200, 128
     pq.write_table(whole, path, row_group_size=97)
     batches = Batches([path], PreparedDataset(folder).num_ids, batch, seed=5, shuffle_rows=rows)
-    batches.on_epoch_begin()
-    batches.on_epoch_begin()
+    batches.epoch = 1
     kept = [batches[i] for i in range(len(batches))]  # a later buffer must not change them
     # the plain way: groups in random order, cut into buffers, each permuted
     groups = np.arange(-(-len(whole) // 97))
@@ -95,6 +94,57 @@ def test_order_of_many_buffers_equals_a_plain_shuffle(folder, tmp_path):
         np.testing.assert_array_equal(got, table[name].to_pylist())
     labels = np.concatenate([y[:, 0] for _, y in kept])
     np.testing.assert_array_equal(labels, table["label"].to_numpy())
+
+
+class Watched(Batches):
+    """Writes down which epoch's batches are asked for."""
+
+    asked = ()
+
+    def __getitem__(self, index):
+        self.asked = [*self.asked, (self.epoch, index)]
+        return super().__getitem__(index)
+
+
+def test_a_resumed_order_starts_with_its_epoch_however_it_is_read(folder):
+    dataset = PreparedDataset(folder)
+    orders = []
+    for number in range(5):
+        orders.append(rows_of(dataset.train(300, initial_epoch=number)))
+    assert all((orders[0] != order).any() for order in orders[1:])
+    resumed = Watched([folder / "train" / "000.parquet"], dataset.num_ids, 300, initial_epoch=3)
+    direct = np.concatenate([y for _, y in resumed])
+    np.testing.assert_array_equal(direct[:, 0], orders[3][:, -1])
+    np.testing.assert_array_equal(rows_of(resumed), orders[3])  # direct iteration does not count
+
+    # the first fit after `compile` looks at a batch on some backends, the later ones do not
+    resumed.asked, model = [], DeepFM(dataset.fields, 4, (8,))
+    model.compile("adam", "binary_crossentropy", metrics=[keras.metrics.AUC(name="auc")])
+    for epochs in (2, 1):
+        model.fit(resumed, epochs=epochs, verbose=0)
+    orders = [epoch for epoch, index in resumed.asked if index == len(resumed) - 1]
+    assert orders == [3, 4, 5] and resumed.epoch == 5
+    with pytest.raises(ValueError, match="`initial_epoch`"):
+        dataset.train(300, initial_epoch=-1)
+
+
+def test_one_object_serves_eight_threads(folder):
+    batches = PreparedDataset(folder).train(64, shuffle_rows=1, hashes=True)
+    want = [(x["feature_hashes"].sum(), y.sum()) for x, y in batches]
+    wrong = []
+
+    def read(seed):
+        for i in np.random.default_rng(seed).permutation(len(want)):
+            x, y = batches[int(i)]
+            if (x["feature_hashes"].sum(), y.sum()) != want[i]:
+                wrong.append(int(i))
+
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_fit_and_predict_take_batches(folder):
@@ -128,12 +178,12 @@ def test_what_is_wrong_is_named(folder, tmp_path):
         PreparedDataset(tmp_path)
     meta = json.loads((folder / "dataset.json").read_text())
     (tmp_path / "dataset.json").write_text(json.dumps({**meta, "schema_version": 9}))
-    with pytest.raises(ValueError, match="expected schema_version 1, found 9"):
+    with pytest.raises(ValueError, match=r"dataset\.json: schema_version: expected 1, found 9"):
         PreparedDataset(tmp_path)
     (tmp_path / "dataset.json").write_text(json.dumps(meta))
     with pytest.raises(FileNotFoundError, match=r"train.000\.parquet: named in"):
         PreparedDataset(tmp_path)
-    with pytest.raises(ValueError, match=r"feature_ids must be in \[0, 5\), found"):
+    with pytest.raises(ValueError, match=r"feature_ids of field \d+ must be in \[0, 5\), found"):
         Batches([folder / "train" / "000.parquet"], 5, 100)[0]
     with pytest.raises(ValueError, match="`batch_size`"):
         PreparedDataset(folder).train(0)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metrics_module import metrics
 from sklearn.metrics import log_loss, roc_auc_score
+
+from reloop2_keras.core import metrics
 
 
 @st.composite

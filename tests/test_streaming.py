@@ -12,6 +12,7 @@ from reloop2_keras import (
     iter_prequential,
     prequential,
 )
+from reloop2_keras.core.metrics import auc, auc_standard_error
 from reloop2_keras.streaming import (
     Arm,
     FrozenBase,
@@ -24,7 +25,6 @@ from reloop2_keras.streaming import (
     standard_arms,
     tune_memory,
 )
-from reloop2_keras.streaming.metrics import auc, auc_standard_error
 
 pytestmark = pytest.mark.backend
 

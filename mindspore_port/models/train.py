@@ -6,7 +6,7 @@ from mindspore_port.layers.state import assign, to_numpy
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.serving import Serving
 from mindspore_port.models.train_step import TrainStep, adam
-from mindspore_port.streaming.metrics import auc
+from reloop2_keras.core.metrics import auc
 
 
 def train_base(

@@ -9,10 +9,11 @@ from mindspore_port.streaming.arms import (
     Recalibration,
     standard_arms,
 )
-from mindspore_port.streaming.metrics import auc, ece, evaluate, gauc, logloss
-from mindspore_port.streaming.prequential import iter_prequential, prequential
-from mindspore_port.streaming.report import PrequentialReport
+from mindspore_port.streaming.prequential import prequential
 from mindspore_port.streaming.tune import best_setting, replay, training_keys, tune_memory
+from reloop2_keras.core.metrics import auc, ece, evaluate, gauc, logloss
+from reloop2_keras.core.prequential import iter_prequential
+from reloop2_keras.core.report import PrequentialReport
 
 __all__ = [
     "Arm",

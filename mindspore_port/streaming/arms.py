@@ -21,6 +21,8 @@ class FrozenBase:
         keys: names of the keys that fast parts will ask for.
     """
 
+    learns_from = ()
+
     def __init__(self, base, keys=("hidden", "embedding")):
         self.base = base
         self._serving = Serving(base, keys)
@@ -46,6 +48,8 @@ class IncrementalBase(FrozenBase):
         epochs: int, passes over each slot.
         keys: see `FrozenBase`.
     """
+
+    learns_from = ("feature_ids", "feature_values", "label")
 
     def __init__(
         self, base, learning_rate=1e-3, batch_size=256, epochs=1, keys=("hidden", "embedding")
@@ -89,6 +93,8 @@ class Memory:
             they are written, so that the memory holds the slot's click rate but no more.
         seed: int, of that permutation.
     """
+
+    learns_from = ("probability",)  # of what was served; the rest is in what `predict` kept
 
     def __init__(
         self, memory, key, compensation, label_weight=1.0, shuffle_labels=False, seed=1001
@@ -141,6 +147,8 @@ class Gated:
             slot. The gate learns the true ones, and so that there is nothing to listen to.
         seed: int, of that permutation.
     """
+
+    learns_from = ("probability",)  # of what was served; the rest is in what `predict` kept
 
     def __init__(self, memories=(), gate=None, shuffle_labels=False, seed=1001):
         self.memories = [memory for memory, _ in memories]

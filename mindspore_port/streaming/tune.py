@@ -1,5 +1,6 @@
 """Choices made on the validation period, by replay and without retraining."""
 
+import collections
 import itertools
 
 import numpy as np
@@ -8,8 +9,8 @@ from mindspore_port.layers import compensate
 from mindspore_port.layers.state import to_tensor
 from mindspore_port.models.serving import HASHES, Serving
 from mindspore_port.streaming.arms import Arm, FrozenBase, read
-from mindspore_port.streaming.metrics import auc, logloss
-from mindspore_port.streaming.prequential import iter_prequential
+from reloop2_keras.core.metrics import auc, logloss
+from reloop2_keras.core.prequential import iter_prequential, report_of
 
 COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 LABEL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -74,25 +75,31 @@ def tune_memory(
     """
     slots = list(slots)
     fill = _fill(slots, delay, fill)
-    frozen = FrozenBase(base, sorted({key for _, key in candidates.values()}))
-    served = []
-    for slot in slots:
+    frozen = FrozenBase(base, sorted({key for _, key in candidates.values()} - {HASHES}))
+    labels, probability, readings = [], [], {name: [] for name in candidates}
+    pending = collections.deque()  # what was served of the slots whose labels have not arrived
+    for number, slot in enumerate(slots):
+        while len(pending) > delay:
+            served, y = pending.popleft()
+            for memory, key in candidates.values():
+                memory.write(served[key], y, served["probability"])
+            del served
         arrays = slot.load()
-        served.append((frozen.serve(arrays), arrays["label"]))
-    scored = served[fill:]
-    labels = np.concatenate([y for _, y in scored])
-    probability = np.concatenate([out["probability"] for out, _ in scored])
+        served, y = frozen.serve(arrays), arrays["label"]
+        if number >= fill:
+            labels.append(y)
+            probability.append(served["probability"])
+            for name, (memory, key) in candidates.items():
+                readings[name].append(read(memory, served[key]))
+        pending.append((served, y))
+        del arrays, served  # the keys of `delay` slots are held while the next one is served
+    labels, probability = np.concatenate(labels), np.concatenate(probability)
 
     rows = []
     for name, (memory, key) in candidates.items():
-        readings = []
-        for t in range(delay + 1, len(served)):
-            out, y = served[t - 1 - delay]
-            memory.write(out[key], y, out["probability"])
-            if t >= fill:
-                readings.append(read(memory, served[t][0][key]))
         memory.reset()
-        reading = {k: to_tensor(np.concatenate([r[k] for r in readings])) for k in readings[0]}
+        parts = readings.pop(name)
+        reading = {k: to_tensor(np.concatenate([part[k] for part in parts])) for k in parts[0]}
         for weight, strength in itertools.product(label_weights, compensations):
             p = compensate(to_tensor(probability), reading, strength, weight).asnumpy()
             rows.append(
@@ -130,12 +137,13 @@ def replay(base, slots, candidates, delay=0, fill=None):
         base, sorted({k for fast in candidates.values() for k in _layer_keys(fast)})
     )
     arms = [Arm("frozen", frozen), *(Arm(n, frozen, fast) for n, fast in candidates.items())]
-    events = list(iter_prequential(slots, arms, delay))[fill:]
-    labels = np.concatenate([event["arrays"]["label"] for event in events])
+    events = iter_prequential(slots, arms, delay, progress=False)
+    report = report_of(itertools.islice(events, fill, None), arms)
     rows = []
     for arm in arms:
-        p = np.concatenate([event["predictions"][arm.name] for event in events])
-        rows.append({"candidate": arm.name, "auc": auc(labels, p), "logloss": logloss(labels, p)})
+        p = report.predictions[arm.name][0]
+        scores = {"auc": auc(report.labels, p), "logloss": logloss(report.labels, p)}
+        rows.append({"candidate": arm.name, **scores})
     return rows
 
 

@@ -8,6 +8,7 @@ from reloop2_keras.layers.compensate import compensate
 from reloop2_keras.layers.error_memory import ErrorMemory
 from reloop2_keras.layers.feature_error_memory import FeatureErrorMemory
 from reloop2_keras.layers.online_gate import OnlineGate
+from reloop2_keras.models.base_training import BaseTraining
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
 from reloop2_keras.models.serving import HASHES, Serving, checked_hashes, key_dim, serve
 from reloop2_keras.models.synced_steps import SyncedSteps
@@ -15,7 +16,7 @@ from reloop2_keras.models.warm_start import warm_start
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class ReLoop2(SyncedSteps, RowSparseTraining, keras.Model):
+class ReLoop2(BaseTraining, SyncedSteps, RowSparseTraining, keras.Model):
     """A base model whose predictions are corrected by error memories.
 
     Without a gate it is the paper's: one memory, y_pred = clip(p + lambda * y_err) (method.md,
@@ -93,7 +94,6 @@ class ReLoop2(SyncedSteps, RowSparseTraining, keras.Model):
         self.gate = gate or None
         self.compensation = compensation
         self.label_weight = label_weight
-        self._scores_base = False
         self._keys = [
             HASHES if feature else name for feature, name in zip(features, names, strict=True)
         ]
@@ -140,7 +140,7 @@ class ReLoop2(SyncedSteps, RowSparseTraining, keras.Model):
             self(keras.tree.map_structure(lambda array: array[:1], x))
 
     def call(self, inputs, training=False):
-        if training or self._scores_base:
+        if training or self.scores_base:
             return self.base(inputs, training=training)
         self.sync()  # where it runs for real; what is compiled is synced before each run
         served = serve(self.base, inputs, dict.fromkeys(self._keys))
@@ -271,21 +271,6 @@ class ReLoop2(SyncedSteps, RowSparseTraining, keras.Model):
         return type(self)(
             base, memories, **config, gate=self.gate, name=self.name, dtype=self.dtype_policy
         )
-
-    def fit(self, x=None, *args, **kwargs):
-        """Train the BASE model; see `keras.Model.fit`. Memories and gate are left as they are.
-
-        Validation data are scored by the base model alone, too: stopping early by them follows
-        the training and not the memories.
-        """
-        if getattr(x, "keeps_own_order", False):
-            kwargs.setdefault("shuffle", False)
-        # steps compiled for one of the two would go on for the other
-        self._scores_base, self.test_function = True, None
-        try:
-            return super().fit(x, *args, **kwargs)
-        finally:
-            self._scores_base, self.test_function = False, None
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -1,5 +1,8 @@
 """Prequential evaluation: predict a slot, score it, then learn from it."""
 
+from reloop2_keras.core.binned_metrics import BinnedMetrics
+from reloop2_keras.core.metrics import auc, ece, evaluate, gauc, logloss
+from reloop2_keras.core.prequential import iter_prequential
 from reloop2_keras.streaming.arms import (
     Arm,
     FrozenBase,
@@ -9,9 +12,7 @@ from reloop2_keras.streaming.arms import (
     Recalibration,
     standard_arms,
 )
-from reloop2_keras.streaming.binned_metrics import BinnedMetrics
-from reloop2_keras.streaming.metrics import auc, ece, evaluate, gauc, logloss
-from reloop2_keras.streaming.prequential import iter_prequential, prequential
+from reloop2_keras.streaming.prequential import prequential
 from reloop2_keras.streaming.report import PrequentialReport
 from reloop2_keras.streaming.tune import best_setting, replay, training_keys, tune_memory
 

@@ -18,6 +18,8 @@ class FrozenBase:
         keys: names of the keys that fast parts will ask for.
     """
 
+    learns_from = ()
+
     def __init__(self, base, keys=("hidden", "embedding")):
         self.base = base
         self._serving = Serving(base, keys)
@@ -43,6 +45,8 @@ class IncrementalBase(FrozenBase):
         epochs: int, passes over each slot.
         keys: see `FrozenBase`.
     """
+
+    learns_from = ("feature_ids", "feature_values", "label")
 
     def __init__(
         self, base, learning_rate=1e-3, batch_size=256, epochs=1, keys=("hidden", "embedding")
@@ -78,6 +82,8 @@ class Corrected:
             learns from true labels and therefore finds that these memories carry no signal.
         seed: int, of that permutation.
     """
+
+    learns_from = ()  # of what was served: all is in what `predict` keeps
 
     def __init__(self, memories, shuffle_labels=False, seed=1001):
         self.memories = [memory for memory, _ in memories]

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from reloop2_keras.core.compensation import compensated
+from reloop2_keras.core.metrics import auc, logloss
+from reloop2_keras.core.prequential import iter_prequential, report_of
 from reloop2_keras.models.serving import HASHES, Serving
 from reloop2_keras.streaming.arms import Arm, FrozenBase
-from reloop2_keras.streaming.metrics import auc, logloss
-from reloop2_keras.streaming.prequential import iter_prequential
 
 COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 LABEL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -129,12 +129,12 @@ def replay(base, slots, candidates, delay=0, fill=None):
         base, sorted({k for fast in candidates.values() for k in _layer_keys(fast)})
     )
     arms = [Arm("frozen", frozen), *(Arm(n, frozen, fast) for n, fast in candidates.items())]
-    events = list(iter_prequential(slots, arms, delay, progress=False))[fill:]
-    labels = np.concatenate([event["arrays"]["label"] for event in events])
+    events = iter_prequential(slots, arms, delay, progress=False)
+    report = report_of(itertools.islice(events, fill, None), arms)
     rows = []
     for arm in arms:
-        p = np.concatenate([event["predictions"][arm.name] for event in events])
-        rows.append((arm.name, auc(labels, p), logloss(labels, p)))
+        p = report.predictions[arm.name][0]
+        rows.append((arm.name, auc(report.labels, p), logloss(report.labels, p)))
     return pd.DataFrame(rows, columns=["candidate", "auc", "logloss"])
 
 

@@ -7,12 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tampering import describe, entries, seal
 
 from mindspore_port import DeepFM, ExactErrorMemory, PreparedDataset, prequential
 from mindspore_port.dataset import main as dataset_main
 from mindspore_port.dataset import to_mindrecord
 from mindspore_port.layers import FeatureErrorMemory
 from mindspore_port.streaming import Arm, FrozenBase, Gated, Memory, auc
+from reloop2_keras.core.checks import FieldRanges
 
 
 def epoch(batches, number=0):
@@ -93,6 +95,7 @@ def noise(folder, tmp_path_factory):
         table = pq.read_table(path)
         labels = pa.array(rng.integers(0, 2, len(table)).astype("uint8"))
         pq.write_table(table.set_column(0, "label", labels), path)
+    seal(out / "parquet")
     to_mindrecord(out / "parquet", out / "mindrecord")
     return out / "mindrecord"
 
@@ -119,19 +122,93 @@ def test_on_noise_labels_no_memory_beats_chance(noise):
     assert auc(slot["label"], hit.clip(0, 1)) > 0.9
 
 
+def _swap_indexes(out):
+    a, b = (out / "slots" / f"{number}-000.mindrecord.db" for number in ("000", "001"))
+    a.rename(out / "aside")
+    b.rename(a)
+    (out / "aside").rename(b)
+
+
+def _cut(name, size):
+    def damage(out):
+        with (out / name).open("r+b") as file:
+            file.truncate(size)
+
+    return damage
+
+
+SLOT = "slots/001-000.mindrecord"
+DAMAGES = {
+    "rows wrong": lambda out: describe(
+        out, lambda meta: [part.update(rows=9) for part in _first_slot(meta)]
+    ),
+    "no index": lambda out: (out / (SLOT + ".db")).unlink(),
+    "indexes of two slots swapped": _swap_indexes,
+    "index empty": _cut(SLOT + ".db", 0),
+    "file truncated": _cut(SLOT, 5000),
+    "file empty": _cut(SLOT, 0),
+    "columns wrong": lambda out: describe(out, lambda meta: meta["columns"].append("time")),
+    "named by its index": lambda out: describe(
+        out, lambda meta: _first_slot(meta)[1].update(name="slots/000-000.mindrecord.db")
+    ),
+}
+
+
+def _first_slot(meta):
+    slot = meta["periods"]["slots"][0]
+    return slot, slot["files"][0]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_mindrecord_dataset_that_lies_is_refused(mindrecord, tmp_path, damage):
+    out = shutil.copytree(mindrecord, tmp_path / "out")
+    DAMAGES[damage](out)
+    with pytest.raises(
+        (ValueError, FileNotFoundError), match=r"out.(slots|train|dataset)"
+    ) as caught:
+        for slot in PreparedDataset(out).slots():
+            slot.load()
+    assert type(caught.value) in (ValueError, FileNotFoundError)
+
+
+def test_verify_finds_a_change_in_a_file_or_its_index(mindrecord, tmp_path):
+    out = shutil.copytree(mindrecord, tmp_path / "out")
+    dataset = PreparedDataset(out)
+    dataset.verify()
+    for name in (SLOT, SLOT + ".db", "vocabulary.parquet"):
+        path = out / name
+        raw = path.read_bytes()
+        path.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+        with pytest.raises(ValueError, match=f"{name}: expected sha256"):
+            dataset.verify()
+        path.write_bytes(raw)
+    assert len([*entries(dataset.meta)]) == 5
+
+
+def test_what_is_damaged_is_not_converted(folder, tmp_path):
+    out = shutil.copytree(folder, tmp_path / "parquet")
+    path = out / "slots" / "002.parquet"
+    raw = bytearray(path.read_bytes())
+    raw[100] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match=r"002\.parquet"):
+        to_mindrecord(out, tmp_path / "mindrecord")
+    assert not (tmp_path / "mindrecord").exists()
+
+
 def test_what_is_wrong_is_named(folder, tmp_path, capsys):
     with pytest.raises(FileNotFoundError, match=r"dataset\.json: not found"):
         PreparedDataset(tmp_path)
     meta = json.loads((folder / "dataset.json").read_text())
     (tmp_path / "dataset.json").write_text(json.dumps({**meta, "schema_version": 9}))
-    with pytest.raises(ValueError, match="expected schema_version 1, found 9"):
+    with pytest.raises(ValueError, match=r"dataset\.json: schema_version: expected 1, found 9"):
         PreparedDataset(tmp_path)
     (tmp_path / "dataset.json").write_text(json.dumps(meta))
     with pytest.raises(FileNotFoundError, match=r"train.000\.parquet: named in"):
         PreparedDataset(tmp_path)
     dataset = PreparedDataset(folder)
-    with pytest.raises(ValueError, match=r"feature_ids must be in \[0, 5\), found"):
-        dataset.slots()[0].groups[0].load(5)
+    with pytest.raises(ValueError, match=r"feature_ids of field \d+ must be in \[0, 5\), found"):
+        dataset.slots()[0].groups[0].load(FieldRanges.of_ids(5))
     with pytest.raises(ValueError, match="`batch_size`"):
         dataset.train(0)
     assert dataset.columns("C2", "I1") == [14, 0]

@@ -1,10 +1,10 @@
 """The prequential loop: order of events, what arms gain, controls, metrics, the report."""
 
 import json
+import weakref
 
 import numpy as np
 import pytest
-from metrics_module import metrics as theirs
 
 from mindspore_port import (
     DeepFM,
@@ -22,8 +22,8 @@ from mindspore_port.streaming import (
     Memory,
     PrequentialReport,
     Recalibration,
+    auc,
     best_setting,
-    metrics,
     replay,
     standard_arms,
 )
@@ -111,24 +111,12 @@ def test_memories_and_training_adapt_and_controls_do_not(mode, tmp_path):
         assert table[control]["auc"] < table["exact"]["auc"] - 0.1, control
     for a, b in zip(model.get_parameters(), before, strict=True):  # the caller's is untouched
         np.testing.assert_array_equal(a.asnumpy(), b)
-    saved = json.loads(report.save(tmp_path).read_text())
+    saved = json.loads(report.save(tmp_path)[0].read_text())
     assert saved["arms"]["exact"]["auc"] == table["exact"]["auc"]
     assert saved["arms"]["exact"]["auc_sd"] is None  # one seed says nothing about the spread
     assert len(saved["slots"]["exact"]["auc"]) == 6 and "+0." in report.table()
     both = PrequentialReport.concat([report, report])
     assert both.overall()["exact"]["auc_sd"] == 0.0
-
-
-def test_metrics_equal_those_of_reloop2_keras():
-    rng = np.random.default_rng(0)
-    y, p = rng.integers(0, 2, 500), rng.random(500).round(2)
-    groups = rng.integers(0, 40, 500)
-    mine, want = metrics.evaluate(y, p, groups), theirs.evaluate(y, p, groups)
-    assert mine.keys() == want.keys()
-    np.testing.assert_allclose(list(mine.values()), list(want.values()), rtol=1e-12)
-    assert np.isnan(metrics.auc([1, 1], [0.1, 0.2]))
-    with pytest.raises(ValueError, match="`labels` must be 0 or 1"):
-        metrics.auc([2, 0], [0.1, 0.2])
 
 
 def test_tuning_looks_for_a_lambda_that_helps():
@@ -159,7 +147,7 @@ def test_replay_and_tuning_hold_back_labels_as_the_stream_does():
     events = list(iter_prequential(slots, arms, delay))[fill:]
     labels = np.concatenate([e["arrays"]["label"] for e in events])
     want = {
-        arm.name: metrics.auc(labels, np.concatenate([e["predictions"][arm.name] for e in events]))
+        arm.name: auc(labels, np.concatenate([e["predictions"][arm.name] for e in events]))
         for arm in arms
     }
     tried = replay(model, slots, {"feature": feature(), "bare": Recalibration()}, delay, fill)
@@ -172,6 +160,21 @@ def test_replay_and_tuning_hold_back_labels_as_the_stream_does():
     assert grid[0]["auc"] == pytest.approx(want["exact"], abs=1e-6)
     with pytest.raises(ValueError, match="`fill`"):
         replay(model, slots, {}, delay, fill=6)
+
+
+def test_tuning_holds_a_slot_s_keys_only_until_its_labels_arrive(monkeypatch):
+    keys, alive, serve = [], [], FrozenBase.serve
+
+    def counted(self, arrays):
+        alive.append(sum(key() is not None for key in keys))
+        served = serve(self, arrays)
+        keys.append(weakref.ref(served["hidden"]))
+        return served
+
+    monkeypatch.setattr(FrozenBase, "serve", counted)
+    candidates = {"sketch": (SketchErrorMemory(8, 6), "hidden")}
+    tune_memory(base(), stream(8), candidates, (0.5,), (1.0,), delay=1)
+    assert len(alive) == 8 and max(alive) == 1
 
 
 @pytest.mark.parametrize("drain", [False, True])

@@ -1,6 +1,7 @@
 """AUC and logloss of a stream in constant memory and time an event."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 NARROW_ROWS = 2**32 - 1  # events that 32-bit counts can hold, even if all fall into one bin
 BLOCK = 1 << 15  # bins that `result` takes at a time: few enough for the cache
@@ -10,7 +11,7 @@ class BinnedMetrics:
     """Running AUC, logloss and calibration; events may come in pieces of any size.
 
     The AUC counts labels in equal bins of the probability. Pairs within a bin count half, so it
-    is exact up to `auc_error_bound`, half the share of pairs that fall into one bin: some 1e-6
+    is exact up to `auc_error_bound`, half the share of pairs that fall into one bin: about 1e-6
     for continuous predictions, and the error itself far less, as halves cancel out. Logloss and
     calibration are plain sums.
 
@@ -25,7 +26,7 @@ class BinnedMetrics:
         1.0
     """
 
-    def __init__(self, num_bins=1 << 21, epsilon=1e-7):
+    def __init__(self, num_bins: int = 1 << 21, epsilon: float = 1e-7):
         if int(num_bins) != num_bins or not 2 <= num_bins <= 1 << 30:
             raise ValueError(f"`num_bins` must be an integer in [2, 2^30]. Received: {num_bins}")
         self.num_bins, self.epsilon = int(num_bins), epsilon
@@ -36,7 +37,7 @@ class BinnedMetrics:
         # [bin, label]: a bin's two counts share a cache line
         return np.zeros((self.num_bins, 2), "uint32")
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget all events."""
         if self._counts.dtype == "uint32":
             self._counts.fill(0)  # cheaper than new memory, whose pages are still to be fetched
@@ -49,7 +50,7 @@ class BinnedMetrics:
         if rows > NARROW_ROWS and self._counts.dtype == "uint32":
             self._counts = self._counts.astype("int64")
 
-    def update(self, labels, probabilities):
+    def update(self, labels: ArrayLike, probabilities: ArrayLike) -> None:
         """Take in events.
 
         Args:
@@ -84,7 +85,7 @@ class BinnedMetrics:
         counts = self._counts.reshape(-1)
         # an array of ones takes a quarter of the time of a scalar
         np.add.at(counts, cell, np.ones(p.size, counts.dtype))
-        # the probability given to what happened; np.where would mispredict branches
+        # The probability given to what happened; `np.where` took longer on random labels.
         right = np.abs(p - negative)
         if low < self.epsilon or high > 1 - self.epsilon:
             right = np.clip(right, self.epsilon, 1 - self.epsilon)
@@ -92,7 +93,7 @@ class BinnedMetrics:
         self._sum_p += float(p.sum())
         self.rows += p.size
 
-    def merge(self, other):
+    def merge(self, other: "BinnedMetrics") -> None:
         """Take in all events of another one with equally many bins."""
         if (other.num_bins, other.epsilon) != (self.num_bins, self.epsilon):
             raise ValueError(
@@ -105,7 +106,7 @@ class BinnedMetrics:
         self._loss += other._loss
         self._sum_p += other._sum_p
 
-    def result(self):
+    def result(self) -> dict[str, float]:
         """Return a dict: `auc`, `auc_error_bound`, `logloss`, `ctr_bias`, `rows`.
 
         The AUC is NaN with one class only, `ctr_bias` without a positive label, and all are NaN

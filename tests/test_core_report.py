@@ -1,11 +1,12 @@
-"""The report's tables and verdict, on a hand-made stream."""
+"""The report of core: plain tables and verdict, on a hand-made stream."""
 
 import json
 
 import numpy as np
 import pytest
 
-from mindspore_port.streaming import PrequentialReport
+from reloop2_keras.core import report as core_report
+from reloop2_keras.core.report import PrequentialReport
 
 
 def report(seed=1, arms=None, groups=(7, 7, 8, 8, 9, 9)):
@@ -49,3 +50,20 @@ def test_spreads_are_those_of_auc_gauc_and_logloss():
     one = report().to_metrics()
     assert one["arms"]["exact"]["gauc_sd"] is None  # one seed says nothing about the spread
     assert json.loads(json.dumps(one, allow_nan=False)) == one
+
+
+def test_each_score_is_computed_once(monkeypatch, tmp_path):
+    calls, evaluate = [], core_report.evaluate
+
+    def counted(*arguments):
+        calls.append(len(arguments[0]))
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(core_report, "evaluate", counted)
+    two = PrequentialReport.concat([report(1), report(2)])
+    two.save(tmp_path)
+    two.overall(), two.verdict(), two.table()
+    for metric in ("auc", "gauc", "logloss"):
+        two.per_slot(metric)
+    # 2 arms, 2 seeds: the stream of 6 rows once, each of 3 slots of 2 rows once; and the best
+    assert sorted(calls) == [2] * 12 + [6] * 5

@@ -1,22 +1,28 @@
 """What a prequential run found: tables and metrics.json, in plain NumPy."""
 
 import dataclasses
+import functools
 import json
 import math
-import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mindspore_port.streaming.metrics import evaluate
+from reloop2_keras.core.files import replaced
+from reloop2_keras.core.metrics import evaluate
 
 METRICS = ("auc", "gauc", "logloss", "ece", "ctr_bias")
 SPREADS = ("auc", "gauc", "logloss")  # their standard deviation over seeds is shown, too
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
 class PrequentialReport:
     """Predictions of all arms on one stream, for one or several seeds.
+
+    A report is not changed once it is made: its scores are computed when they are first asked for
+    and kept.
 
     Attributes:
         arms: names of the arms.
@@ -30,24 +36,24 @@ class PrequentialReport:
         info: dict, such as dataset, backend, versions.
 
     Example:
-        >>> report = prequential(dataset.slots(), arms, warmup=dataset.validation_slots())
-        >>> report.overall()["sketch"]["auc"]
-        >>> report.table()
-        >>> report.save("runs/mine")
+        >>> labels, p = np.array([0, 1, 1]), np.array([0.1, 0.4, 0.3])
+        >>> report = PrequentialReport(["frozen"], [1], {"frozen": [p]}, labels, np.zeros(3, int))
+        >>> report.overall()["frozen"]["auc"], report.per_slot("auc")
+        (1.0, {'frozen': [1.0]})
     """
 
-    arms: list
-    seeds: list
-    predictions: dict
+    arms: list[str]
+    seeds: list[int]
+    predictions: dict[str, list[np.ndarray]]
     labels: np.ndarray
     slot_of_row: np.ndarray
     groups: np.ndarray | None = None
     true_probability: np.ndarray | None = None
-    unseen_share: dict | None = None
-    info: dict = dataclasses.field(default_factory=dict)
+    unseen_share: dict[str, np.ndarray] | None = None
+    info: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def concat(cls, reports):
+    def concat(cls, reports: Iterable["PrequentialReport"]) -> "PrequentialReport":
         """Join runs of several seeds over the same stream.
 
         Raises:
@@ -68,32 +74,57 @@ class PrequentialReport:
             },
         )
 
-    def _evaluated(self, arm, rows=slice(None)):
-        """Metric -> array (seeds,)."""
-        groups = None if self.groups is None else self.groups[rows]
-        runs = [evaluate(self.labels[rows], p[rows], groups) for p in self.predictions[arm]]
-        return {metric: np.array([run[metric] for run in runs]) for metric in METRICS}
+    def slot_numbers(self) -> np.ndarray:
+        """Return the numbers of the slots that have rows, ascending."""
+        return np.unique(self.slot_of_row)
 
-    def overall(self):
+    def _slots(self):
+        slots = self.slot_numbers()
+        cuts = np.searchsorted(self.slot_of_row, [*slots, slots[-1] + 1])
+        return [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+
+    @functools.cached_property
+    def _of_stream(self):
+        return self._evaluated()
+
+    @functools.cached_property
+    def _of_slots(self):
+        return [self._evaluated(rows) for rows in self._slots()]
+
+    @functools.cached_property
+    def _best_possible(self):
+        best = evaluate(self.labels, self.true_probability, self.groups)
+        return {metric: best[metric] for metric in METRICS}
+
+    def _evaluated(self, rows=slice(None)):
+        """Arm -> metric -> array (seeds,)."""
+        groups = None if self.groups is None else self.groups[rows]
+        scores = {}
+        for arm in self.arms:
+            runs = [evaluate(self.labels[rows], p[rows], groups) for p in self.predictions[arm]]
+            scores[arm] = {metric: np.array([run[metric] for run in runs]) for metric in METRICS}
+        return scores
+
+    def overall(self) -> dict[str, dict[str, float]]:
         """Return arm -> {metric: mean over seeds}, and "best possible" where that is known.
 
         Metrics: auc, gauc, logloss, ece, ctr_bias, auc_sd, gauc_sd and logloss_sd (over seeds; NaN
         for one seed, which says nothing about the spread).
         """
         rows = {}
-        for arm in self.arms:
-            runs = self._evaluated(arm)
+        for arm, runs in self._of_stream.items():
             rows[arm] = {metric: float(values.mean()) for metric, values in runs.items()}
             for metric in SPREADS:
                 several = len(self.seeds) > 1
                 rows[arm][f"{metric}_sd"] = float(runs[metric].std(ddof=1)) if several else math.nan
         if self.true_probability is not None:
-            best = evaluate(self.labels, self.true_probability, self.groups)
-            rows["best possible"] = {m: best[m] for m in METRICS}
+            rows["best possible"] = dict(self._best_possible)
             rows["best possible"] |= {f"{m}_sd": 0.0 for m in SPREADS}
         return rows
 
-    def verdict(self, controls=None, margin=0.001):
+    def verdict(
+        self, controls: list[str] | None = None, margin: float = 0.001
+    ) -> dict[str, dict[str, str]]:
         """Say for each arm and metric whether it helps, compared with the best control.
 
         Gains are taken seed by seed. An arm "helps" when its mean gain is above `margin` and above
@@ -117,7 +148,7 @@ class PrequentialReport:
         controls = [arm for arm in controls if arm in self.arms]
         if not controls:
             raise ValueError(f"`controls` must name arms among {self.arms}. Received: none of them")
-        evaluated = {arm: self._evaluated(arm) for arm in self.arms}
+        evaluated = self._of_stream
         rows = {}
         for arm in (name for name in self.arms if name not in controls):
             rows[arm] = {}
@@ -131,7 +162,7 @@ class PrequentialReport:
                 rows[arm][metric] = "unknown" if math.isnan(mean) else word
         return rows
 
-    def per_slot(self, metric="auc"):
+    def per_slot(self, metric: str = "auc") -> dict[str, list[float]]:
         """Return arm -> list with the metric of each slot, mean over seeds.
 
         Raises:
@@ -139,19 +170,13 @@ class PrequentialReport:
         """
         if metric not in METRICS:
             raise ValueError(f"`metric` must be one of {METRICS}. Received: {metric!r}")
-        slots = np.unique(self.slot_of_row)
-        cuts = np.searchsorted(self.slot_of_row, [*slots, slots[-1] + 1])
         return {
-            arm: [
-                float(self._evaluated(arm, slice(a, b))[metric].mean())
-                for a, b in zip(cuts[:-1], cuts[1:], strict=True)
-            ]
-            for arm in self.arms
+            arm: [float(part[arm][metric].mean()) for part in self._of_slots] for arm in self.arms
         }
 
-    def table(self):
+    def table(self) -> str:
         """Return the table of arms as text: AUC, gain over frozen, gAUC, log loss, ECE."""
-        rows = self.overall()
+        rows = PrequentialReport.overall(self)
         frozen = rows.get("frozen", {}).get("auc", math.nan)
         lines = [f"{'arm':<22}{'AUC':>8}{'gain':>9}{'gAUC':>8}{'logloss':>9}{'ECE':>8}"]
         for arm, m in rows.items():
@@ -162,12 +187,12 @@ class PrequentialReport:
             )
         return "\n".join(lines)
 
-    def to_metrics(self):
+    def to_metrics(self) -> dict[str, Any]:
         """Return the content of metrics.json: plain types, NaN as None."""
         named = ("dataset", "backend", "versions")
-        rows = self.overall()
+        rows = PrequentialReport.overall(self)
         best = rows.pop("best possible", None)
-        slots = {metric: self.per_slot(metric) for metric in ("auc", "logloss")}
+        slots = {metric: PrequentialReport.per_slot(self, metric) for metric in ("auc", "logloss")}
         result = {
             **{key: self.info.get(key) for key in named},
             "seeds": list(self.seeds),
@@ -176,24 +201,30 @@ class PrequentialReport:
                 arm: {m: [_plain(v) for v in by_arm[arm]] for m, by_arm in slots.items()}
                 for arm in self.arms
             },
-            "info": {k: v for k, v in self.info.items() if k not in named},
+            "info": {k: _plain_tree(v) for k, v in self.info.items() if k not in named},
         }
         if best is not None:
             result["best_possible"] = {m: _plain(best[m]) for m in METRICS}
         return result
 
-    def save(self, folder):
-        """Write metrics.json beside its place, then rename; returns the path."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "metrics.json"
-        beside = path.with_name("metrics.json.part")
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write metrics.json, whole or not at all; returns the paths written."""
+        path = Path(folder) / "metrics.json"
         text = json.dumps(self.to_metrics(), indent=1, allow_nan=False) + "\n"
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-        return path
+        with replaced(path) as beside:
+            beside.write_text(text, encoding="utf-8")
+        return [path]
 
 
 def _plain(value):
     value = float(value)
     return value if math.isfinite(value) else None
+
+
+def _plain_tree(value):
+    """JSON has no NaN: None stands for it, however deep it lies."""
+    if isinstance(value, dict):
+        return {name: _plain_tree(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_tree(part) for part in value]
+    return _plain(value) if isinstance(value, float) else value

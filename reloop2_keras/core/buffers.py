@@ -1,32 +1,38 @@
-"""Row groups of Parquet files as arrays; the next ones are read while the last are used."""
+"""Row groups as arrays; the next ones are read while the last are used."""
 
-import os
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from reloop2_keras.slot import read_arrays
+from reloop2_keras.core.checks import FieldRanges
+from reloop2_keras.core.reading import RowGroup
 
 
 class BufferReader:
-    """Reads buffers: row groups, one after the other, in arrays.
+    """Reads buffers: row groups, one after the other, in arrays; for one thread at a time.
 
     Args:
-        groups: list of (path, row group, rows).
+        groups: list of `RowGroup`.
         columns: names of the columns to read.
-        num_ids: int; every id must be in [0, num_ids).
+        ranges: the ids that each field may have.
         reuse: bool. True: the arrays of a buffer hold until the next but one is read, whose
             memory they become; pages need not be fetched again then.
     """
 
-    def __init__(self, groups, columns, num_ids, reuse):
-        self._groups, self._columns, self._num_ids = groups, list(columns), num_ids
+    def __init__(
+        self, groups: Sequence[RowGroup], columns: Sequence[str], ranges: FieldRanges, reuse: bool
+    ):
+        self._groups, self._columns, self._ranges = list(groups), list(columns), ranges
         self._reuse = reuse
         self._spaces, self._turn, self._ahead = ({}, {}), 0, None
-        self._process = os.getpid()
 
-    def read(self, key, members, following=None):
+    def read(
+        self,
+        key: Hashable,
+        members: Sequence[int],
+        following: tuple[Hashable, Sequence[int]] | None = None,
+    ) -> dict[str, np.ndarray]:
         """Return a dict of arrays.
 
         Args:
@@ -36,8 +42,6 @@ class BufferReader:
                 read in a thread of its own; its errors are raised when it is asked for.
         """
         ahead, self._ahead = self._ahead, None
-        if self._process != os.getpid():  # a fork has no thread that would ever finish
-            ahead, self._spaces, self._process = None, ({}, {}), os.getpid()
         if ahead is not None:
             wait([ahead[1]])  # two readers would share memory
         if ahead is not None and ahead[0] == key:
@@ -51,14 +55,12 @@ class BufferReader:
         return arrays
 
     def _fill(self, members):
-        rows = sum(self._groups[g][2] for g in members)
+        rows = sum(self._groups[g].rows for g in members)
         self._turn = 1 - self._turn
         arrays, start = {}, 0
         for g in members:
-            path, group, length = self._groups[g]
-            with pq.ParquetFile(path) as file:
-                table = file.read_row_group(group, columns=self._columns)
-            for name, part in read_arrays(table, path, self._num_ids).items():
+            length = self._groups[g].rows
+            for name, part in self._groups[g].load(self._ranges, self._columns).items():
                 if name not in arrays:
                     arrays[name] = self._space(name, rows, part)
                 arrays[name][start : start + length] = part
@@ -73,7 +75,3 @@ class BufferReader:
         if name not in spaces or len(spaces[name]) < rows:
             spaces[name] = np.empty(shape, like.dtype)
         return spaces[name][:rows]
-
-    def __getstate__(self):
-        # copies neither wait for this one's thread nor share its memory
-        return {**self.__dict__, "_spaces": ({}, {}), "_ahead": None}
