@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from data_scripts.ahead import ahead
 from data_scripts.arguments import MOST_CHUNK_ROWS, flag, fraction, integer, optional
-from data_scripts.errors import Errors
+from data_scripts.errors import Errors, InputError
 from data_scripts.output import check_output
 from data_scripts.passes import Passes
 from data_scripts.periods import cut, plan
@@ -102,10 +102,13 @@ def prepare(
             frames = (frame for frame in passes.frames("write") if len(frame))
             for columns in ahead(_encode(frame, fields, source.extras) for frame in frames):
                 writer.write(columns)
+            files = writer.finish()
+            passes.check_same(rows, bad)
+        except InputError:
+            passes.check_files()  # the better reason, if there is one
+            raise
         finally:
             writer.close()
-        files = writer.finish()
-        passes.check_same(rows, bad)
         meta = {
             "schema_version": SCHEMA_VERSION,
             "source": source.name,

@@ -24,20 +24,30 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         """Parse all: options that this very parser does not know are an error of its own."""
+        for word in args or () if self._subparsers is None else ():
+            if word == "--":
+                break
+            # argparse takes an unknown option with a space in its value for a plain argument
+            if word.startswith("--") and " " in word and not self._known(word):
+                self._unknown(word)
         args, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            kind = "unknown option" if unknown[0].startswith("-") else "unexpected argument"
-            self.error(f"{kind} {unknown[0]}{self._near(unknown[0])}")
+            self._unknown(next((word for word in unknown if word.startswith("-")), unknown[0]))
         return args, unknown
 
     def error(self, message):
         """Exit with status 2, with one line on stderr."""
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (see --help)\n")
 
-    def _near(self, word):
+    def _known(self, word):
+        return word.partition("=")[0] in self._option_string_actions
+
+    def _unknown(self, word):
+        if not word.startswith("-"):
+            self.error(f"unexpected argument {word}")
         known = [option for option in self._option_string_actions if option.startswith("--")]
         near = difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=0.75)
-        return f"; did you mean {near[0]}?" if near and word.startswith("--") else ""
+        self.error(f"unknown option {word}{f'; did you mean {near[0]}?' if near else ''}")
 
 
 def normalized(words):

@@ -87,7 +87,8 @@ def main(folder):
     moments += [("second", seconds * rng.random()) for _ in range(20)]
     for kind, moment in moments:
         out = fresh(f"{kind}{moment}")
-        process, pipe = forked(lambda out=out: make(out, 2, moment if kind == "event" else None))
+        kill_at = moment if kind == "event" else None
+        process, pipe = forked(lambda out=out, kill_at=kill_at: make(out, 2, kill_at))
         if kind == "second":
             time.sleep(moment)
             os.kill(process, signal.SIGKILL)
