@@ -13,6 +13,7 @@ from data_scripts.output import check_output
 from data_scripts.passes import Passes
 from data_scripts.periods import cut, plan
 from data_scripts.placing import placed, recover
+from data_scripts.sources.source import Source
 from data_scripts.vocabulary import FieldVocabulary, to_table
 from data_scripts.writer import FORMAT, PeriodWriter, writing
 from reloop2_keras.core.files import file_checksum
@@ -83,6 +84,8 @@ def prepare(
     }
     chunk_rows = integer("chunk_rows", chunk_rows, 1, MOST_CHUNK_ROWS)
     overwrite, progress = flag("overwrite", overwrite), optional(flag, "progress", progress)
+    if not isinstance(source, Source):
+        raise ValueError(f"`source` must be of data_scripts.sources. Received: {source!r}")
     if not source.fields:
         raise ValueError("`source` must have at least one field. Received: none")
     recover(output)

@@ -43,6 +43,12 @@ def test_prepare_names_an_argument_out_of_range(name, tmp_path):
     assert os.listdir(tmp_path) == ["log.tsv"]
 
 
+def test_the_source_must_be_one_with_fields(tmp_path):
+    for source in ("train.txt", None, criteo(made(tmp_path), 0, 0)):
+        with pytest.raises(ValueError, match="^`source` must "):
+            prepare(source, tmp_path / "out")
+
+
 @pytest.mark.parametrize("name", ["rows", "users", "items", "seed", "dense_dim", "slot_dim"])
 def test_sources_name_an_argument_out_of_range(name):
     for value in (-1, 1.5, "3", None, True, float("nan"), 10**30):

@@ -1,12 +1,8 @@
-"""What is at OUT: replaced only if it is a dataset of ours, and never by two runs at once."""
+"""What is at OUT: replaced only if it is a dataset of ours."""
 
 import errno
 import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +13,6 @@ from data_scripts.__main__ import main
 from data_scripts.output import named_files
 from data_scripts.placing import placed, recover
 
-ROOT = Path(__file__).parents[1]
 MAKE = {"slots": 3, "progress": False}
 
 
@@ -29,15 +24,6 @@ def files(folder):
     return {
         p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
     }
-
-
-def start(code, *arguments):
-    """A process of its own that runs `code` with the command line in place."""
-    head = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom data_scripts.__main__ import main\n"
-    )
-    command = [sys.executable, "-c", head + code, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def log(folder):
@@ -150,60 +136,6 @@ def test_what_came_to_be_meanwhile_stays(tmp_path):
         shutil.rmtree(out)
 
 
-def test_of_two_runs_on_one_out_exactly_one_ends_well(tmp_path):
-    code = """
-import time
-from pathlib import Path
-from data_scripts import placing
-take_place, here, other = placing._take_place, Path(sys.argv[2]), Path(sys.argv[3])
-def both_are_ready(*arguments):
-    here.touch()
-    while not other.exists():
-        time.sleep(0.01)
-    return take_place(*arguments)
-placing._take_place = both_are_ready
-sys.exit(main(["synthetic", sys.argv[1], "--rows", "600", "--users", "20", "--items", "10"]))
-"""
-    (tmp_path / "runs").mkdir()
-    out, marks = tmp_path / "runs" / "out", [tmp_path / "a", tmp_path / "b"]
-    runs = [start(code, out, *pair) for pair in (marks, marks[::-1])]
-    ends = [(*run.communicate(timeout=300), run.returncode) for run in runs]
-    assert sorted(status for _, _, status in ends) == [0, 2]
-    loser = next(error for _, error, status in ends if status == 2)
-    assert re.search(r"out: came to be while this run was preparing it", loser), loser
-    assert os.listdir(tmp_path / "runs") == ["out"]
-    assert named_files(out) >= set(files(out))
-
-
-@pytest.mark.parametrize(
-    ("number", "status"),
-    [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)],
-    ids=["TERM", "HUP", "INT"],
-)
-def test_signals_tidy_up(number, status, tmp_path):
-    code = """
-import signal, time
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests may ignore it
-module = sys.modules["data_scripts.prepare"]
-def stuck(*arguments):
-    print("writing", flush=True)
-    time.sleep(600)
-module.PeriodWriter.write = stuck
-sys.exit(main(["synthetic", sys.argv[1], "--rows", "600", "--overwrite"]))
-"""
-    (tmp_path / "runs").mkdir()
-    out = tmp_path / "runs" / "out"
-    prepare(source(), out, **MAKE)
-    before = files(out)
-    run = start(code, out)
-    assert run.stdout.readline() == "writing\n"
-    assert len(os.listdir(tmp_path / "runs")) == 3  # OUT, the work folder, its lock
-    run.send_signal(number)
-    _, error = run.communicate(timeout=300)
-    assert run.returncode == status and "Traceback" not in error
-    assert os.listdir(tmp_path / "runs") == ["out"] and files(out) == before
-
-
 def test_a_failed_swap_puts_the_old_one_back(tmp_path, monkeypatch):
     out = tmp_path / "out"
     prepare(source(), out, **MAKE)
@@ -250,27 +182,6 @@ def test_what_runs_without_locks_left_is_put_back_if_it_is_whole(tmp_path):
     with pytest.raises(FileExistsError):  # it is there again before anything else is looked at
         prepare(source(2), out, **MAKE)
     assert files(out) == kept and os.listdir(tmp_path) == ["out"]
-
-
-def test_a_disk_that_is_full_names_the_file(tmp_path):
-    code = """
-import resource
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1))
-sys.exit(main(["synthetic", sys.argv[1], "--rows", "30000", "--overwrite"]))
-"""
-    out = tmp_path / "runs" / "out"
-    (tmp_path / "runs").mkdir()
-    prepare(source(), out, **MAKE)
-    before, seen = files(out), set()
-    prepare(synthetic(rows=30_000), tmp_path / "whole")
-    sizes = {p: p.stat().st_size for p in (tmp_path / "whole").rglob("*") if p.is_file()}
-    for name in ("train/000.parquet", "vocabulary.parquet"):
-        run = start(code, out, sizes[tmp_path / "whole" / name] - 1)
-        _, error = run.communicate(timeout=300)
-        assert run.returncode == 2 and error.count("\n") == 1, error
-        seen |= set(re.findall(re.escape(f"{out}/") + r"(\S+): cannot be written", error))
-        assert files(out) == before and os.listdir(tmp_path / "runs") == ["out"]
-    assert "train/000.parquet" in seen
 
 
 def test_raw_logs_are_not_written_over_other_files(tmp_path, capsys):
