@@ -9,8 +9,13 @@ PEERS := fuxictr faiss-cpu river onnxruntime onnx
 PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := runs/demo
-DATASET_DIR := $(if $(DATASET),$(DATASET),$(DEMO)/dataset)
-RUN = KERAS_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=2 $(PY) notebooks/run.py
+# not every shell takes ~/ for the home folder behind a =
+from_home = $(if $(filter ~/%,$(firstword $(1))),$(patsubst ~/%,$(HOME)/%,$(1)),$(1))
+DATASET_DIR := $(if $(DATASET),$(call from_home,$(DATASET)),$(DEMO)/dataset)
+# a word for the shell, whatever is in it
+quoted = '$(subst ','\'',$(1))'
+FOLDERS = -p DATASET_DIR $(call quoted,$(DATASET_DIR)) -p OUTPUT_DIR $(call quoted,$(DEMO))
+RUN = KERAS_BACKEND=$(call quoted,$(BACKEND)) TF_CPP_MIN_LOG_LEVEL=2 $(PY) notebooks/run.py
 EXTRA_torch := torch
 EXTRA_jax := jax
 EXTRA_tensorflow := tensorflow
@@ -20,9 +25,9 @@ help:  ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 $(VENV)/.made:
-	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	  { echo "Python 3.11 is needed (constraints.txt is made for it); found: $(PYTHON). Try make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@test -n $(call quoted,$(PYTHON)) && $(call quoted,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "Python 3.11 is needed (constraints.txt is made for it); found:" $(call quoted,$(PYTHON)) "Try make PYTHON=/path/to/python3.11"; exit 1; }
+	$(call quoted,$(PYTHON)) -m venv $(VENV)
 	touch $@
 
 $(VENV)/.ready-%: $(VENV)/.made pyproject.toml constraints.txt
@@ -37,14 +42,14 @@ $(VENV)/.ready: $(VENV)/.made pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/.ready-$(BACKEND)  ## synthetic drifting log -> table of arms (BACKEND=torch DATASET=folder)
-	mkdir -p $(DEMO)
+	mkdir -p $(call quoted,$(DEMO))
 ifeq ($(DATASET),)
-	$(RUN) notebooks/01_preprocess.ipynb $(DEMO)/01_preprocess.ipynb -p DATASET_DIR $(DATASET_DIR) -p OUTPUT_DIR $(DEMO)
+	$(RUN) notebooks/01_preprocess.ipynb $(call quoted,$(DEMO)/01_preprocess.ipynb) $(FOLDERS)
 endif
-	$(RUN) notebooks/02_train.ipynb $(DEMO)/02_train.ipynb -p DATASET_DIR $(DATASET_DIR) -p OUTPUT_DIR $(DEMO)
-	$(RUN) notebooks/04_stream_evaluation.ipynb $(DEMO)/04_stream_evaluation.ipynb -p DATASET_DIR $(DATASET_DIR) -p OUTPUT_DIR $(DEMO)
-	@$(PY) notebooks/run.py --table $(DEMO)/metrics.json
-	@echo "notebooks, figures and metrics.json: $(DEMO)/   next: make lab, or README, 'Your own log'"
+	$(RUN) notebooks/02_train.ipynb $(call quoted,$(DEMO)/02_train.ipynb) $(FOLDERS)
+	$(RUN) notebooks/04_stream_evaluation.ipynb $(call quoted,$(DEMO)/04_stream_evaluation.ipynb) $(FOLDERS)
+	@$(PY) notebooks/run.py --table $(call quoted,$(DEMO)/metrics.json)
+	@echo "notebooks, figures and metrics.json:" $(call quoted,$(DEMO)/) "  next: make lab, or README, 'Your own log'"
 
 test: $(VENV)/.ready lint  ## every test on every backend
 	$(PY) tests/run_all.py
@@ -54,14 +59,14 @@ lint: $(VENV)/.ready  ## ruff on code and notebooks
 	$(PY) -m ruff format --check .
 
 lab: $(VENV)/.ready-$(BACKEND)  ## JupyterLab in the right environment
-	KERAS_BACKEND=$(BACKEND) $(PY) -m jupyterlab --notebook-dir=.
+	KERAS_BACKEND=$(call quoted,$(BACKEND)) $(PY) -m jupyterlab --notebook-dir=.
 
 notebooks: $(VENV)/.ready  ## run the notebooks again and keep their cleaned outputs
 	$(RUN) --refresh notebooks
 
 # the peers see the packages of $(VENV) through a .pth file: PyTorch and Keras are installed once
 $(BENCH)/.ready: $(VENV)/.ready benchmarks/peers.txt
-	$(PYTHON) -m venv $(BENCH)
+	$(call quoted,$(PYTHON)) -m venv $(BENCH)
 	echo "../../../../$(VENV)/lib/python3.11/site-packages" > $(BENCH)/lib/python3.11/site-packages/reloop2_environment.pth
 	@# one by one: a peer that cannot be installed is reported in its row, and stops no other
 	@for peer in $(PEERS); do \

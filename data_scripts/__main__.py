@@ -1,77 +1,131 @@
 """python -m data_scripts SOURCE [INPUT] OUTPUT [options]."""
 
-import argparse
+import os
+import shlex
 import sys
 from pathlib import Path
 
 from data_scripts import sources
-from data_scripts.errors import InputError
 from data_scripts.prepare import prepare
+from data_scripts.signals import ended_like_an_interrupt
 from data_scripts.sources.synthetic import write_raw_tsv
+from data_scripts.words import FLAG, Parser, normalized, zero_or_one
+
+EXAMPLES = {
+    "criteo": """examples:
+  %(prog)s train.txt runs/criteo/dataset --threshold 10
+  %(prog)s --data_path=./data/ --dense_dim=13 --slot_dim=26 --threshold=100
+      reads ./data/origin_data/train.txt and makes ./data/dataset""",
+    "movietweetings": """example:
+  %(prog)s MovieTweetings/snapshots/100K runs/movietweetings/dataset""",
+    "synthetic": """example:
+  %(prog)s runs/made-up/dataset --rows 60000 --no-drift""",
+    "table": """example:
+  %(prog)s log.csv runs/mine/dataset --label rating --positive ">=4" --time timestamp \\
+      --categorical user,item,genre --numeric price --group user""",
+}
 
 
 def _names(text):
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def parser():
-    """Build the command line's parser: one sub-command a source."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("output", type=Path, help="folder to make")
+def parser(data_path=False):
+    """Build the command line's parser: one sub-command a source.
+
+    Args:
+        data_path: bool, whether the words name a --data-path, which holds INPUT and OUTPUT.
+    """
+    common = Parser(add_help=False)
+    common.add_argument(
+        "output", type=Path, nargs="?" if data_path else None, help="folder to make"
+    )
     common.add_argument(
         "--threshold",
         type=int,
         default=1,
-        help="keep values seen more often than this in training (default 1)",
+        help="keep values seen more often than this in training",
     )
-    common.add_argument("--train-fraction", type=float, default=0.5)
-    common.add_argument("--validation-fraction", type=float, default=0.1)
-    common.add_argument("--slots", type=int, default=20)
+    common.add_argument(
+        "--train-fraction", type=float, default=0.5, metavar="F", help="training rows' share"
+    )
+    common.add_argument(
+        "--train-rows", type=int, metavar="N", help="training rows, instead of --train-fraction"
+    )
+    common.add_argument(
+        "--validation-fraction", type=float, default=0.1, metavar="F", help="validation's share"
+    )
+    common.add_argument(
+        "--slots", type=int, default=20, metavar="N", help="parts that the rest is cut into"
+    )
     common.add_argument("--limit", type=int, metavar="ROWS", help="use the first rows only")
-    common.add_argument("--on-error", choices=["fail", "skip"], default="fail")
+    common.add_argument(
+        "--on-error",
+        choices=["fail", "skip"],
+        default="fail",
+        help="stop at the first bad row, or count and list them in dataset.json",
+    )
     common.add_argument(
         "--chunk-rows",
         type=int,
         default=65_536,
+        metavar="N",
         help="rows held at a time; does not change the result",
     )
-    common.add_argument("--overwrite", action="store_true")
+    common.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace OUTPUT if it is a dataset with nothing else in it",
+    )
 
-    top = argparse.ArgumentParser(prog="python -m data_scripts", description=__doc__)
+    top = Parser(prog="python -m data_scripts", description=__doc__)
     commands = top.add_subparsers(dest="source", required=True, metavar="SOURCE")
-    with_input = argparse.ArgumentParser(add_help=False)
-    with_input.add_argument("input", type=Path)
+    with_input = Parser(add_help=False)
+    with_input.add_argument("input", type=Path, help="the raw log")
 
-    criteo = commands.add_parser("criteo", parents=[with_input, common], help="train.txt")
-    criteo.add_argument("--dense-dim", type=int, default=13)
-    criteo.add_argument("--slot-dim", type=int, default=26)
+    def command(name, help, *parents):
+        return commands.add_parser(
+            name, parents=[*parents, common], help=help, description=help, epilog=EXAMPLES[name]
+        )
+
+    criteo = command(
+        "criteo", "Criteo's train.txt: TSV without header", *([] if data_path else [with_input])
+    )
+    criteo.add_argument("--dense-dim", type=int, default=13, metavar="N", help="integer columns")
+    criteo.add_argument("--slot-dim", type=int, default=26, metavar="N", help="token columns")
+    criteo.add_argument(
+        "--data-path",
+        type=Path,
+        metavar="FOLDER",
+        help="read FOLDER/origin_data/train.txt; OUTPUT is FOLDER/dataset unless it is given",
+    )
     criteo.add_argument(
         "--train-line-count",
         type=int,
         metavar="N",
-        help="training rows, instead of --train-fraction",
+        help="lines of the log to use, from the first; all if it has fewer",
     )
     criteo.add_argument(
-        "--skip-id-convert", action="store_true", help="tokens are final integer ids already"
+        FLAG,
+        type=zero_or_one,
+        default=False,
+        metavar="0|1",
+        help="1, or alone: tokens are final integer ids already",
     )
 
-    commands.add_parser(
-        "movietweetings",
-        parents=[with_input, common],
-        help="folder with ratings.dat and movies.dat",
-    )
+    command("movietweetings", "folder with ratings.dat and movies.dat", with_input)
 
-    synthetic = commands.add_parser("synthetic", parents=[common], help="made up, no INPUT")
-    synthetic.add_argument("--rows", type=int, default=200_000)
-    synthetic.add_argument("--seed", type=int, default=1001)
-    synthetic.add_argument("--no-drift", action="store_true")
-    synthetic.add_argument("--users", type=int, default=2000)
-    synthetic.add_argument("--items", type=int, default=500)
+    synthetic = command("synthetic", "a made-up, drifting log; no INPUT")
+    synthetic.add_argument("--rows", type=int, default=200_000, help="rows to make")
+    synthetic.add_argument("--seed", type=int, default=1001, help="another seed, another log")
+    synthetic.add_argument("--no-drift", action="store_true", help="a log that does not change")
+    synthetic.add_argument("--users", type=int, default=2000, help="users present at a time")
+    synthetic.add_argument("--items", type=int, default=500, help="items present at a time")
     synthetic.add_argument(
         "--raw-tsv", type=Path, metavar="PATH", help="also write the raw log in Criteo's format"
     )
 
-    table = commands.add_parser("table", parents=[with_input, common], help="CSV, TSV, Parquet")
+    table = command("table", "a CSV, TSV or Parquet file, by column names", with_input)
     table.add_argument("--label", required=True, metavar="COL")
     table.add_argument("--positive", metavar="RULE", help='label values that click, as ">=4"')
     table.add_argument("--time", metavar="COL")
@@ -101,38 +155,83 @@ def _source(args):
     )
 
 
+def _paths_of(args, parser):
+    """Fill in what the words of Criteo's users leave out."""
+    if args.source == "criteo" and args.data_path is not None:
+        args.input = args.data_path / "origin_data" / "train.txt"
+        args.output = args.output or args.data_path / "dataset"
+    if getattr(args, "train_line_count", None) is not None:
+        if args.limit is not None:
+            parser.error("give --limit or --train-line-count, not both: both are rows to use")
+        args.limit = args.train_line_count
+
+
+def _raw_tsv_place(path, args):
+    """Raise unless the raw log may be written: beside the dataset, over none but one of ours."""
+    output, place = args.output.resolve(), path.resolve()
+    if output in (place, *place.parents):
+        raise ValueError(f"{path}: expected --raw-tsv outside of the output {args.output}")
+    ours = args.overwrite and path.with_name(path.name + ".truth.parquet").is_file()
+    if os.path.lexists(path) and not (ours and path.is_file() and not path.is_symlink()):
+        hint = "" if args.overwrite else " or --overwrite"
+        raise FileExistsError(f"{path}: exists already; choose another --raw-tsv{hint}")
+
+
 def main(argv=None):
     """Run the command line; returns the exit status: 2 for bad input or arguments."""
-    args = parser().parse_args(argv)
+    words = normalized(argv)
+    with_data_path = any(word.partition("=")[0] == "--data-path" for word in words)
+    top = parser(with_data_path and words[:1] == ["criteo"])
+    args = top.parse_args(words)
+    _paths_of(args, top)
+    raw_tsv = getattr(args, "raw_tsv", None)
     try:
-        source = _source(args)
-        if getattr(args, "raw_tsv", None):
-            write_raw_tsv(source, args.raw_tsv)
-        meta = prepare(
-            source,
-            args.output,
-            threshold=args.threshold,
-            train_fraction=args.train_fraction,
-            validation_fraction=args.validation_fraction,
-            slots=args.slots,
-            train_line_count=getattr(args, "train_line_count", None),
-            limit=args.limit,
-            on_error=args.on_error,
-            chunk_rows=args.chunk_rows,
-            overwrite=args.overwrite,
-        )
-    except (InputError, ValueError, OSError) as error:
+        with ended_like_an_interrupt():
+            source = _source(args)
+            if raw_tsv:
+                _raw_tsv_place(raw_tsv, args)
+            meta = prepare(
+                source,
+                args.output,
+                threshold=args.threshold,
+                train_fraction=args.train_fraction,
+                validation_fraction=args.validation_fraction,
+                slots=args.slots,
+                train_rows=args.train_rows,
+                limit=args.limit,
+                on_error=args.on_error,
+                chunk_rows=args.chunk_rows,
+                overwrite=args.overwrite,
+            )
+            if raw_tsv:
+                write_raw_tsv(source, raw_tsv)
+    except MemoryError:
+        print("data_scripts: out of memory; try a smaller --chunk-rows", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("data_scripts: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:  # InputError is a ValueError
         print(f"data_scripts: {error}", file=sys.stderr)
         return 2
-    periods = meta["periods"]
+    _report(args, meta)
+    return 0
+
+
+def _report(args, meta):
+    periods, bad = meta["periods"], meta["errors"]["total"]
+    rows = sum(p["rows"] for p in (periods["train"], periods["validation"], *periods["slots"]))
+    print(f"rows read: {rows + bad:,} = {rows:,} prepared + {bad:,} bad ones skipped")
+    asked = getattr(args, "train_line_count", None)
+    if asked is not None and rows + bad < asked:
+        print(f"--train-line-count {asked:,}: the log has fewer lines; all are used")
     print(
         f"{args.output}: {periods['train']['rows']:,} training rows, "
         f"{periods['validation']['rows']:,} validation rows, {len(periods['slots'])} slots of "
         f"about {periods['slots'][0]['rows']:,}; {len(meta['fields'])} fields, "
-        f"{meta['num_ids']:,} ids; {meta['errors']['total']} bad rows skipped"
+        f"{meta['num_ids']:,} ids"
     )
-    print(f"next: make demo DATASET={args.output}")
-    return 0
+    print(f"next: make demo DATASET={shlex.quote(str(args.output))}")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,26 @@
 """Raw log -> prepared dataset: chronological periods, ids from the training period only."""
 
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+import pyarrow.parquet as pq
 
 from data_scripts.ahead import ahead
+from data_scripts.arguments import MOST_CHUNK_ROWS, flag, fraction, integer, optional
 from data_scripts.errors import Errors, InputError
+from data_scripts.output import check_output
+from data_scripts.passes import Passes
+from data_scripts.periods import cut, plan
+from data_scripts.placing import placed, recover
+from data_scripts.sources.source import Source
 from data_scripts.vocabulary import FieldVocabulary, to_table
-from data_scripts.writer import FILE_ROWS, PeriodWriter, checksum
+from data_scripts.writer import FORMAT, PeriodWriter, writing
+from reloop2_keras.core.files import file_checksum
 
 SCHEMA_VERSION = 1
+CUT = ("train_fraction", "validation_fraction", "slots", "train_rows")
+MATRICES = ("feature_ids", "feature_values", "feature_hashes")
 BLOCK = 4096  # rows of a matrix that stay in the cache while column after column is filled in
 
 
@@ -25,7 +31,7 @@ def prepare(
     train_fraction=0.5,
     validation_fraction=0.1,
     slots=20,
-    train_line_count=None,
+    train_rows=None,
     limit=None,
     on_error="fail",
     chunk_rows=65_536,
@@ -36,152 +42,114 @@ def prepare(
 
     Periods are cut by row order: training, validation, `slots` nearly equal slots; no row is
     dropped. Vocabulary and numeric maxima come from the training period only. All is written to
-    a temporary folder beside `output` and renamed at the end.
+    a temporary folder beside `output` and renamed at the end. What a killed run left there is
+    removed; a dataset that it was replacing is put back first.
 
     Args:
         source: what a function of `data_scripts.sources` returned.
         output: path of the folder to make.
-        threshold: int; a value is kept when its training count is greater.
+        threshold: int >= 0; a value is kept when its training count is greater.
         train_fraction: float in (0, 1).
         validation_fraction: float in (0, 1).
         slots: int >= 1.
-        train_line_count: int, training rows instead of `train_fraction`.
-        limit: int, or None: use the first rows only.
+        train_rows: int >= 1, training rows instead of `train_fraction`.
+        limit: int >= 1, or None: use the first rows only.
         on_error: "fail" or "skip" bad rows (counted in dataset.json).
-        chunk_rows: int, rows held at a time; does not change the result.
-        overwrite: bool, whether an existing output may be replaced.
+        chunk_rows: int >= 1, rows held at a time; does not change the result.
+        overwrite: bool, whether an existing dataset may be replaced. Never replaced are a folder
+            that holds anything else or an input, a file, and a link.
         progress: bool, or None to show bars on terminals only.
 
     Returns:
         dict, the content of dataset.json.
 
     Raises:
-        ValueError: if an argument is out of range. InputError: for bad input.
-        FileExistsError: if `output` exists.
+        ValueError: if an argument is out of range, or `output` is or holds an input.
+        InputError: for bad input, and for a log that changes while it is read.
+        FileExistsError: if there is something at `output` that may not be replaced.
+        OSError: naming the file, if one cannot be written.
 
     Example:
         >>> prepare(synthetic(rows=20_000), "runs/synthetic", slots=20)["num_ids"]
     """
     output = Path(output)
-    if output.exists() and not overwrite:
-        raise FileExistsError(f"{output}: exists already; choose another output or --overwrite")
-    if not (threshold == int(threshold) and threshold >= 0):
-        raise ValueError(f"`threshold` must be an integer >= 0. Received: {threshold}")
+    options = {
+        "threshold": integer("threshold", threshold, 0),
+        "train_fraction": fraction("train_fraction", train_fraction),
+        "validation_fraction": fraction("validation_fraction", validation_fraction),
+        "slots": integer("slots", slots, 1),
+        "train_rows": optional(integer, "train_rows", train_rows, 1),
+        "limit": optional(integer, "limit", limit, 1),
+        "on_error": Errors(on_error).on_error,
+    }
+    chunk_rows = integer("chunk_rows", chunk_rows, 1, MOST_CHUNK_ROWS)
+    overwrite, progress = flag("overwrite", overwrite), optional(flag, "progress", progress)
+    if not isinstance(source, Source):
+        raise ValueError(f"`source` must be of data_scripts.sources. Received: {source!r}")
+    if not source.fields:
+        raise ValueError("`source` must have at least one field. Received: none")
+    recover(output)
+    check_output(output, overwrite, source.paths)
 
-    def chunks(errors, description):
-        left = limit
-        bar = tqdm(desc=description, unit="row", unit_scale=True, disable=_off(progress))
-        with bar:
-            for frame in ahead(source.chunks(chunk_rows, errors)):
-                if left is not None:
-                    frame = frame.head(left)
-                    left -= len(frame)
-                bar.update(len(frame))
-                yield frame
-                if left == 0:
-                    return
-
-    errors = Errors(on_error)
-    # a bad row fails the run later in any case, so that lines are rows
-    rows = source.count() if source.count is not None and on_error == "fail" else None
-    if rows is None:
-        rows = sum(len(frame) for frame in chunks(errors, "count rows"))
-    elif limit is not None:
-        rows = min(rows, limit)
-    sizes = cut(rows, train_fraction, validation_fraction, slots, train_line_count)
-
+    passes = Passes(source, options["limit"], on_error, chunk_rows, progress)
+    rows = passes.count()
+    bad = passes.errors.total
+    sizes = cut(rows, *(options[name] for name in CUT))
     fields = [FieldVocabulary(name, kind, source.final_ids) for name, kind in source.fields]
-    left = sizes[0]
-    for frame in chunks(Errors(on_error), "vocabulary"):
+    num_ids = _count_values(passes, fields, sizes[0], options["threshold"])
+
+    with placed(output, overwrite, source.paths) as folder:
+        periods = plan(sizes)
+        writer = PeriodWriter(folder, sum(periods, []), output)
+        try:
+            frames = (frame for frame in passes.frames("write") if len(frame))
+            for columns in ahead(_encode(frame, fields, source.extras) for frame in frames):
+                writer.write(columns)
+            files = writer.finish()
+            passes.check_same(rows, bad)
+        except InputError:
+            passes.check_files()  # the better reason, if there is one
+            raise
+        finally:
+            writer.close()
+        meta = {
+            "schema_version": SCHEMA_VERSION,
+            "source": source.name,
+            "options": {**source.options, **options},
+            "num_ids": num_ids,
+            "fields": [_field(field) for field in fields],
+            "columns": ["label", *source.extras, *MATRICES],
+            "periods": _periods(periods, sizes, files),
+            "vocabulary": _vocabulary(folder, output, fields),
+            "errors": {"total": passes.errors.total, "first": passes.errors.first},
+        }
+        text = json.dumps(meta, indent=1, ensure_ascii=False) + "\n"
+        with writing(output / "dataset.json"):
+            (folder / "dataset.json").write_text(text, encoding="utf-8")
+    return meta
+
+
+def _count_values(passes, fields, rows, threshold):
+    """Count the training period's values and give them their ids; returns the number of ids."""
+    left = rows
+    for frame in passes.frames("vocabulary"):
         frame = frame.head(left)
         for field in fields:
             field.count(frame[field.name])
         left -= len(frame)
         if left == 0:
             break
+    passes.check_files()
     num_ids = 0
     for field in fields:
         num_ids = field.close(num_ids, threshold)
-
-    output.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    try:
-        writer = PeriodWriter(beside, _plan(sizes))
-        frames = (frame for frame in chunks(Errors(on_error), "write") if len(frame))
-        for columns in ahead(_encode(frame, fields, source.extras) for frame in frames):
-            writer.write(columns)
-        meta = _describe(
-            beside,
-            source,
-            fields,
-            num_ids,
-            sizes,
-            writer.files,
-            errors,
-            {
-                "threshold": threshold,
-                "train_fraction": train_fraction,
-                "validation_fraction": validation_fraction,
-                "slots": slots,
-                "train_line_count": train_line_count,
-                "limit": limit,
-                "on_error": on_error,
-            },
-        )
-        beside.chmod(0o755)  # mkdtemp's folders are private
-        if output.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{output.name}.old.", dir=output.parent))
-            os.replace(output, old / "old")
-            os.replace(beside, output)
-            shutil.rmtree(old)
-        else:
-            os.replace(beside, output)
-    except BaseException:  # an interrupt too must leave nothing behind
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    return meta
-
-
-def _off(progress):
-    return None if progress is None else not progress
-
-
-def cut(rows, train_fraction, validation_fraction, slots, train_line_count=None):
-    """Return the periods' sizes: [training, validation, slot 0, slot 1, …]; they sum to `rows`."""
-    for name, value in (
-        ("train_fraction", train_fraction),
-        ("validation_fraction", validation_fraction),
-    ):
-        if not 0 < value < 1:
-            raise ValueError(f"`{name}` must be in (0, 1). Received: {value}")
-    if int(slots) != slots or slots < 1:
-        raise ValueError(f"`slots` must be a positive integer. Received: {slots}")
-    train = int(rows * train_fraction) if train_line_count is None else int(train_line_count)
-    validation = int(rows * validation_fraction)
-    rest = rows - train - validation
-    if train < 1 or validation < 1 or rest < slots:
-        raise InputError(
-            f"expected rows for training, validation and {slots} slots, found {rows} rows "
-            f"(training {train}, validation {validation}, left {rest}); "
-            "change `train_fraction`, `validation_fraction` or `slots`"
-        )
-    cuts = np.linspace(0, rest, slots + 1).astype(int)
-    return [train, validation, *np.diff(cuts).tolist()]
-
-
-def _plan(sizes):
-    train, validation, *slots = sizes
-    for period, rows in (("train", train), ("validation", validation)):
-        for part, start in enumerate(range(0, rows, FILE_ROWS)):
-            yield f"{period}/{part:03d}.parquet", min(FILE_ROWS, rows - start)
-    for slot, rows in enumerate(slots):
-        yield f"slots/{slot:03d}.parquet", rows
+    return num_ids
 
 
 def _encode(frame, fields, extras):
     encoded = [field.encode(frame[field.name]) for field in fields]
     columns = {name: frame[name].to_numpy() for name in ("label", *extras)}
-    for i, name in enumerate(("feature_ids", "feature_values", "feature_hashes")):
+    for i, name in enumerate(MATRICES):
         columns[name] = _matrix([parts[i] for parts in encoded], len(frame))
     return columns
 
@@ -196,37 +164,25 @@ def _matrix(columns, rows):
     return matrix
 
 
-def _describe(folder, source, fields, num_ids, sizes, files, errors, options):
-    vocabulary = folder / "vocabulary.parquet"
-    to_table(fields).write_parquet(vocabulary)
+def _field(field):
+    entry = {name: getattr(field, name) for name in ("name", "kind", "cardinality", "offset")}
+    return {**entry, "maximum": field.maximum} if field.kind == "numeric" else entry
 
-    def period(prefix, rows):
-        return {"rows": rows, "files": [f for f in files if f["name"].startswith(prefix)]}
 
-    meta = {
-        "schema_version": SCHEMA_VERSION,
-        "source": source.name,
-        "options": {**source.options, **options},
-        "num_ids": num_ids,
-        "fields": [
-            {
-                "name": field.name,
-                "kind": field.kind,
-                "cardinality": field.cardinality,
-                "offset": field.offset,
-                **({"maximum": field.maximum} if field.kind == "numeric" else {}),
-            }
-            for field in fields
-        ],
-        "columns": ["label", *source.extras, "feature_ids", "feature_values", "feature_hashes"],
-        "periods": {
-            "train": period("train/", sizes[0]),
-            "validation": period("validation/", sizes[1]),
-            "slots": [period(f"slots/{i:03d}", rows) for i, rows in enumerate(sizes[2:])],
-        },
-        "vocabulary": {"name": vocabulary.name, "sha256": checksum(vocabulary)},
-        "errors": {"total": errors.total, "first": errors.first},
-    }
-    text = json.dumps(meta, indent=1, ensure_ascii=False) + "\n"
-    (folder / "dataset.json").write_text(text, encoding="utf-8")
-    return meta
+def _periods(periods, sizes, files):
+    """The periods' rows and files, which hold as many, for dataset.json."""
+    entries = []
+    for planned, rows in zip(periods, sizes, strict=True):
+        entries.append({"rows": rows, "files": [files[name] for name, _ in planned]})
+        written = sum(file["rows"] for file in entries[-1]["files"])
+        if written != rows:
+            names = ", ".join(name for name, _ in planned)
+            raise RuntimeError(f"{names}: expected {rows:,} rows, found {written:,} written")
+    return {"train": entries[0], "validation": entries[1], "slots": entries[2:]}
+
+
+def _vocabulary(folder, output, fields):
+    name = "vocabulary.parquet"
+    with writing(output / name):
+        pq.write_table(to_table(fields).to_arrow(), folder / name, **FORMAT)
+    return {"name": name, "sha256": file_checksum(folder / name)}

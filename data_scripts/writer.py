@@ -1,13 +1,19 @@
 """Rows in stream order -> Parquet files of fixed row groups, whatever the chunks were."""
 
-import hashlib
+import contextlib
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_scripts.errors import InputError
+from reloop2_keras.core.files import file_checksum
+
 ROW_GROUP = 65_536
 FILE_ROWS = 4 * ROW_GROUP  # rows of a training file
+# a reader that asks for it is told of a flipped bit instead of reading another number
+FORMAT = {"compression": "zstd", "write_page_checksum": True}
 
 
 class PeriodWriter:
@@ -16,17 +22,26 @@ class PeriodWriter:
     Args:
         folder: `pathlib.Path`, existing.
         plan: list of (file name, rows), in stream order.
+        place: path that `folder` will have in the end, for messages. None: as it is.
     """
 
-    def __init__(self, folder, plan):
+    def __init__(self, folder, plan, place=None):
         self._folder, self._plan = folder, list(plan)
+        self._place = Path(folder if place is None else place)
         self._parts, self._buffered = [], 0
         self._file, self._left = None, 0
-        self.files = []
+        self._taken, self._written = 0, 0  # rows of all files, rows in the open file
+        self._done = {}
 
     def write(self, columns):
-        """Take a dict of NumPy arrays with equal numbers of rows; matrices become fixed lists."""
+        """Take a dict of NumPy arrays with equal numbers of rows; matrices become fixed lists.
+
+        Raises:
+            InputError: for more rows than planned. OSError: naming the file, if it cannot be
+                written.
+        """
         rows = len(columns["label"])
+        self._taken += rows
         start = 0
         while start < rows:
             if self._left == 0:
@@ -41,12 +56,33 @@ class PeriodWriter:
             if self._buffered == ROW_GROUP or self._left == 0:
                 self._flush()
 
+    def finish(self):
+        """Return a dict file name -> {"name", "rows", "sha256"}, rows as they were written.
+
+        Raises:
+            InputError: for fewer rows than planned.
+        """
+        if self._taken != self._planned():
+            self._changed(f"{self._taken:,}")
+        return self._done
+
+    def _planned(self):
+        return sum(rows for _, rows in self._plan)
+
+    def _changed(self, found):
+        raise InputError(
+            f"expected {self._planned():,} rows, as many as were counted first, found {found}: "
+            "the log changed while it was read"
+        )
+
     def _open(self):
-        name, self._left = self._plan[len(self.files)]
-        path = self._folder / name
-        path.parent.mkdir(exist_ok=True)
-        self.files.append({"name": name, "rows": self._left})
-        self._path, self._file = path, None
+        if len(self._done) == len(self._plan):
+            self._changed("more")
+        self._name, self._left = self._plan[len(self._done)]
+        self._path = self._folder / self._name
+        with writing(self._place / self._name):
+            self._path.parent.mkdir(exist_ok=True)
+        self._file, self._written = None, 0
 
     def _flush(self):
         columns = {
@@ -56,18 +92,27 @@ class PeriodWriter:
         # a null cannot be: Parquet then spares its marks, which read and write a fifth faster
         fields = [pa.field(name, column.type, False) for name, column in columns.items()]
         table = pa.table(list(columns.values()), schema=pa.schema(fields))
-        if self._file is None:
-            self._file = pq.ParquetWriter(self._path, table.schema, compression="zstd")
-        self._file.write_table(table, row_group_size=ROW_GROUP)
-        self._parts, self._buffered = [], 0
-        if self._left == 0:
-            self.close()
-            self.files[-1]["sha256"] = checksum(self._path)
+        with writing(self._place / self._name):
+            if self._file is None:
+                self._file = pq.ParquetWriter(self._path, table.schema, **FORMAT)
+            self._file.write_table(table, row_group_size=ROW_GROUP)
+            self._written += table.num_rows
+            self._parts, self._buffered = [], 0
+            if self._left == 0:
+                self._file.close()
+                self._file = None
+                self._done[self._name] = {
+                    "name": self._name,
+                    "rows": self._written,
+                    "sha256": file_checksum(self._path),
+                }
+                self._written = 0
 
     def close(self):
-        """Close the open file, if any; also after an error."""
+        """Let go of an unfinished file after an error, which a second one must not hide."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):
+                self._file.close()
             self._file = None
 
 
@@ -79,7 +124,11 @@ def _column(array):
     return pa.FixedSizeListArray.from_arrays(flat, type=kind)
 
 
-def checksum(path):
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@contextlib.contextmanager
+def writing(path):
+    """Name the file in whatever the system says of a write that failed (a full disk, say)."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"{path}: cannot be written: {reason}") from error

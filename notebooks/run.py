@@ -3,13 +3,11 @@
 python notebooks/run.py NOTEBOOK OUTPUT [-f config.yaml] [-p NAME VALUE] …
 python notebooks/run.py --refresh FOLDER   run all again, keep cleaned outputs, write py/ pairs
 python notebooks/run.py --check FOLDER     pairs in sync, sizes, no leftovers
-python notebooks/run.py --table metrics.json
+python notebooks/run.py --table metrics.json …   the arms; an overview where there are several files
 """
 
 import argparse
-import ast
 import base64
-import difflib
 import io
 import json
 import os
@@ -18,41 +16,28 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # also where this file is loaded as a module
+
+from metrics_table import overview, table
+from notebook_parameters import (
+    NotebookError,
+    check_known,
+    given_parameters,
+    parameters,
+    read_notebook,
+)
+
 LIMIT = 150_000  # bytes of a kept notebook
-
-
-class NotebookError(ValueError):
-    """A notebook or its parameters are not as they should be."""
-
-
-def parameters(notebook):
-    """Names and values of the one cell tagged `parameters`, which holds plain literals only."""
-    cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-    if len(cells) != 1:
-        raise NotebookError(f"expected one cell tagged 'parameters', found {len(cells)}")
-    found = {}
-    for statement in ast.parse(cells[0].source).body:
-        if not (isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)):
-            raise NotebookError(f"line {statement.lineno} of the parameters cell assigns no name")
-        found[statement.targets[0].id] = ast.literal_eval(statement.value)
-    return found
-
-
-def check_known(given, known):
-    """Raise for the first parameter that the notebook does not have, naming near ones."""
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)
-            raise NotebookError(f"unknown parameter {name!r}; there is {', '.join(near)}")
 
 
 def execute(path, output, given):
     """Run `path` with the running interpreter as kernel; writes the executed copy to `output`."""
-    import nbformat
     import papermill
 
-    check_known(given, parameters(nbformat.read(path, as_version=4)))
+    check_known(given, parameters(read_notebook(path)))
     output = Path(output)
+    if output.is_dir() or output.resolve() == Path(path).resolve():
+        raise NotebookError(f"{output}: expected another file to write to")
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         # a kernel of our own: whatever "python3" means on this machine, it is this interpreter
@@ -81,12 +66,10 @@ def execute(path, output, given):
 
 def cleaned(notebook):
     """Take off what differs from run to run; keep outputs."""
-    keep = ("kernelspec", "language_info")
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
-    assert set(notebook.metadata) == set(keep)
     cells = []
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
@@ -149,8 +132,11 @@ def refresh(folder):
     import nbformat
 
     folder = Path(folder)
+    sources = sorted((folder / "py").glob("*.py"))
+    if not sources:
+        raise NotebookError(f"{folder}: expected a folder with notebooks in py/, found none")
     with tempfile.TemporaryDirectory() as work:
-        for source in sorted((folder / "py").glob("*.py")):
+        for source in sources:
             print(source, file=sys.stderr, flush=True)
             raw = Path(work) / f"{source.stem}.ipynb"
             nbformat.write(from_text(source), raw)
@@ -163,9 +149,9 @@ def refresh(folder):
 
 def check(folder):
     """Raise if a notebook is too large, not cleaned, or differs from its py/ file."""
-    import nbformat
-
     folder = Path(folder)
+    if not folder.is_dir():
+        raise NotebookError(f"{folder}: expected a folder of notebooks, found none")
     names = {p.stem for p in folder.glob("*.ipynb")}
     pairs = {p.stem for p in (folder / "py").glob("*.py")}
     if names != pairs:
@@ -173,7 +159,7 @@ def check(folder):
     for path in sorted(folder.glob("*.ipynb")):
         if path.stat().st_size > LIMIT:
             raise NotebookError(f"{path}: {path.stat().st_size} bytes, more than {LIMIT}")
-        notebook = nbformat.read(path, as_version=4)
+        notebook = read_notebook(path)
         pair = folder / "py" / f"{path.stem}.py"
         if to_text(notebook).strip() != to_text(from_text(pair)).strip():
             raise NotebookError(
@@ -181,48 +167,41 @@ def check(folder):
             )
 
 
-def table(path):
-    """The arms of a metrics.json as text."""
-    content = json.loads(Path(path).read_text(encoding="utf-8"))
-    arms = dict(content["arms"])
-    frozen = arms.get("frozen", {}).get("auc")
-    if "best_possible" in content:
-        arms["best possible"] = content["best_possible"]
-    lines = [f"{'arm':<22}{'AUC':>8}{'gain':>9}{'gAUC':>8}{'logloss':>9}{'ECE':>8}"]
-    for arm, m in arms.items():
-        gain = "" if frozen is None else f"{m['auc'] - frozen:+.4f}"
-        gauc = "-" if m.get("gauc") is None else f"{m['gauc']:.4f}"
-        lines.append(
-            f"{arm:<22}{m['auc']:>8.4f}{gain:>9}{gauc:>8}{m['logloss']:>9.4f}{m['ece']:>8.4f}"
-        )
-    return "\n".join(lines)
-
-
 def main(argv=None):
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("paths", nargs="*")
-    parser.add_argument("-f", "--file", help="YAML of parameters")
-    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[])
-    for flag in ("--refresh", "--check", "--table"):
-        parser.add_argument(flag, metavar="PATH")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="NOTEBOOK OUTPUT")
+    parser.add_argument("-f", "--file", metavar="YAML", help="file of `NAME: value` lines")
+    parser.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="a parameter of the notebook; goes before the file's",
+    )
+    parser.add_argument("--refresh", metavar="FOLDER", help="run all notebooks of a folder again")
+    parser.add_argument("--check", metavar="FOLDER", help="compare notebooks with their py/ files")
+    parser.add_argument("--table", metavar="METRICS", nargs="+", help="show metrics.json files")
     args = parser.parse_args(argv)
+    modes = [mode for mode in (args.refresh, args.check, args.table) if mode is not None]
+    running = bool(args.paths or args.file is not None or args.parameter)
+    if len(modes) + running != 1 or (running and len(args.paths) != 2):
+        parser.error(
+            "give NOTEBOOK OUTPUT [-f YAML] [-p NAME VALUE], or one of --refresh, --check, --table"
+        )
     try:
-        if args.table:
-            print(table(args.table))
-        elif args.refresh:
+        if args.table is not None:
+            print(table(*args.table) if len(args.table) == 1 else overview(args.table))
+        elif args.refresh is not None:
             refresh(args.refresh)
-        elif args.check:
+        elif args.check is not None:
             check(args.check)
-        elif len(args.paths) == 2:
-            import yaml
-
-            given = yaml.safe_load(Path(args.file).read_text(encoding="utf-8")) if args.file else {}
-            given |= {name: yaml.safe_load(value) for name, value in args.parameter}
-            execute(*args.paths, given)
         else:
-            parser.error("give NOTEBOOK OUTPUT, or one of --refresh, --check, --table")
-    except NotebookError as error:
+            known = parameters(read_notebook(args.paths[0]))
+            execute(*args.paths, given_parameters(known, args.file, args.parameter))
+    except (NotebookError, OSError) as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 2
     return 0

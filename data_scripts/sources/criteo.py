@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from data_scripts.arguments import MOST_COLUMNS, integer
 from data_scripts.sources.delimited import count_lines, numbers, read_delimited, reject
 from data_scripts.sources.regular import read_regular
 from data_scripts.sources.source import Source
@@ -24,8 +25,13 @@ def criteo(path, dense_dim=13, slot_dim=26, skip_id_convert=False):
 
     Returns:
         `Source`.
+
+    Raises:
+        ValueError: if `dense_dim` or `slot_dim` is out of range.
     """
     path = Path(path)
+    dense_dim = integer("dense_dim", dense_dim, 0, MOST_COLUMNS)
+    slot_dim = integer("slot_dim", slot_dim, 0, MOST_COLUMNS)
     dense = [f"I{i + 1}" for i in range(dense_dim)]
     sparse = [f"C{i + 1}" for i in range(slot_dim)]
 
@@ -87,4 +93,5 @@ def criteo(path, dense_dim=13, slot_dim=26, skip_id_convert=False):
         },
         final_ids=skip_id_convert,
         count=lambda: count_lines(path),
+        paths=(path,),
     )

@@ -81,4 +81,5 @@ def movietweetings(folder):
         yield from frame.iter_slices(chunk_rows)
 
     fields = [(name, "categorical") for name in ("user", "item", "genres", "year")]
-    return Source("movietweetings", fields, chunks, extras=("group", "time"))
+    paths = (folder / "ratings.dat", folder / "movies.dat")
+    return Source("movietweetings", fields, chunks, extras=("group", "time"), paths=paths)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import polars as pl
 
+from data_scripts.arguments import integer
 from data_scripts.sources.source import Source
 
 BLOCK = 65_536  # rows drawn from one random stream: the log does not depend on the chunk size
@@ -13,6 +14,7 @@ SEGMENTS, CATEGORIES, BRANDS, DEVICES = 8, 20, 200, 5
 CLICK_RATE = 0.25
 # where things happen, as shares of the log
 SHIFT_POPULARITY, SHIFT_TASTES, GRADUAL_FROM = 0.65, 0.8, 0.5
+MOST_PRESENT = 10_000_000  # users or items at a time; some 100 bytes each are held
 REPLACED = 2.0  # times that each user's and item's place is taken over by a new one
 
 
@@ -39,9 +41,10 @@ def synthetic(rows=200_000, seed=1001, drift=True, users=2000, items=500):
     Returns:
         `Source` with group = user and the true click probability as a side column.
     """
-    for name, value in (("rows", rows), ("users", users), ("items", items)):
-        if int(value) != value or value < 1:
-            raise ValueError(f"`{name}` must be a positive integer. Received: {value}")
+    rows = integer("rows", rows, 1)
+    users = integer("users", users, 1, MOST_PRESENT)
+    items = integer("items", items, 1, MOST_PRESENT)
+    seed = integer("seed", seed, 0)
     world = _World.make(rows, seed, drift, users, items)
 
     def chunks(chunk_rows, errors):

@@ -116,7 +116,7 @@ def table(
         "sort": sort,
     }
     fields = [(n, "categorical") for n in categorical] + [(n, "numeric") for n in numeric]
-    return Source("table", fields, chunks, extras, options)
+    return Source("table", fields, chunks, extras, options, paths=(path,))
 
 
 def _unique(columns):

@@ -1,0 +1,111 @@
+"""The raw log, read pass after pass; it must be the same log each time."""
+
+from tqdm import tqdm
+
+from data_scripts.ahead import ahead
+from data_scripts.errors import Errors, InputError
+
+CHUNK_ROWS = 65_536
+
+
+class Passes:
+    """Reads a source several times, and tells when it is not the same log any more.
+
+    Args:
+        source: `Source`.
+        limit: int, or None: rows to read.
+        on_error: "fail" or "skip".
+        chunk_rows: int, rows held at a time.
+        progress: bool, or None to show bars on terminals only.
+
+    Attributes:
+        rows: good rows of the last pass that was read to its end.
+        errors: `Errors` of that pass.
+    """
+
+    def __init__(self, source, limit=None, on_error="fail", chunk_rows=CHUNK_ROWS, progress=None):
+        self._source, self._limit, self._on_error = source, limit, on_error
+        self._chunk_rows, self._disable = chunk_rows, None if progress is None else not progress
+        self._paths = [path for path in source.paths if path.exists()]
+        self._before = [_state(path) for path in self._paths]
+        self.rows, self.errors = None, Errors(on_error)
+
+    def count(self):
+        """Return the number of good rows, by reading all unless the source knows it faster."""
+        lines = self._lines()
+        if lines is not None and self._on_error == "fail":
+            # a bad row fails the run later in any case, so that lines are rows
+            return lines if self._limit is None else min(lines, self._limit)
+        for _ in self.frames("count rows"):
+            pass
+        self._check_lines(lines)
+        return self.rows
+
+    def frames(self, description):
+        """Yield the log's frames; read to the end, they set `rows` and `errors`.
+
+        Raises:
+            InputError: for bad rows, and for files that changed since the first pass.
+        """
+        errors, rows = Errors(self._on_error), 0
+        # a chunk's bad rows are noted as a whole, also behind the limit: chunks must be the same
+        size = self._chunk_rows if self._limit is None else CHUNK_ROWS
+        # with the bad rows as of each frame: a thread reads ahead of what a limit lets through
+        read = ((frame, errors.total) for frame in self._source.chunks(size, errors))
+        try:
+            with tqdm(desc=description, unit="row", unit_scale=True, disable=self._disable) as bar:
+                for frame, bad in ahead(read):
+                    if self._limit is not None:
+                        frame = frame.head(self._limit - rows)
+                    rows += len(frame)
+                    bar.update(len(frame))
+                    yield from frame.iter_slices(self._chunk_rows)
+                    if rows == self._limit:
+                        errors.total = bad
+                        errors.first = errors.first[:bad]
+                        break
+        except InputError:
+            self.check_files()  # a row that is bad because the file changed is no bad row
+            raise
+        self.check_files()
+        self.rows, self.errors = rows, errors
+
+    def check_files(self):
+        """Raise InputError if a file's size or time is not what it was before the first pass."""
+        for path, before in zip(self._paths, self._before, strict=True):
+            now = _state(path) if path.exists() else None
+            if now == before:
+                continue
+            found = "none" if now is None else f"{now[0]:,} bytes" if now[0] != before[0] else None
+            raise InputError(
+                f"{path}: changed while it was read: expected the file of {before[0]:,} bytes "
+                f"that was there at first, found {found or 'it written to since'}"
+            )
+
+    def check_same(self, rows, bad):
+        """Raise InputError unless the last pass gave as many good and bad rows."""
+        bad = self.errors.total if self._limit is not None else bad
+        if (rows, bad) != (self.rows, self.errors.total):
+            raise InputError(
+                f"expected {rows:,} good and {bad:,} bad rows, as were counted first, found "
+                f"{self.rows:,} and {self.errors.total:,}: the log changed while it was read"
+            )
+
+    def _lines(self):
+        return self._source.count() if self._source.count is not None else None
+
+    def _check_lines(self, lines):
+        # counted without a look at what is in them, so that no reader can lose one
+        if lines is None or self._limit is not None:
+            return
+        if lines != self.rows + self.errors.total:
+            paths = ", ".join(map(str, self._paths))
+            raise InputError(
+                f"{paths}: expected {lines:,} rows, as many as there are lines, found "
+                f"{self.rows:,} good and {self.errors.total:,} bad ones"
+            )
+
+
+def _state(path):
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

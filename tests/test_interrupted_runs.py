@@ -1,0 +1,124 @@
+"""Runs of the command line that end badly, or that another one gets ahead of."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_scripts import prepare, synthetic
+
+ROOT = Path(__file__).parents[1]
+MAKE = {"slots": 3, "progress": False}
+
+
+def source(seed=1):
+    return synthetic(rows=600, seed=seed, users=20, items=10)
+
+
+def files(folder):
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def prepare_at(out, seed):
+    prepare(source(seed), out, **MAKE)
+    return out
+
+
+def start(code, *arguments):
+    """A process of its own that runs `code` with the command line in place."""
+    head = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom data_scripts.__main__ import main\n"
+    )
+    command = [sys.executable, "-c", head + code, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_of_two_runs_on_one_out_exactly_one_ends_well_unless_it_overwrites(overwrite, tmp_path):
+    code = """
+import time
+from pathlib import Path
+from data_scripts import placing
+take_place, here, other = placing._take_place, Path(sys.argv[2]), Path(sys.argv[3])
+def both_are_ready(*arguments):
+    here.touch()
+    while not other.exists():
+        time.sleep(0.01)
+    return take_place(*arguments)
+placing._take_place = both_are_ready
+words = ["synthetic", sys.argv[1], "--rows", "600", "--users", "20", "--items", "10", *sys.argv[4:]]
+sys.exit(main(words))
+"""
+    (tmp_path / "runs").mkdir()
+    out, marks = tmp_path / "runs" / "out", [tmp_path / "a", tmp_path / "b"]
+    words = ["--slots", "3", *(["--overwrite"] if overwrite else [])]
+    if overwrite:
+        prepare(source(9), out, **MAKE)
+    runs = [
+        start(code, out, *pair, *words, "--seed", seed)
+        for seed, pair in ((1, marks), (2, marks[::-1]))
+    ]
+    ends = [(*run.communicate(timeout=300), run.returncode) for run in runs]
+    assert sorted(status for _, _, status in ends) == ([0, 0] if overwrite else [0, 2]), ends
+    if not overwrite:
+        loser = next(error for _, error, status in ends if status == 2)
+        assert re.search(r"out: came to be while this run was preparing it", loser), loser
+    assert os.listdir(tmp_path / "runs") == ["out"]
+    made = [files(prepare_at(tmp_path / str(seed), seed)) for seed in (1, 2)]
+    assert files(out) in made
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)],
+    ids=["TERM", "HUP", "INT"],
+)
+def test_signals_tidy_up(number, status, tmp_path):
+    code = """
+import signal, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests may ignore it
+module = sys.modules["data_scripts.prepare"]
+def stuck(*arguments):
+    print("writing", flush=True)
+    time.sleep(600)
+module.PeriodWriter.write = stuck
+sys.exit(main(["synthetic", sys.argv[1], "--rows", "600", "--overwrite"]))
+"""
+    (tmp_path / "runs").mkdir()
+    out = tmp_path / "runs" / "out"
+    prepare(source(), out, **MAKE)
+    before = files(out)
+    run = start(code, out)
+    assert run.stdout.readline() == "writing\n"
+    assert len(os.listdir(tmp_path / "runs")) == 3  # OUT, the work folder, its lock
+    run.send_signal(number)
+    _, error = run.communicate(timeout=300)
+    assert run.returncode == status and "Traceback" not in error
+    assert os.listdir(tmp_path / "runs") == ["out"] and files(out) == before
+
+
+def test_a_disk_that_is_full_names_the_file(tmp_path):
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1))
+sys.exit(main(["synthetic", sys.argv[1], "--rows", "30000", "--overwrite"]))
+"""
+    out = tmp_path / "runs" / "out"
+    (tmp_path / "runs").mkdir()
+    prepare(source(), out, **MAKE)
+    before, seen = files(out), set()
+    prepare(synthetic(rows=30_000), tmp_path / "whole")
+    sizes = {p: p.stat().st_size for p in (tmp_path / "whole").rglob("*") if p.is_file()}
+    for name in ("train/000.parquet", "vocabulary.parquet"):
+        run = start(code, out, sizes[tmp_path / "whole" / name] - 1)
+        _, error = run.communicate(timeout=300)
+        assert run.returncode == 2 and error.count("\n") == 1, error
+        seen |= set(re.findall(re.escape(f"{out}/") + r"(\S+): cannot be written", error))
+        assert files(out) == before and os.listdir(tmp_path / "runs") == ["out"]
+    assert "train/000.parquet" in seen
