@@ -214,7 +214,11 @@ def _describe(folder, source, fields, num_ids, sizes, files, errors, options):
                 "kind": field.kind,
                 "cardinality": field.cardinality,
                 "offset": field.offset,
-                **({"maximum": field.maximum} if field.kind == "numeric" else {}),
+                **(
+                    {"maximum": field.maximum, "clipped": field.clipped}
+                    if field.kind == "numeric"
+                    else {}
+                ),
             }
             for field in fields
         ],
