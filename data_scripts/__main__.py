@@ -8,10 +8,7 @@ from data_scripts import sources
 from data_scripts.errors import InputError
 from data_scripts.prepare import prepare
 from data_scripts.sources.synthetic import write_raw_tsv
-
-
-def _names(text):
-    return [name.strip() for name in text.split(",") if name.strip()]
+from data_scripts.table_options import EXAMPLE, add_inputs, add_table_options, table_source
 
 
 def parser():
@@ -71,14 +68,16 @@ def parser():
         "--raw-tsv", type=Path, metavar="PATH", help="also write the raw log in Criteo's format"
     )
 
-    table = commands.add_parser("table", parents=[with_input, common], help="CSV, TSV, Parquet")
-    table.add_argument("--label", required=True, metavar="COL")
-    table.add_argument("--positive", metavar="RULE", help='label values that click, as ">=4"')
-    table.add_argument("--time", metavar="COL")
-    table.add_argument("--categorical", type=_names, default=[], metavar="A,B")
-    table.add_argument("--numeric", type=_names, default=[], metavar="C,D")
-    table.add_argument("--group", metavar="COL")
-    table.add_argument("--sort", action="store_true", help="sort by --time first (in memory)")
+    with_inputs = argparse.ArgumentParser(add_help=False)
+    add_inputs(with_inputs)
+    table = commands.add_parser(
+        "table",
+        parents=[with_inputs, common],
+        help="CSV, TSV, Parquet",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_table_options(table)
     return top
 
 
@@ -89,16 +88,7 @@ def _source(args):
         return sources.movietweetings(args.input)
     if args.source == "synthetic":
         return sources.synthetic(args.rows, args.seed, not args.no_drift, args.users, args.items)
-    return sources.table(
-        args.input,
-        args.label,
-        args.time,
-        args.categorical,
-        args.numeric,
-        args.group,
-        args.positive,
-        args.sort,
-    )
+    return table_source(args)
 
 
 def main(argv=None):

@@ -20,6 +20,8 @@ class Source:
         count: None, or a function that returns the number of rows faster than `chunks` does if
             none of them is bad, or None where it cannot tell.
         final_ids: True if categorical values are ids already (`--skip-id-convert`).
+        paths: the files that are read; none of them may change between the passes, nor be replaced
+            by the output.
     """
 
     name: str
@@ -29,3 +31,4 @@ class Source:
     options: dict = dataclasses.field(default_factory=dict)
     final_ids: bool = False
     count: Callable | None = None
+    paths: tuple = ()

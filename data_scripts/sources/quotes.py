@@ -1,0 +1,84 @@
+"""Quotes in the lines of delimited text: which lines close every value that they open."""
+
+import csv
+
+import numpy as np
+
+from data_scripts.sources.inputs import LONGEST
+
+# a guard for values that never close; Python's own is 128 KB
+csv.field_size_limit(LONGEST)
+
+STRAY = "stray"
+OPEN = "open"
+OPENED = (
+    "expected the quoted value that begins here to end {where}, found no closing {quote}. Say "
+    "--multiline if values hold line breaks, --quote '' if quotes are text like any other"
+)
+
+
+def parser(lines, separator, quote):
+    """Python's reader of delimited text, which is strict about what follows a closing quote."""
+    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+    return csv.reader(
+        lines, delimiter=separator, quotechar=quote or '"', quoting=quoting, strict=True
+    )
+
+
+def fault(line, separator, quote):
+    """Return OPEN or STRAY for a line whose quotes do not close or close too early, else None."""
+    try:
+        for _ in parser([line], separator, quote):
+            pass
+    except csv.Error as error:
+        return OPEN if "unexpected end" in str(error) else STRAY
+    return None
+
+
+def suspicious(array, ends, separator, quote):
+    """Return the indices of lines whose quotes must be looked at one by one.
+
+    In all others each quote that opens follows a separator or a line end, and the next one, which
+    closes, is followed by one: no state machine is needed to see that.
+
+    Args:
+        array: NumPy uint8, the bytes of whole lines.
+        ends: NumPy int, where the lines end.
+        separator, quote: one character each.
+    """
+    at = np.flatnonzero(array == ord(quote))
+    if not len(at):
+        return at
+    line = np.searchsorted(ends, at)
+    first = np.searchsorted(line, line)  # the line's first quote
+    closes = (np.arange(len(at)) - first) % 2 == 1
+    edges = [ord(separator), ord("\n"), ord("\r")]
+    after = np.isin(array[np.minimum(at + 1, len(array) - 1)], edges) | (at + 1 == len(array))
+    before = np.isin(array[at - 1], edges) | (at == 0)
+    regular = np.where(closes, after, before)
+    last = np.append(line[1:] != line[:-1], True)
+    return np.unique(line[~regular | (last & ~closes)])
+
+
+def opening(text, line, separator, quote):
+    """Return the line where the value begins that is open, or closes too early, in `text`.
+
+    Args:
+        text: a record, from its beginning, with line ends.
+        line: int, the line where it begins.
+        separator, quote: one character each.
+    """
+    at = 0
+    while at < len(text):
+        if text[at] == quote:
+            end = text.find(quote, at + 1)
+            while end >= 0 and text[end + 1 : end + 2] == quote:  # doubled: a quote in the value
+                end = text.find(quote, end + 2)
+            if end < 0 or text[end + 1 : end + 2] not in (separator, "\r", "\n", ""):
+                break
+            at = end + 1
+        else:
+            ending = text.find(separator, at)
+            at = len(text) if ending < 0 else ending
+        at += 1
+    return line + text.count("\n", 0, at)
