@@ -81,7 +81,7 @@ def prepare(
                 if left == 0:
                     return
 
-    errors = Errors(on_error)
+    errors = Errors(on_error, limit)
     # a bad row fails the run later in any case, so that lines are rows
     rows = source.count() if source.count is not None and on_error == "fail" else None
     if rows is None:
@@ -92,7 +92,7 @@ def prepare(
 
     fields = [FieldVocabulary(name, kind, source.final_ids) for name, kind in source.fields]
     left = sizes[0]
-    for frame in chunks(Errors(on_error), "vocabulary"):
+    for frame in chunks(Errors(on_error, limit), "vocabulary"):
         frame = frame.head(left)
         for field in fields:
             field.count(frame[field.name])
@@ -107,9 +107,17 @@ def prepare(
     beside = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
         writer = PeriodWriter(beside, _plan(sizes))
-        frames = (frame for frame in chunks(Errors(on_error), "write") if len(frame))
+        last, written = Errors(on_error, limit), 0
+        frames = (frame for frame in chunks(last, "write") if len(frame))
         for columns in ahead(_encode(frame, fields, source.extras) for frame in frames):
             writer.write(columns)
+            written += len(columns["label"])
+        # what the readers found in the files is all there, or listed; sources may count nothing
+        if last.rows_in and limit is None and last.rows_in != written + last.total:
+            raise InputError(
+                f"expected as many rows written and skipped as read, found {last.rows_in:,} read, "
+                f"{written:,} written, {last.total:,} skipped"
+            )
         meta = _describe(
             beside,
             source,
