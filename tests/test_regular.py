@@ -98,3 +98,28 @@ def test_chunks_hold_no_more_rows_than_asked_for(tmp_path):
     (tmp_path / "log.tsv").write_bytes(b"\n".join([GOOD] * 3000))
     sizes = [len(frame) for frame in criteo(tmp_path / "log.tsv", 2, 2).chunks(70, Errors())]
     assert max(sizes) == 70 and sum(sizes) == 3000
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 16, 65_536])
+def test_bad_rows_are_told_in_the_order_of_lines(tmp_path, chunk_rows):
+    """A reader that ran ahead told 591, whose columns it counts, before 301 and 561."""
+    lines = [GOOD] * 600
+    lines[300], lines[560], lines[590] = b"2\t5\t\tab\tx", b"1\t5\tx\tab\tx", b"1\t2"
+    (tmp_path / "log.tsv").write_bytes(b"\n".join(lines))
+    frame, total, first = read(tmp_path / "log.tsv", chunk_rows=chunk_rows)
+    assert (len(frame), [entry["line"] for entry in first]) == (597, [301, 561, 591])
+    with pytest.raises(InputError, match=":301: expected label 0 or 1"):
+        read(tmp_path / "log.tsv", on_error="fail", chunk_rows=chunk_rows)
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 16, 65_536])
+def test_rows_behind_a_limit_cannot_be_bad(tmp_path, chunk_rows):
+    lines = [GOOD] * 600
+    lines[3], lines[300] = b"2\t5\t\tab\tx", b"1\t2"
+    (tmp_path / "log.tsv").write_bytes(b"\n".join(lines))
+    source = criteo(tmp_path / "log.tsv", 2, 2)
+    for limit, total in ((3, 0), (4, 1), (299, 1), (300, 2)):
+        errors = Errors("skip", limit)
+        rows = sum(len(frame) for frame in source.chunks(chunk_rows, errors))
+        assert (rows, errors.total, errors.rows_in) == (limit, total, limit + total)
+    assert sum(map(len, source.chunks(chunk_rows, Errors("fail", 3)))) == 3

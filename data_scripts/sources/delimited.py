@@ -93,7 +93,7 @@ def read_delimited(path, form, names, wanted, header, chunk_rows):
 
 
 def parse_block(path, form, names, wanted, first, count, block):
-    """Return the `Chunk` of a block of whole lines, `count` of them, the first of number `first`."""
+    """Return the `Chunk` of a block of `count` whole lines; `first` is the number of the first."""
     array = np.frombuffer(block, "uint8")
     ends = np.flatnonzero(array == ord("\n"))
     if len(ends) < count:

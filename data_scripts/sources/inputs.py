@@ -124,7 +124,7 @@ def blocks(path, size=BLOCK):
     Raises:
         InputError: see `opened`; and for a line of more than `LONGEST` bytes.
     """
-    line, rest = 1, b""
+    line, rest, size_read = 1, b"", 0
     with opened(path) as read:
         # a line longer than a block: twice as much each time
         while data := read(max(size - len(rest), len(rest), 1)):
@@ -133,6 +133,7 @@ def blocks(path, size=BLOCK):
                     data += more
                 _refuse_others(path, data[:16])
                 data = data.removeprefix(BOM)
+            size_read += len(data)
             rest += data
             end = rest.rfind(b"\n") + 1
             if end:
@@ -145,6 +146,8 @@ def blocks(path, size=BLOCK):
                     f"{path}:{line}: expected a line of less than {LONGEST >> 20} MB, "
                     "found no line end"
                 )
+    if not size_read:
+        raise InputError(f"{path}:1: expected rows, found an empty file")
     if rest:
         yield line, 1, rest
 

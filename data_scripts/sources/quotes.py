@@ -47,17 +47,17 @@ def suspicious(array, ends, separator, quote):
         separator, quote: one character each.
     """
     at = np.flatnonzero(array == ord(quote))
-    if not len(at):
-        return at
-    line = np.searchsorted(ends, at)
-    first = np.searchsorted(line, line)  # the line's first quote
-    closes = (np.arange(len(at)) - first) % 2 == 1
-    edges = [ord(separator), ord("\n"), ord("\r")]
-    after = np.isin(array[np.minimum(at + 1, len(array) - 1)], edges) | (at + 1 == len(array))
-    before = np.isin(array[at - 1], edges) | (at == 0)
-    regular = np.where(closes, after, before)
-    last = np.append(line[1:] != line[:-1], True)
-    return np.unique(line[~regular | (last & ~closes)])
+    counts = np.diff(np.searchsorted(at, ends), prepend=0)
+    odd = np.flatnonzero(counts % 2)
+    if len(odd):
+        at = at[np.repeat(counts % 2 == 0, counts)]
+    # in the lines that are left every other quote closes
+    edges = np.zeros(256, bool)
+    edges[[ord(separator), ord("\n"), ord("\r")]] = True
+    opens, closes = at[::2], at[1::2]
+    wrong = ~(edges[array[opens - 1]] | (opens == 0))
+    wrong |= ~(edges[array[np.minimum(closes + 1, len(array) - 1)]] | (closes + 1 == len(array)))
+    return np.union1d(odd, np.searchsorted(ends, opens[wrong]))
 
 
 def opening(text, line, separator, quote):

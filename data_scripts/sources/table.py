@@ -93,18 +93,25 @@ def table(
 
     def chunks(chunk_rows, errors):
         errors, times = errors or Errors(), Times(time, time_format)
-        parts, last = [], None
+        parts, last, clicks = [], None, 0
         for chunk in _read(paths, forms, wanted, roles, chunk_rows):
             frame = canonical_frame(chunk, times)
             if time and not sort:
                 last = check_order(chunk, frame, last)
             frame = errors.settle(chunk, frame, limited=not sort)
+            clicks += int(frame["label"].sum())
             if sort:
                 parts.append(frame)
                 continue
             yield from frame.iter_slices(chunk_rows)
             if errors.left == 0:
                 return
+        if rule and isinstance(rule[1], set) and not clicks:
+            # a misspelled word would make a log without a click
+            raise InputError(
+                f"{paths[0]}: expected labels in column {label} that --positive {positive!r} takes "
+                "for a click, found none"
+            )
         if parts:
             whole = pl.concat(parts).sort("time", maintain_order=True)
             yield from whole.iter_slices(chunk_rows)
@@ -151,7 +158,9 @@ def _form(path, separator, quote, multiline):
     comma = suffixes(path)[0] == ".csv"
     if quote is None:
         quote = '"' if comma else ""
-    return Format(separator or ("," if comma else "\t"), quote, multiline)
+    if separator is None:
+        separator = "," if comma else "\t"
+    return Format(separator, quote, multiline)
 
 
 def _read(paths, forms, wanted, roles, chunk_rows):
@@ -173,7 +182,7 @@ def _names(path, form, wanted, roles):
     missing = [name for name in wanted if name not in names]
     if missing:
         known = "" if form is None else f" (separated by {form.separator!r}; see --separator)"
-        found = ", ".join(map(repr, names[:100]))
+        found = ", ".join(map(repr, names[:100])) or "none"
         raise InputError(
             f"{where}: expected columns {', '.join(map(repr, missing))}, found {found}{known}"
         )
