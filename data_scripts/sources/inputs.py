@@ -138,18 +138,23 @@ def blocks(path, size=BLOCK):
             end = rest.rfind(b"\n") + 1
             if end:
                 block, rest = (rest, b"") if end == len(rest) else (rest[:end], rest[end:])
+                if len(block) > LONGEST:  # then its first line may be that long
+                    _refuse_longest(path, line, block.find(b"\n"))
                 count = count_byte(block, b"\n")
                 yield line, count, block
                 line += count
-            elif len(rest) > LONGEST:
-                raise InputError(
-                    f"{path}:{line}: expected a line of less than {LONGEST >> 20} MB, "
-                    "found no line end"
-                )
+            _refuse_longest(path, line, len(rest))
     if not size_read:
         raise InputError(f"{path}:1: expected rows, found an empty file")
     if rest:
         yield line, 1, rest
+
+
+def _refuse_longest(path, line, size):
+    if size > LONGEST:
+        raise InputError(
+            f"{path}:{line}: expected a line of no more than {LONGEST >> 20} MB, found a longer one"
+        )
 
 
 def block_size(chunk_rows):
