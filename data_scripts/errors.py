@@ -1,5 +1,9 @@
 """Bad input, said clearly."""
 
+from pathlib import Path
+
+import polars as pl
+
 HINT = "--on-error skip leaves such rows out and counts them"
 
 
@@ -25,14 +29,16 @@ class Errors:
 
     LISTED = 20
 
-    def __init__(self, on_error="fail", limit=None):
+    def __init__(self, on_error: str = "fail", limit: int | None = None):
         if on_error not in ("fail", "skip"):
             raise ValueError(f'`on_error` must be "fail" or "skip". Received: {on_error!r}')
         self.on_error = on_error
         self.total, self.first = 0, []
         self.rows_in, self.left = 0, limit
 
-    def add(self, path, line, reason, value, hint="", name=None):
+    def add(
+        self, path: Path, line: int, reason: str, value, hint: str = "", name: str | None = None
+    ) -> None:
         """Note a bad row; raises InputError unless bad rows are skipped."""
         value = "" if value is None else str(value)[:120]
         if self.on_error == "fail":
@@ -44,7 +50,7 @@ class Errors:
             entry = {"file": name or path.name, "line": int(line), "reason": reason}
             self.first.append({**entry, "value": value})
 
-    def settle(self, chunk, frame, limited=True):
+    def settle(self, chunk, frame: pl.DataFrame, limited: bool = True) -> pl.DataFrame:
         """Note what is wrong in a `Chunk`, in the order of lines; return the good rows.
 
         Args:

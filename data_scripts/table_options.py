@@ -1,6 +1,9 @@
 """The words of `python -m data_scripts table`, and the source that they describe."""
 
+import argparse
+
 from data_scripts import sources
+from data_scripts.sources.source import Source
 from data_scripts.sources.times import FORMS
 
 EXAMPLE = """examples:
@@ -19,7 +22,7 @@ def _separator(text):
     return {"\\t": "\t", "tab": "\t"}.get(text, text)
 
 
-def add_inputs(parser):
+def add_inputs(parser: argparse.ArgumentParser) -> None:
     """Add INPUT, which may be many; OUTPUT comes after it."""
     parser.add_argument(
         "input",
@@ -29,7 +32,7 @@ def add_inputs(parser):
     )
 
 
-def add_table_options(parser):
+def add_table_options(parser: argparse.ArgumentParser) -> None:
     """Add what says how a table is to be read."""
     add = parser.add_argument
     add("--label", required=True, metavar="COL", help="0 and 1, True and False, or see --positive")
@@ -65,7 +68,7 @@ def add_table_options(parser):
     add("--multiline", action="store_true", help="quoted values may hold line breaks")
 
 
-def table_source(args):
+def table_source(args: argparse.Namespace) -> Source:
     """Return the source that the parsed words describe."""
     return sources.table(
         args.input,

@@ -5,7 +5,7 @@ import polars as pl
 from reloop2_keras.core.text import BOOLEANS, WHOLE, canonical_text, fraction_text
 
 
-def canonical(column):
+def canonical(column: pl.Series) -> pl.Series:
     """Return a column's canonical text (README of data_scripts): String Series, null is missing.
 
     Args:

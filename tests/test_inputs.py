@@ -202,6 +202,12 @@ def test_bad_lines_of_all_kinds_are_listed_in_order(tmp_path):
     assert ":10: expected 3 columns, found '2'; --on-error skip" in same(tabs(path))
 
 
+def test_a_byte_order_mark_is_dropped_at_the_start_of_a_file_alone(tmp_path):
+    bom = "\ufeff"
+    text = f"{bom}u\tlabel\n" + f"{bom}x\t1\n" * 3000
+    assert users(same(tabs(write(tmp_path / "log.tsv", text.encode())))) == [bom + "x"] * 3000
+
+
 def test_a_line_that_never_ends_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(inputs, "LONGEST", inputs.BLOCK)
     for ending in (b"", b"\n", b"\n1\tu\tq\n"):

@@ -1,5 +1,8 @@
 """The Criteo display advertising log: label, integers, hexadecimal tokens; no header."""
 
+import os
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
 
@@ -14,7 +17,12 @@ from data_scripts.sources.values import numbers
 TABS = Format("\t")
 
 
-def criteo(path, dense_dim=13, slot_dim=26, skip_id_convert=False):
+def criteo(
+    path: str | os.PathLike | Iterable[str | os.PathLike],
+    dense_dim: int = 13,
+    slot_dim: int = 26,
+    skip_id_convert: bool = False,
+) -> Source:
     """Read a Criteo `train.txt`: TSV, label, `dense_dim` integers, `slot_dim` tokens a line.
 
     The order of the log is the order of time; there is no time column.

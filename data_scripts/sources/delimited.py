@@ -1,6 +1,8 @@
 """Careful reader of delimited text: every value as text, every bad row with its line."""
 
 import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -41,7 +43,7 @@ class Format:
             raise ValueError("`multiline` needs `quote`, around values that hold line breaks")
 
 
-def read_header(path, form):
+def read_header(path: Path, form: Format) -> list[str]:
     """Return the names in a file's first line.
 
     Raises:
@@ -49,7 +51,8 @@ def read_header(path, form):
     """
     if form.multiline:
         for chunk in multiline.read(path, form, None, 1):
-            for line, _, message, _ in chunk.found:
+            for line, reason, value, _ in chunk.found:
+                message = value if reason is None else f"{reason}, found {value!r}"
                 raise InputError(f"{path}:{line}: {message}")
             return list(chunk.frame.row(0))
     _, _, block = next(blocks(path, 1 << 16))
@@ -66,7 +69,9 @@ def read_header(path, form):
     return next(quotes.parser([text], form.separator, form.quote), [])
 
 
-def read_delimited(path, form, names, wanted, header, chunk_rows):
+def read_delimited(
+    path: Path, form: Format, names: list[str], wanted: list[str], header: bool, chunk_rows: int
+) -> Iterator[Chunk]:
     """Yield a `Chunk` of String columns for each block of a file.
 
     Args:
@@ -92,7 +97,15 @@ def read_delimited(path, form, names, wanted, header, chunk_rows):
             yield parse_block(path, form, names, wanted, first, count, block)
 
 
-def parse_block(path, form, names, wanted, first, count, block):
+def parse_block(
+    path: Path,
+    form: Format,
+    names: list[str],
+    wanted: list[str],
+    first: int,
+    count: int,
+    block: bytes,
+) -> Chunk:
     """Return the `Chunk` of a block of `count` whole lines; `first` is the number of the first."""
     array = np.frombuffer(block, "uint8")
     ends = np.flatnonzero(array == ord("\n"))

@@ -4,6 +4,7 @@ import contextlib
 import glob
 import os
 import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ OTHERS = {  # what is often taken for text, by its first bytes
 }
 
 
-def expand(paths):
+def expand(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]:
     """Return the files that are meant, in the order given; a glob's are sorted by name.
 
     Numbers in names are compared as numbers, so that day_2 comes before day_10.
@@ -59,7 +60,7 @@ def _natural(text):
     return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", text)]
 
 
-def short_names(paths):
+def short_names(paths: list[Path]) -> list[str]:
     """Return each path's name for dataset.json, with as much of its folder as tells them apart."""
     names = [path.name for path in paths]
     if len(set(names)) == len(names):
@@ -68,7 +69,7 @@ def short_names(paths):
     return [path.absolute().relative_to(common).as_posix() for path in paths]
 
 
-def suffixes(path):
+def suffixes(path: Path) -> tuple[str, str]:
     """Return a name's ending that tells the format, and that of the packing or "", lower case."""
     ending = path.suffix.lower()
     if ending in PACKED:
@@ -77,7 +78,7 @@ def suffixes(path):
 
 
 @contextlib.contextmanager
-def opened(path):
+def opened(path: Path) -> Iterator[Callable[[int], bytes]]:
     """Give a function that reads so many bytes of a file, unpacked if it is .gz or .zst.
 
     Raises:
@@ -114,7 +115,7 @@ def _refuse_others(path, head):
             raise InputError(f"{path}: expected text in UTF-8, found {what}")
 
 
-def blocks(path, size=BLOCK):
+def blocks(path: Path, size: int = BLOCK) -> Iterator[tuple[int, int, bytes]]:
     """Yield (first line's number, number of lines, bytes) of blocks of whole lines.
 
     Args:
@@ -157,19 +158,19 @@ def _refuse_longest(path, line, size):
         )
 
 
-def block_size(chunk_rows):
+def block_size(chunk_rows: int) -> int:
     """Return bytes of a block for so many rows."""
     return min(BLOCK, max(4096, chunk_rows * BYTES_A_ROW))
 
 
-def count_byte(block, byte):
+def count_byte(block: bytes, byte: bytes) -> int:
     """Count a byte: in pieces that stay in the cache; bytes.count takes a call for each hit."""
     array = np.frombuffer(block, "uint8")
     pieces = range(0, len(array), PIECE)
     return sum(np.count_nonzero(array[i : i + PIECE] == ord(byte)) for i in pieces)
 
 
-def count_lines(paths):
+def count_lines(paths: list[Path]) -> int | None:
     """Return the number of lines of unpacked files, None where only a careful reader can count."""
     total = 0
     for path in paths:

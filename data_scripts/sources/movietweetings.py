@@ -1,5 +1,6 @@
 """MovieTweetings: ratings taken from Twitter, with times."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def _packed(path):
     return next((p for p in (path, *packed) if p.is_file()), path)
 
 
-def movietweetings(folder):
+def movietweetings(folder: str | os.PathLike) -> Source:
     """Read `ratings.dat` and `movies.dat`; label = rating >= 8 (method.md, section 4).
 
     Fields: user, item, genres (the whole string), year. The file is by user, so rows are sorted

@@ -1,6 +1,8 @@
 """Delimited text whose quoted values hold line breaks: records by Python's reader, with lines."""
 
 import csv
+from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 
@@ -9,7 +11,9 @@ from data_scripts.sources.chunk import Chunk
 from data_scripts.sources.inputs import LONGEST, block_size, blocks
 
 
-def read(path, form, columns, chunk_rows, header=False):
+def read(
+    path: Path, form, columns: int | None, chunk_rows: int, header: bool = False
+) -> Iterator[Chunk]:
     """Yield a `Chunk` of `column_0`, `column_1`, … for every `chunk_rows` records.
 
     What a value closes too early, or never, cannot be a bad row that is left out: no one knows

@@ -2,6 +2,8 @@
 
 import contextlib
 import decimal
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -34,13 +36,13 @@ EXPECTED = {
 }
 
 
-def is_parquet(path):
+def is_parquet(path: Path) -> bool:
     """Whether a file is Parquet, by its name."""
     return suffixes(path)[0] in NAMES
 
 
 @contextlib.contextmanager
-def opened(path):
+def opened(path: Path) -> Iterator[pq.ParquetFile]:
     """Give a `pyarrow.parquet.ParquetFile`; what is wrong with the file is an InputError."""
     if not path.is_file():
         raise InputError(f"{path}: expected a file, found none")
@@ -55,13 +57,13 @@ def opened(path):
         raise InputError(f"{path}: expected a whole Parquet file: {error}") from error
 
 
-def read_names(path):
+def read_names(path: Path) -> list[str]:
     """Return the names of a file's columns."""
     with opened(path) as file:
         return file.schema_arrow.names
 
 
-def check_types(path, roles):
+def check_types(path: Path, roles: list[tuple[str, str]]) -> None:
     """Raise InputError if columns hold what they cannot be used as, naming all that do.
 
     Args:
@@ -83,7 +85,7 @@ def _is_view(kind):
     return kind in (pa.string_view(), pa.binary_view())
 
 
-def read_parquet(path, columns, chunk_rows):
+def read_parquet(path: Path, columns: list[str], chunk_rows: int) -> Iterator[Chunk]:
     """Yield a `Chunk` for every `chunk_rows` rows; its lines are numbers of rows, from 1.
 
     Args:

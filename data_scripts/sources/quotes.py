@@ -1,6 +1,7 @@
 """Quotes in the lines of delimited text: which lines close every value that they open."""
 
 import csv
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -17,7 +18,7 @@ OPENED = (
 )
 
 
-def parser(lines, separator, quote):
+def parser(lines: Iterable[str], separator: str, quote: str) -> Iterator[list[str]]:
     """Python's reader of delimited text, which is strict about what follows a closing quote."""
     quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
     return csv.reader(
@@ -25,7 +26,7 @@ def parser(lines, separator, quote):
     )
 
 
-def fault(line, separator, quote):
+def fault(line: str, separator: str, quote: str) -> str | None:
     """Return OPEN or STRAY for a line whose quotes do not close or close too early, else None."""
     try:
         for _ in parser([line], separator, quote):
@@ -35,7 +36,7 @@ def fault(line, separator, quote):
     return None
 
 
-def suspicious(array, ends, separator, quote):
+def suspicious(array: np.ndarray, ends: np.ndarray, separator: str, quote: str) -> np.ndarray:
     """Return the indices of lines whose quotes must be looked at one by one.
 
     In all others each quote that opens follows a separator or a line end, and the next one, which
@@ -60,7 +61,7 @@ def suspicious(array, ends, separator, quote):
     return np.union1d(odd, np.searchsorted(ends, opens[wrong]))
 
 
-def opening(text, line, separator, quote):
+def opening(text: str, line: int, separator: str, quote: str) -> int:
     """Return the line where the value begins that is open, or closes too early, in `text`.
 
     Args:

@@ -5,7 +5,7 @@ import polars as pl
 from data_scripts.sources.inputs import count_byte
 
 
-def parse_regular(block, count, separator, schema):
+def parse_regular(block: bytes, count: int, separator: str, schema: dict) -> pl.DataFrame | None:
     """Return a block of whole lines as a DataFrame, empty as null; None if it needs care.
 
     Polars parses text and numbers in one pass, but neither names the line of a bad value nor

@@ -1,5 +1,8 @@
 """Any CSV, TSV or Parquet files, by column names."""
 
+import os
+from collections.abc import Iterable
+
 import polars as pl
 
 from data_scripts.errors import Errors, InputError
@@ -13,19 +16,19 @@ from data_scripts.text import canonical
 
 
 def table(
-    path,
-    label,
-    time=None,
-    categorical=(),
-    numeric=(),
-    group=None,
-    positive=None,
-    sort=False,
-    time_format="auto",
-    separator=None,
-    quote=None,
-    multiline=False,
-):
+    path: str | os.PathLike | Iterable[str | os.PathLike],
+    label: str,
+    time: str | None = None,
+    categorical: Iterable[str] = (),
+    numeric: Iterable[str] = (),
+    group: str | None = None,
+    positive: str | None = None,
+    sort: bool = False,
+    time_format: str = "auto",
+    separator: str | None = None,
+    quote: str | None = None,
+    multiline: bool = False,
+) -> Source:
     """Read a table by column names.
 
     Args:

@@ -5,6 +5,8 @@ import re
 
 import polars as pl
 
+from data_scripts.sources.chunk import Chunk
+
 # numbers below 1e11 are seconds, until the year 5138; as milliseconds that was in 1973
 SCALES = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 BOUNDS = {
@@ -45,13 +47,13 @@ class Times:
         ValueError: if `form` is none of these.
     """
 
-    def __init__(self, column, form="auto"):
+    def __init__(self, column: str, form: str = "auto"):
         self.column, self.form = column, form
         self.decided = form if form in SCALES else None
         if form not in ("auto", *SCALES):
             check_pattern(form)
 
-    def seconds(self, chunk):
+    def seconds(self, chunk: Chunk) -> pl.Series:
         """Return Unix seconds, rounded down: Int64 Series; rows without a time are rejected."""
         values = chunk.frame[self.column]
         seconds = self._read(chunk, values)
@@ -119,7 +121,7 @@ def _written_by(text, pattern):
     return True
 
 
-def check_pattern(pattern):
+def check_pattern(pattern: str) -> None:
     """Raise ValueError if `pattern` is none that times can be read by."""
     try:
         if "%" not in pattern:
@@ -136,7 +138,7 @@ def check_pattern(pattern):
         ) from None
 
 
-def by_pattern(text, pattern):
+def by_pattern(text: pl.Series, pattern: str) -> pl.Series:
     """Return the Unix seconds of texts by a pattern of strptime, null where it does not fit."""
     if re.search("%[HI]", pattern) and not re.search("%[MTRXcs]", pattern):
         text, pattern = text + " 00", pattern + " %M"  # Polars reads no hours without minutes

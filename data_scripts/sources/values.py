@@ -6,6 +6,7 @@ import re
 import polars as pl
 from pandas.util import hash_array
 
+from data_scripts.sources.chunk import Chunk
 from data_scripts.text import canonical
 
 LARGEST = 3.4028234663852886e38  # of float32, which the prepared dataset holds
@@ -21,7 +22,7 @@ NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 BOOLEANS = {"True": "1", "true": "1", "TRUE": "1", "False": "0", "false": "0", "FALSE": "0"}
 
 
-def numbers(chunk, column, integer=False):
+def numbers(chunk: Chunk, column: str, integer: bool = False) -> pl.Series:
     """Parse a column as numbers, missing ones as null; True is 1, False is 0.
 
     Args:
@@ -55,7 +56,7 @@ def numbers(chunk, column, integer=False):
     return parsed
 
 
-def label_rule(positive):
+def label_rule(positive: str | None) -> tuple[str, float | set[str]] | None:
     """Turn `positive` into (operator, number) or (operator, set of words), None without one.
 
     Raises:
@@ -76,12 +77,12 @@ def label_rule(positive):
     return compare or "==", words
 
 
-def canonical_word(word):
+def canonical_word(word: str) -> str | None:
     """Return a word as `canonical` has it."""
     return canonical(pl.Series([word.strip()]))[0]
 
 
-def labels(chunk, column, rule):
+def labels(chunk: Chunk, column: str, rule: tuple | None) -> pl.Series:
     """Parse the label: UInt8 Series; rows without one, or of another kind, are rejected.
 
     Args:
@@ -108,7 +109,7 @@ def labels(chunk, column, rule):
     return clicked.fill_null(False).cast(pl.UInt8)
 
 
-def group_codes(values):
+def group_codes(values: pl.Series) -> pl.Series:
     """Group names as int64 hashes: the same name gets the same code in every chunk."""
     text = canonical(values).fill_null("")
     return pl.Series(hash_array(text.to_numpy().astype(object)).view("int64"))
