@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from reading import same
 
-from data_scripts import InputError, criteo, movietweetings, table
+from data_scripts import InputError, criteo, movietweetings, prepare, table
 from data_scripts.errors import Errors
 from data_scripts.sources import inputs
 
@@ -221,3 +221,21 @@ def test_every_row_is_accounted_for(tmp_path):
     errors = Errors("skip")
     rows = sum(map(len, tabs(path).chunks(100, errors)))
     assert (errors.rows_in, rows, errors.total) == (3002, 3000, 2)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_run_whose_rows_do_not_add_up_fails(tmp_path, lost):
+    source = tabs(write(tmp_path / "log.tsv", TEXT + b"1\tu\n"))
+    chunks = source.chunks
+
+    def losing(chunk_rows, errors):
+        for i, frame in enumerate(chunks(chunk_rows, errors)):
+            yield frame[lost:] if i == 0 else frame
+
+    source.chunks = losing
+    if not lost:
+        assert prepare(source, tmp_path / "out", slots=2, on_error="skip")["errors"]["total"] == 1
+        return
+    with pytest.raises(InputError, match="found 3,001 read, 2,999 written, 1 skipped"):
+        prepare(source, tmp_path / "out", slots=2, on_error="skip")
+    assert not (tmp_path / "out").exists()
