@@ -9,6 +9,7 @@ from data_scripts import sources
 from data_scripts.prepare import prepare
 from data_scripts.signals import ended_like_an_interrupt
 from data_scripts.sources.synthetic import write_raw_tsv
+from data_scripts.table_options import EXAMPLE, add_inputs, add_table_options, table_source
 from data_scripts.words import FLAG, Parser, normalized, zero_or_one
 
 EXAMPLES = {
@@ -20,14 +21,8 @@ EXAMPLES = {
   %(prog)s MovieTweetings/snapshots/100K runs/movietweetings/dataset""",
     "synthetic": """example:
   %(prog)s runs/made-up/dataset --rows 60000 --no-drift""",
-    "table": """example:
-  %(prog)s log.csv runs/mine/dataset --label rating --positive ">=4" --time timestamp \\
-      --categorical user,item,genre --numeric price --group user""",
+    "table": EXAMPLE,
 }
-
-
-def _names(text):
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def parser(data_path=False):
@@ -125,14 +120,10 @@ def parser(data_path=False):
         "--raw-tsv", type=Path, metavar="PATH", help="also write the raw log in Criteo's format"
     )
 
-    table = command("table", "a CSV, TSV or Parquet file, by column names", with_input)
-    table.add_argument("--label", required=True, metavar="COL")
-    table.add_argument("--positive", metavar="RULE", help='label values that click, as ">=4"')
-    table.add_argument("--time", metavar="COL")
-    table.add_argument("--categorical", type=_names, default=[], metavar="A,B")
-    table.add_argument("--numeric", type=_names, default=[], metavar="C,D")
-    table.add_argument("--group", metavar="COL")
-    table.add_argument("--sort", action="store_true", help="sort by --time first (in memory)")
+    with_inputs = Parser(add_help=False)
+    add_inputs(with_inputs)
+    table = command("table", "CSV, TSV or Parquet files, by column names", with_inputs)
+    add_table_options(table)
     return top
 
 
@@ -143,16 +134,7 @@ def _source(args):
         return sources.movietweetings(args.input)
     if args.source == "synthetic":
         return sources.synthetic(args.rows, args.seed, not args.no_drift, args.users, args.items)
-    return sources.table(
-        args.input,
-        args.label,
-        args.time,
-        args.categorical,
-        args.numeric,
-        args.group,
-        args.positive,
-        args.sort,
-    )
+    return table_source(args)
 
 
 def _paths_of(args, parser):

@@ -1,32 +1,76 @@
 """Bad input, said clearly."""
 
+from pathlib import Path
+
+import polars as pl
+
+HINT = "--on-error skip leaves such rows out and counts them"
+
 
 class InputError(ValueError):
     """A raw log that cannot be read as described; the message names file, line, and value."""
 
 
 class Errors:
-    """Counts bad rows: the first one fails, or (`on_error="skip"`) all are counted and listed.
+    """Counts rows, and bad ones: the first fails, or (`on_error="skip"`) all are counted.
 
     Args:
         on_error: "fail" or "skip".
+        limit: int, the good rows that are wanted, the first ones; None for all. What comes after
+            them is not looked at, so that it cannot be wrong.
+
+    Attributes:
+        total: int, bad rows so far.
+        first: list of dicts, the first `LISTED` of them in the order of files and lines.
+        rows_in: int, rows that the readers found in the files, counted apart from the good and
+            the bad: in the end there must be as many good rows as `rows_in - total`.
+        left: int or None, what is left of `limit`.
     """
 
     LISTED = 20
 
-    def __init__(self, on_error="fail"):
+    def __init__(self, on_error: str = "fail", limit: int | None = None):
         if on_error not in ("fail", "skip"):
             raise ValueError(f'`on_error` must be "fail" or "skip". Received: {on_error!r}')
         self.on_error = on_error
         self.total, self.first = 0, []
+        self.rows_in, self.left = 0, limit
 
-    def add(self, path, line, reason, value):
+    def add(
+        self, path: Path, line: int, reason: str, value, hint: str = "", name: str | None = None
+    ) -> None:
         """Note a bad row; raises InputError unless bad rows are skipped."""
-        value = str(value)[:120]
+        value = "" if value is None else str(value)[:120]
         if self.on_error == "fail":
-            raise InputError(f"{path}:{line}: {reason}, found {value!r}")
+            hint = f"; {hint}; {HINT}" if hint else f"; {HINT}"
+            raise InputError(f"{path}:{line}: {reason}, found {value!r}{hint}")
         self.total += 1
         if len(self.first) < self.LISTED:
-            # the name alone: the same input elsewhere must give the same dataset.json
-            entry = {"file": path.name, "line": int(line), "reason": reason, "value": value}
-            self.first.append(entry)
+            # no folder: the same input elsewhere must give the same dataset.json
+            entry = {"file": name or path.name, "line": int(line), "reason": reason}
+            self.first.append({**entry, "value": value})
+
+    def settle(self, chunk, frame: pl.DataFrame, limited: bool = True) -> pl.DataFrame:
+        """Note what is wrong in a `Chunk`, in the order of lines; return the good rows.
+
+        Args:
+            chunk: `sources.chunk.Chunk`.
+            frame: DataFrame with a row for each of the chunk's.
+            limited: bool, whether `limit` counts these rows.
+        """
+        good = chunk.keep.to_numpy()
+        frame, lines = frame.filter(chunk.keep), chunk.lines[good]
+        found, rows_in = sorted(chunk.found, key=lambda item: item[0]), chunk.rows_in
+        if limited and self.left is not None:
+            if len(frame) >= self.left:
+                frame, lines = frame.head(self.left), lines[: self.left]
+                last = lines[-1] if len(lines) else 0
+                found = [item for item in found if item[0] <= last]
+                rows_in = len(frame) + sum(item[1] is not None for item in found)
+            self.left -= len(frame)
+        self.rows_in += rows_in
+        for line, reason, value, hint in found:
+            if reason is None:
+                raise InputError(f"{chunk.path}:{line}: {value}")
+            self.add(chunk.path, line, reason, value, hint, chunk.name)
+        return frame

@@ -5,8 +5,6 @@ from tqdm import tqdm
 from data_scripts.ahead import ahead
 from data_scripts.errors import Errors, InputError
 
-CHUNK_ROWS = 65_536
-
 
 class Passes:
     """Reads a source several times, and tells when it is not the same log any more.
@@ -23,7 +21,7 @@ class Passes:
         errors: `Errors` of that pass.
     """
 
-    def __init__(self, source, limit=None, on_error="fail", chunk_rows=CHUNK_ROWS, progress=None):
+    def __init__(self, source, limit=None, on_error="fail", chunk_rows=65_536, progress=None):
         self._source, self._limit, self._on_error = source, limit, on_error
         self._chunk_rows, self._disable = chunk_rows, None if progress is None else not progress
         self._paths = [path for path in source.paths if path.exists()]
@@ -47,27 +45,27 @@ class Passes:
         Raises:
             InputError: for bad rows, and for files that changed since the first pass.
         """
-        errors, rows = Errors(self._on_error), 0
-        # a chunk's bad rows are noted as a whole, also behind the limit: chunks must be the same
-        size = self._chunk_rows if self._limit is None else CHUNK_ROWS
-        # with the bad rows as of each frame: a thread reads ahead of what a limit lets through
-        read = ((frame, errors.total) for frame in self._source.chunks(size, errors))
+        errors, rows = Errors(self._on_error, self._limit), 0
         try:
             with tqdm(desc=description, unit="row", unit_scale=True, disable=self._disable) as bar:
-                for frame, bad in ahead(read):
-                    if self._limit is not None:
+                for frame in ahead(self._source.chunks(self._chunk_rows, errors)):
+                    if self._limit is not None:  # a made-up log does not know of it
                         frame = frame.head(self._limit - rows)
                     rows += len(frame)
                     bar.update(len(frame))
-                    yield from frame.iter_slices(self._chunk_rows)
+                    yield frame
                     if rows == self._limit:
-                        errors.total = bad
-                        errors.first = errors.first[:bad]
                         break
         except InputError:
             self.check_files()  # a row that is bad because the file changed is no bad row
             raise
         self.check_files()
+        # what the readers found in the files is all there, or listed; sources may count nothing
+        if errors.rows_in and self._limit is None and errors.rows_in != rows + errors.total:
+            raise InputError(
+                f"expected {errors.rows_in:,} rows, as many as were found in the files, got "
+                f"{rows:,} good and {errors.total:,} bad ones"
+            )
         self.rows, self.errors = rows, errors
 
     def check_files(self):
@@ -84,7 +82,6 @@ class Passes:
 
     def check_same(self, rows, bad):
         """Raise InputError unless the last pass gave as many good and bad rows."""
-        bad = self.errors.total if self._limit is not None else bad
         if (rows, bad) != (self.rows, self.errors.total):
             raise InputError(
                 f"expected {rows:,} good and {bad:,} bad rows, as were counted first, found "

@@ -166,7 +166,9 @@ def _matrix(columns, rows):
 
 def _field(field):
     entry = {name: getattr(field, name) for name in ("name", "kind", "cardinality", "offset")}
-    return {**entry, "maximum": field.maximum} if field.kind == "numeric" else entry
+    if field.kind == "numeric":
+        entry |= {"maximum": field.maximum, "clipped": field.clipped}
+    return entry
 
 
 def _periods(periods, sizes, files):

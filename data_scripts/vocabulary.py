@@ -9,7 +9,11 @@ from pandas.util import hash_array
 
 from data_scripts.codes import Lookup, codes_of
 from data_scripts.errors import InputError
+from data_scripts.text import canonical
 
+# of a value divided by the training maximum: its square's square is finite in float32, so that
+# neither a factorization machine nor Adam's squared gradient turns it into infinity
+LARGEST = 1e9
 EMPTY = pl.DataFrame(schema={"value": pl.String, "count": pl.Int64})
 
 
@@ -31,14 +35,17 @@ def bucket_numeric(values):
     text = (
         pl.when(x > 2)
         .then(pl.lit("l") + x.log().pow(2).floor().cast(pl.Int64).cast(pl.String))
-        .otherwise(pl.lit("n") + x.floor().cast(pl.Int64).cast(pl.String))
+        .otherwise(pl.lit("n") + x.floor().clip(-(2.0**63)).cast(pl.Int64).cast(pl.String))
     )
     return pl.DataFrame({"x": values}).select(text.alias("text"))["text"]
 
 
 @dataclasses.dataclass
 class FieldVocabulary:
-    """One field: its offset, its cardinality, and its kept values or its maximum."""
+    """One field: its offset, its cardinality, and its kept values or its maximum.
+
+    `clipped` counts the rows whose scaled value was beyond `LARGEST` and cut down to it.
+    """
 
     name: str
     kind: str
@@ -46,6 +53,7 @@ class FieldVocabulary:
     offset: int = 0
     cardinality: int = 1
     maximum: float = 0.0
+    clipped: int = 0
     counts: pl.DataFrame = dataclasses.field(default_factory=lambda: EMPTY)
     uncounted: list = dataclasses.field(default_factory=list)
     lookup: Lookup | None = None
@@ -61,7 +69,8 @@ class FieldVocabulary:
         else:
             new = column.drop_nulls().value_counts(name="count")
             new = new.select(pl.col(column.name).alias("value"), pl.col("count").cast(pl.Int64))
-            self.uncounted.append(new)
+            # of the distinct values alone; writings of one value are summed up in the merge
+            self.uncounted.append(new.with_columns(canonical(new["value"])).drop_nulls())
             # as many rows as there are values: a merge then costs each row no more than one place
             if sum(map(len, self.uncounted)) >= len(self.counts):
                 self._merge()
@@ -99,7 +108,9 @@ class FieldVocabulary:
         if self.kind == "numeric":
             codes, distinct = pd.factorize(column.to_numpy(), use_na_sentinel=False)
             buckets, text = codes_of(bucket_numeric(pl.Series(distinct, nan_to_null=True)))
-            values = (column.fill_null(0.0) / self.maximum).cast(pl.Float32).to_numpy()
+            values = column.fill_null(0.0) / self.maximum
+            self.clipped += int((values.abs() > LARGEST).sum())
+            values = values.clip(-LARGEST, LARGEST).cast(pl.Float32).to_numpy()
             ids = np.array([self.offset], "int32")
             return ids, values, hash_text(text).to_numpy()[buckets][codes]
         codes, distinct = codes_of(column)
@@ -108,6 +119,7 @@ class FieldVocabulary:
             local = local.set(local >= self.cardinality, 0).to_numpy()
             hashes = hash_text(distinct).to_numpy()
         else:
+            distinct = canonical(distinct)
             local = self.lookup.find(distinct) + 1
             hashes = np.empty(len(distinct), "int32")
             known = local > 0

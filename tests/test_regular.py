@@ -16,15 +16,13 @@ GOOD = b"1\t5\t\tab\t68fd1e64"
 
 def careful(*args):
     """As if each block needed care."""
-    return 0
-    yield
 
 
 def read(path, patch=None, on_error="skip", chunk_rows=16, **kwargs):
     errors, whole = Errors(on_error), []
     with pytest.MonkeyPatch.context() as context:
         if patch:
-            context.setattr(criteo_module, "read_regular", patch)
+            context.setattr(criteo_module, "parse_regular", patch)
         for frame in criteo(path, 2, 2, **kwargs).chunks(chunk_rows, errors):
             whole.append(frame)
     frame = pl.concat(whole) if whole else None
@@ -72,7 +70,7 @@ def test_what_is_read_fast_equals_what_is_read_with_care(tmp_path, odd, ending, 
 def test_regular_logs_are_never_read_with_care(tmp_path, monkeypatch):
     (tmp_path / "log.tsv").write_bytes(b"\n".join([GOOD, b"0\t\t-7\t\t"] * 900))
     want, *_ = read(tmp_path / "log.tsv", careful)
-    monkeypatch.setattr(criteo_module, "read_delimited", None)
+    monkeypatch.setattr(criteo_module, "parse_block", None)
     for chunk_rows in (1, 16, 4096):
         assert read(tmp_path / "log.tsv", chunk_rows=chunk_rows)[0].equals(want)
 
@@ -100,3 +98,28 @@ def test_chunks_hold_no_more_rows_than_asked_for(tmp_path):
     (tmp_path / "log.tsv").write_bytes(b"\n".join([GOOD] * 3000))
     sizes = [len(frame) for frame in criteo(tmp_path / "log.tsv", 2, 2).chunks(70, Errors())]
     assert max(sizes) == 70 and sum(sizes) == 3000
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 16, 65_536])
+def test_bad_rows_are_told_in_the_order_of_lines(tmp_path, chunk_rows):
+    """A reader that ran ahead told 591, whose columns it counts, before 301 and 561."""
+    lines = [GOOD] * 600
+    lines[300], lines[560], lines[590] = b"2\t5\t\tab\tx", b"1\t5\tx\tab\tx", b"1\t2"
+    (tmp_path / "log.tsv").write_bytes(b"\n".join(lines))
+    frame, total, first = read(tmp_path / "log.tsv", chunk_rows=chunk_rows)
+    assert (len(frame), [entry["line"] for entry in first]) == (597, [301, 561, 591])
+    with pytest.raises(InputError, match=":301: expected label 0 or 1"):
+        read(tmp_path / "log.tsv", on_error="fail", chunk_rows=chunk_rows)
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 16, 65_536])
+def test_rows_behind_a_limit_cannot_be_bad(tmp_path, chunk_rows):
+    lines = [GOOD] * 600
+    lines[3], lines[300] = b"2\t5\t\tab\tx", b"1\t2"
+    (tmp_path / "log.tsv").write_bytes(b"\n".join(lines))
+    source = criteo(tmp_path / "log.tsv", 2, 2)
+    for limit, total in ((3, 0), (4, 1), (299, 1), (300, 2)):
+        errors = Errors("skip", limit)
+        rows = sum(len(frame) for frame in source.chunks(chunk_rows, errors))
+        assert (rows, errors.total, errors.rows_in) == (limit, total, limit + total)
+    assert sum(map(len, source.chunks(chunk_rows, Errors("fail", 3)))) == 3

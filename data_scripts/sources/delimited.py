@@ -1,177 +1,216 @@
-"""Streaming reader of delimited text: every value as text, every bad row with its line."""
+"""Careful reader of delimited text: every value as text, every bad row with its line."""
 
-import bisect
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 from pyarrow import csv
 
 from data_scripts.errors import InputError
+from data_scripts.sources import multiline, quotes
+from data_scripts.sources.chunk import Chunk
+from data_scripts.sources.inputs import block_size, blocks
 
-BLOCK = 1 << 20  # bytes; Arrow reads 32 blocks ahead, so that large ones cost much memory
-BYTES_A_ROW = 256  # to turn rows of a chunk into bytes of a block
+CARRIAGE = "expected line ends of LF or CR LF, not a CR within a line"
+STRAY = "expected a separator after the closing quote"
 
 
-def read_delimited(path, separator, columns, header, quote, chunk_rows, errors):
-    """Yield (DataFrame of String columns, function row -> line of the file) for each chunk.
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """How delimited text is to be read.
+
+    Attributes:
+        separator: one character.
+        quote: the character around values that hold separators, doubled within; "" for none.
+        multiline: bool, whether quoted values may hold line breaks.
+    """
+
+    separator: str
+    quote: str = ""
+    multiline: bool = False
+
+    def __post_init__(self):
+        for name, value in (("separator", self.separator), ("quote", self.quote)):
+            if not (len(value) == 1 and value.isascii() and value not in "\r\n\0"):
+                if name == "separator" or value:
+                    raise ValueError(f"`{name}` must be one ASCII character. Received: {value!r}")
+        if self.separator == self.quote:
+            raise ValueError(f"`separator` and `quote` must differ. Received: {self.quote!r}")
+        if self.multiline and not self.quote:
+            raise ValueError("`multiline` needs `quote`, around values that hold line breaks")
+
+
+def read_header(path: Path, form: Format) -> list[str]:
+    """Return the names in a file's first line.
+
+    Raises:
+        InputError: if there are none, or the line is no UTF-8.
+    """
+    if form.multiline:
+        for chunk in multiline.read(path, form, None, 1):
+            for line, reason, value, _ in chunk.found:
+                message = value if reason is None else f"{reason}, found {value!r}"
+                raise InputError(f"{path}:{line}: {message}")
+            return list(chunk.frame.row(0))
+    _, _, block = next(blocks(path, 1 << 16))
+    first = block.split(b"\n", 1)[0].removesuffix(b"\r")
+    try:
+        text = first.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}:1: expected UTF-8, found {first[:40]!r}") from error
+    if "\r" in text:
+        raise InputError(f"{path}:1: {CARRIAGE}, found {text[:60]!r}")
+    wrong = form.quote and quotes.fault(text, form.separator, form.quote)
+    if wrong:
+        raise InputError(f"{path}:1: {_opened(form) if wrong == quotes.OPEN else STRAY}")
+    return next(quotes.parser([text], form.separator, form.quote), [])
+
+
+def read_delimited(
+    path: Path, form: Format, names: list[str], wanted: list[str], header: bool, chunk_rows: int
+) -> Iterator[Chunk]:
+    """Yield a `Chunk` of String columns for each block of a file.
 
     Args:
         path: `pathlib.Path`.
-        separator: one character.
-        columns: names of all columns without a header, or of those wanted with one.
+        form: `Format`.
+        names: names of all columns, in order.
+        wanted: names of the columns to read, each of which is there once.
         header: bool, whether the first line names the columns.
-        quote: the quote character, or None.
         chunk_rows: int, rows a chunk, about.
-        errors: `Errors`.
-
-    Raises:
-        InputError: for an empty file, a missing column, or a wrong number of columns.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file, found none")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}:1: expected rows, found an empty file")
-    bad_lines = []
+    if form.multiline:
+        for chunk in multiline.read(path, form, len(names), chunk_rows, header):
+            chunk.frame = chunk.frame.select(
+                pl.col(f"column_{names.index(name)}").alias(name) for name in wanted
+            )
+            yield chunk
+        return
+    for first, count, block in blocks(path, block_size(chunk_rows)):
+        if header and first == 1:
+            block = block[block.find(b"\n") + 1 or len(block) :]
+            first, count = 2, count - 1
+        if count:
+            yield parse_block(path, form, names, wanted, first, count, block)
 
-    def on_bad_row(row):
-        errors.add(path, row.number, f"expected {row.expected_columns} columns", row.actual_columns)
-        bad_lines.append(row.number)
+
+def parse_block(
+    path: Path,
+    form: Format,
+    names: list[str],
+    wanted: list[str],
+    first: int,
+    count: int,
+    block: bytes,
+) -> Chunk:
+    """Return the `Chunk` of a block of `count` whole lines; `first` is the number of the first."""
+    array = np.frombuffer(block, "uint8")
+    ends = np.flatnonzero(array == ord("\n"))
+    if len(ends) < count:
+        ends = np.append(ends, len(block))  # the last line does not end
+    starts = np.append(0, ends[:-1] + 1)
+    numbers = np.arange(first, first + count)
+    wrong = _wrong_lines(form, len(names), array, block, starts, ends)
+    if wrong:
+        good = np.ones(count, bool)
+        good[list(wrong)] = False
+        kept = np.flatnonzero(good)
+        block = b"".join(block[starts[i] : ends[i] + 1] for i in kept)
+        numbers, first_numbers = numbers[good], numbers
+    frame, ragged = _parse(path, form, names, wanted, block, len(numbers), first)
+    lines = np.delete(numbers, [row for row, _ in ragged]) if ragged else numbers
+    chunk = Chunk(path, frame, lines, count)
+    for i, (reason, value) in wrong.items():
+        if reason == quotes.OPEN:
+            chunk.stop(first_numbers[i], _opened(form))
+        else:
+            chunk.note(first_numbers[i], reason, value)
+    for row, found in ragged:
+        chunk.note(numbers[row], f"expected {len(names)} columns", found)
+    return chunk
+
+
+def _opened(form):
+    return quotes.OPENED.format(where="in this line", quote=form.quote)
+
+
+def _wrong_lines(form, columns, array, block, starts, ends):
+    """What Arrow does not see or sees otherwise: dict line of the block -> (reason, value)."""
+    wrong = {}
+
+    def text(i):
+        return block[starts[i] : ends[i]].removesuffix(b"\r").decode("utf-8", "replace")
+
+    if columns > 1:  # to Arrow a row of empty values
+        sizes = ends - starts
+        for i in np.flatnonzero(sizes <= 1):
+            if not text(i):
+                wrong[i] = (f"expected {columns} columns", "an empty line")
+    if not block.isascii():
+        try:
+            block.decode("utf-8")
+        except UnicodeDecodeError:
+            for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+                try:
+                    block[start:end].decode("utf-8")
+                except UnicodeDecodeError as error:
+                    line = block[start:end]
+                    found = line[max(0, error.start - 10) : error.end + 10]
+                    wrong[i] = ("expected UTF-8", found)
+    if b"\r" in block:  # Arrow takes it for a line end
+        at = np.flatnonzero(array == ord("\r"))
+        at = at[at + 1 < len(array)]
+        for i in np.unique(np.searchsorted(ends, at[array[at + 1] != ord("\n")])):
+            wrong.setdefault(i, (CARRIAGE, text(i)))
+    if form.quote:
+        for i in quotes.suspicious(array, ends, form.separator, form.quote):
+            found = None if i in wrong else quotes.fault(text(i), form.separator, form.quote)
+            if found:
+                wrong[i] = (found if found == quotes.OPEN else STRAY, text(i))
+    return wrong
+
+
+def _parse(path, form, names, wanted, block, rows, first):
+    """Frame of a block without wrong lines, and (row, columns found) of rows of other widths."""
+    if not rows:
+        return pl.DataFrame(schema=dict.fromkeys(wanted, pl.String)), []
+    ragged = []
+
+    def skip(row):
+        ragged.append((row.number - 1, row.actual_columns))
         return "skip"
 
-    raised = []
-
-    def handler(row):
-        try:
-            return on_bad_row(row)
-        except InputError as error:  # Arrow would swallow it
-            raised.append(error)
-            return "error"
-
-    names = _header(path, separator, quote, columns) if header else list(columns)
+    if block.startswith(b"\xef\xbb\xbf"):
+        block = b"\xef\xbb\xbf" + block  # Arrow drops one at the start of what it is given
+    # by place: names may stand twice in a file
+    places = [str(names.index(name)) for name in wanted]
     try:
-        reader = csv.open_csv(
-            path,
-            # one thread: rows get their numbers only then
-            read_options=csv.ReadOptions(
+        table = csv.read_csv(
+            pa.BufferReader(block),
+            # one thread and one block: rows have numbers only then
+            csv.ReadOptions(
                 use_threads=False,
-                block_size=min(BLOCK, max(4096, chunk_rows * BYTES_A_ROW)),
-                column_names=None if header else names,
+                block_size=len(block) + 1,
+                column_names=[str(i) for i in range(len(names))],
             ),
-            parse_options=csv.ParseOptions(
-                delimiter=separator,
-                quote_char=quote or False,
-                double_quote=bool(quote),
+            csv.ParseOptions(
+                delimiter=form.separator,
+                quote_char=form.quote or False,
+                double_quote=bool(form.quote),
                 ignore_empty_lines=False,
-                invalid_row_handler=handler,
+                invalid_row_handler=skip,
             ),
-            convert_options=csv.ConvertOptions(
-                column_types={name: pa.string() for name in names},
-                include_columns=list(columns),
+            csv.ConvertOptions(
+                column_types=dict.fromkeys(places, pa.string()),
+                include_columns=places,
                 strings_can_be_null=False,
             ),
         )
-        first, parts, rows = 0, [], 0
-        for batch in reader:
-            parts.append(batch)
-            rows += len(batch)
-            if rows >= chunk_rows:
-                yield _frame(parts), _numbering(first + header, bad_lines)
-                first, parts, rows = first + rows, [], 0
-        if rows:
-            yield _frame(parts), _numbering(first + header, bad_lines)
     except pa.ArrowInvalid as error:
-        if raised:
-            raise raised[0] from None
-        raise _diagnosed(path, error) from None
-
-
-def count_lines(path):
-    """Return the number of lines, or None for files that only a careful reader can count.
-
-    Args:
-        path: `pathlib.Path` of a file whose fields hold no line breaks.
-    """
-    if not path.is_file():
-        return None
-    lines, last = 0, b"\n"
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            if b"\r" in block:  # may end lines by itself
-                return None
-            lines += block.count(b"\n")
-            last = block[-1:]
-    return (lines + (last != b"\n")) or None
-
-
-def _frame(batches):
-    return pl.from_arrow(pa.Table.from_batches(batches).combine_chunks())
-
-
-def _numbering(before, bad_lines):
-    """Function row of a chunk -> line of the file; `before` good lines came before the chunk."""
-
-    def line_of(row):
-        # bad lines are not among the rows: step over those that came before
-        line = before + row + 1
-        for bad in bad_lines[: bisect.bisect_right(bad_lines, line + len(bad_lines))]:
-            line += bad <= line
-        return line
-
-    return line_of
-
-
-def _header(path, separator, quote, columns):
-    with path.open("rb") as file:
-        first = file.readline()
-    try:
-        names = first.decode("utf-8-sig").rstrip("\r\n").split(separator)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}:1: expected UTF-8, found {first[:40]!r}") from error
-    names = [name.strip(quote or "") for name in names]
-    missing = [name for name in columns if name not in names]
-    if missing:
-        raise InputError(f"{path}:1: expected a column {missing[0]!r}, found {', '.join(names)}")
-    return names
-
-
-def _diagnosed(path, error):
-    """Slow and careful: find the line that is no UTF-8, or give Arrow's own words."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as broken:
-                found = line[max(0, broken.start - 10) : broken.end + 10]
-                return InputError(f"{path}:{number}: expected UTF-8, found {found!r}")
-    return InputError(f"{path}: {error}")
-
-
-def numbers(frame, column, path, line_of, errors, keep, integer=False):
-    """Parse a text column as numbers, empty as null; rows that are neither are taken off `keep`.
-
-    Args:
-        frame: DataFrame of String columns.
-        column: str.
-        path, line_of, errors: to name bad rows.
-        keep: list of one bool Series, changed in place.
-        integer: bool, whether only whole numbers will do.
-
-    Returns:
-        Float64 Series.
-    """
-    text = frame[column].str.strip_chars()
-    text = text.set(text == "", None)
-    parsed = text.cast(pl.Int64 if integer else pl.Float64, strict=False).cast(pl.Float64)
-    bad = text.is_not_null() & (parsed.is_null() | ~parsed.is_finite().fill_null(False))
-    kind = "an integer" if integer else "a number"
-    reject(bad, frame[column], path, line_of, errors, keep, f"expected {kind} in column {column}")
-    return parsed
-
-
-def reject(bad, values, path, line_of, errors, keep, reason):
-    """Note the rows where `bad` is true and take them off `keep`; none is noted twice."""
-    bad = bad & keep[0]
-    if bad.any():
-        for row in bad.arg_true().to_list():
-            errors.add(path, line_of(row), reason, values[row])
-        keep[0] = keep[0] & ~bad
+        raise InputError(f"{path}:{first}: {error}") from error
+    frame = pl.from_arrow(table)
+    frame.columns = list(wanted)
+    return frame, ragged

@@ -1,62 +1,84 @@
 """MovieTweetings: ratings taken from Twitter, with times."""
 
+import os
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
-from data_scripts.errors import InputError
+from data_scripts.errors import Errors, InputError
+from data_scripts.sources.chunk import Chunk
+from data_scripts.sources.inputs import PACKED, blocks
 from data_scripts.sources.source import Source
 
 
-def _lines(path, parts, errors):
-    """Lines split at "::" as a DataFrame with columns line, f0, f1, …; bad ones noted."""
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file, found none")
-    kept = []
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
+def _lines(path, parts):
+    """Lines split at "::" as a `Chunk` with columns f0, f1, …; bad ones noted."""
+    kept, places, wrong, count = [], [], [], 0
+    for _, _, block in blocks(path):
+        for raw in block.removesuffix(b"\n").split(b"\n"):
+            count += 1
             try:
-                text = raw.decode("utf-8").rstrip("\r\n")
+                text = raw.decode("utf-8").removesuffix("\r")
             except UnicodeDecodeError:
-                errors.add(path, number, "expected UTF-8", raw[:60])
+                wrong.append((count, "expected UTF-8", raw[:60]))
                 continue
             values = text.split("::")
             if len(values) != parts:
-                errors.add(path, number, f"expected {parts} values separated by '::'", text)
+                reason = f"expected {parts} values separated by '::'"
+                wrong.append((count, reason, text or "an empty line"))
                 continue
-            kept.append((number, *values))
-    if not kept:
-        raise InputError(f"{path}:1: expected rows, found an empty file")
-    return pl.DataFrame(kept, schema=["line", *[f"f{i}" for i in range(parts)]], orient="row")
+            kept.append(values)
+            places.append(count)
+    names = [f"f{i}" for i in range(parts)]
+    frame = pl.DataFrame(kept, schema=dict.fromkeys(names, pl.String), orient="row")
+    chunk = Chunk(path, frame, np.array(places, "int64"), count)
+    for item in wrong:
+        chunk.note(*item)
+    return chunk
 
 
-def movietweetings(folder):
+def _packed(path):
+    """Return the path, or that of its packed form if only that is there."""
+    packed = [path.with_name(path.name + ending) for ending in PACKED]
+    return next((p for p in (path, *packed) if p.is_file()), path)
+
+
+def movietweetings(folder: str | os.PathLike) -> Source:
     """Read `ratings.dat` and `movies.dat`; label = rating >= 8 (method.md, section 4).
 
     Fields: user, item, genres (the whole string), year. The file is by user, so rows are sorted
     by time, ties in file order. The log is small (MBs) and is read whole.
 
     Args:
-        folder: the folder that holds both files.
+        folder: the folder that holds both files, plain or as .gz or .zst.
 
     Returns:
         `Source` with group = user and time in Unix seconds.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise InputError(f"{folder}: expected a folder with ratings.dat and movies.dat")
+    paths = tuple(_packed(folder / name) for name in ("ratings.dat", "movies.dat"))
 
     def chunks(chunk_rows, errors):
-        path = folder / "ratings.dat"
-        ratings = _lines(path, 4, errors)
+        errors = errors or Errors()
+        chunk = _lines(paths[0], 4)
+        ratings = chunk.frame
         for column, what in (("f0", "a user id"), ("f2", "a rating"), ("f3", "Unix seconds")):
             parsed = ratings[column].cast(pl.Int64, strict=False)
-            for row in parsed.is_null().arg_true().to_list():
-                errors.add(path, ratings["line"][row], f"expected {what}", ratings[column][row])
-            ratings = ratings.with_columns(parsed.alias(column)).filter(
-                pl.col(column).is_not_null()
-            )
-        movies = _lines(folder / "movies.dat", 3, errors).select(
+            # beyond 1e11 they are milliseconds
+            bad = parsed.is_null() | (column == "f3" and parsed.abs() >= 10**11)
+            chunk.reject(bad, ratings[column], f"expected {what}")
+            ratings = ratings.with_columns(parsed.alias(column))
+        ratings = ratings.with_columns(line=chunk.lines)
+        ratings = errors.settle(chunk, ratings, limited=False)
+        chunk = _lines(paths[1], 3)
+        movies = errors.settle(chunk, chunk.frame, limited=False)
+        errors.rows_in -= len(movies)  # they are no rows of the log
+        movies = movies.select(
             item=pl.col("f0"),
-            year=pl.col("f1").str.extract(r"\((\d{4})\)\s*$"),
+            year=pl.col("f1").str.extract(r"\(([0-9]{4})\)\s*$"),
             genres=pl.when(pl.col("f2") == "").then(None).otherwise(pl.col("f2")),
         )
         frame = (
@@ -81,5 +103,4 @@ def movietweetings(folder):
         yield from frame.iter_slices(chunk_rows)
 
     fields = [(name, "categorical") for name in ("user", "item", "genres", "year")]
-    paths = (folder / "ratings.dat", folder / "movies.dat")
     return Source("movietweetings", fields, chunks, extras=("group", "time"), paths=paths)

@@ -1,43 +1,54 @@
-"""Any CSV, TSV or Parquet file, by column names."""
+"""Any CSV, TSV or Parquet files, by column names."""
 
-import operator
-import re
-from pathlib import Path
+import os
+from collections.abc import Iterable
 
 import polars as pl
-import pyarrow.parquet as pq
-from pandas.util import hash_array
 
-from data_scripts.errors import InputError
-from data_scripts.sources.delimited import numbers, read_delimited, reject
+from data_scripts.errors import Errors, InputError
+from data_scripts.sources import parquet
+from data_scripts.sources.delimited import Format, read_delimited, read_header
+from data_scripts.sources.inputs import expand, short_names, suffixes
 from data_scripts.sources.source import Source
-
-ROW = "\0row"  # no column of a table is called so
-OPERATORS = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    "!=": operator.ne,
-    "==": operator.eq,
-    ">": operator.gt,
-    "<": operator.lt,
-}
+from data_scripts.sources.times import Times
+from data_scripts.sources.values import group_codes, label_rule, labels, numbers
+from data_scripts.text import canonical
 
 
 def table(
-    path, label, time=None, categorical=(), numeric=(), group=None, positive=None, sort=False
-):
+    path: str | os.PathLike | Iterable[str | os.PathLike],
+    label: str,
+    time: str | None = None,
+    categorical: Iterable[str] = (),
+    numeric: Iterable[str] = (),
+    group: str | None = None,
+    positive: str | None = None,
+    sort: bool = False,
+    time_format: str = "auto",
+    separator: str | None = None,
+    quote: str | None = None,
+    multiline: bool = False,
+) -> Source:
     """Read a table by column names.
 
     Args:
-        path: .csv (comma), .tsv or .txt (tab), or .parquet.
-        label: column of the label: 0 and 1, or any number together with `positive`.
-        time: column of the time: numbers, or dates such as 2013-11-06 or 2013-11-06 12:30:00
-            (turned to Unix seconds). Rows must be in its order. None: the file's order is time.
+        path: file, or several in the order of time, or a glob (in the order of the numbers in
+            the names): .csv (comma), .parquet, any other text (tab); text also as .gz or .zst.
+        label: column of the label: 0 and 1, or False and True, or anything that `positive` fits.
+        time: column of the time (see `times.FORMS`; turned to Unix seconds). Rows must be in its
+            order. None: the file's order is time.
         categorical: columns read as tokens.
         numeric: columns read as numbers.
         group: column for gAUC (the user, say).
-        positive: such as ">=4": which label values count as a click.
+        positive: such as ">=4", or words as "yes" or "click,purchase" or "!=view": which labels
+            count as a click.
         sort: bool, whether to sort by time first; holds the table's used columns in memory.
+        time_format: "auto", "seconds", "milliseconds", "microseconds", "nanoseconds", or a
+            pattern of strptime.
+        separator: one character, or None: by the file's name.
+        quote: the character around values that hold separators, "" for none; None: '"' in .csv,
+            none in other files.
+        multiline: bool, whether quoted values may hold line breaks.
 
     Returns:
         `Source`.
@@ -45,65 +56,68 @@ def table(
     Raises:
         ValueError: if an argument does not fit; InputError, on reading, for bad rows.
     """
-    path = Path(path)
+    paths = expand(path)
     categorical, numeric = list(categorical), list(numeric)
-    if not categorical and not numeric:
-        raise ValueError(
-            "`categorical` and `numeric` must name at least one column. Received: none"
-        )
-    if label in (*categorical, *numeric):
-        raise ValueError(f"`label` must not be a field too, which would give it away: {label!r}")
-    if sort and not time:
-        raise ValueError("`sort` needs `time`, the column to sort by")
-    rule = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)\s*(-?[\d.]+)\s*", positive) if positive else None
-    if positive and not rule:
-        raise ValueError(f'`positive` must be like ">=4". Received: {positive!r}')
-    used = list(dict.fromkeys([label, *categorical, *numeric, *filter(None, (time, group))]))
+    _check(label, time, categorical, numeric, group, sort)
+    rule = label_rule(positive)
+    Times(time, time_format)  # raises if there is no such form
+    forms = [_form(path, separator, quote, multiline) for path in paths]
+    roles = [(label, "label")] + [(time, "time")] * bool(time)
+    roles += [(name, "categorical") for name in categorical + [group] * bool(group)]
+    roles += [(name, "numeric") for name in numeric]
+    wanted = list(dict.fromkeys(name for name, _ in roles))
 
-    def canonical(frame, line_of, errors):
-        keep = [pl.repeat(True, len(frame), eager=True)]
-        value = numbers(frame, label, path, line_of, errors, keep)
-        reject(value.is_null(), frame[label], path, line_of, errors, keep, "expected a label")
-        if rule:
-            clicked = OPERATORS[rule[1]](value, float(rule[2]))
-        else:
-            clicked = value == 1
-            wrong = ~value.is_in([0.0, 1.0]).fill_null(True)
-            reject(wrong, frame[label], path, line_of, errors, keep, "expected label 0 or 1")
-        columns = [clicked.fill_null(False).cast(pl.UInt8).alias("label")]
+    def canonical_frame(chunk, times):
+        columns = [labels(chunk, label, rule).alias("label")]
         if group:
-            columns.append(_group_codes(frame[group]).alias("group"))
+            columns.append(group_codes(chunk.frame[group]).alias("group"))
         if time:
-            seconds = _seconds(frame[time])
-            reason = f"expected a time in column {time}"
-            reject(seconds.is_null(), frame[time], path, line_of, errors, keep, reason)
-            columns.append(seconds.alias("time"))
-        for name in numeric:
-            columns.append(numbers(frame, name, path, line_of, errors, keep).alias(f"{name}"))
-        for name in categorical:
-            text = frame[name]
-            columns.append(text.set(text == "", None).alias(name))
-        rows = pl.int_range(len(frame), eager=True).alias(ROW)
-        return pl.DataFrame([*_unique(columns), rows]).filter(keep[0]), line_of
+            columns.append(times.seconds(chunk).alias("time"))
+        columns += [numbers(chunk, name).alias(name) for name in numeric]
+        columns += [canonical(chunk.frame[name]).alias(name) for name in categorical]
+        return pl.DataFrame(columns)
+
+    def check_order(chunk, frame, last):
+        """Note the first row whose time is before that of the row above it; return the last."""
+        good = frame.filter(chunk.keep)
+        if not len(good):
+            return last
+        times = good["time"]
+        previous = times.shift(1, fill_value=last)
+        late = (times < previous).fill_null(False)
+        if late.any():
+            row = late.arg_true()[0]
+            chunk.stop(
+                chunk.lines[chunk.keep.to_numpy()][row],
+                f"expected rows in the order of {time} (>= {previous[row]} as in the row before), "
+                f"found {times[row]}; use --sort",
+            )
+        return times[-1]
 
     def chunks(chunk_rows, errors):
-        parts = (canonical(*part, errors) for part in _read(path, used, chunk_rows, errors))
-        if sort:
-            whole = pl.concat([frame for frame, _ in parts]).sort("time", maintain_order=True)
-            parts = ((frame, None) for frame in whole.iter_slices(chunk_rows))
-        last = None
-        for frame, line_of in parts:
-            if time and len(frame):
-                previous = frame["time"].shift(1, fill_value=last)
-                late = (frame["time"] < previous).fill_null(False)
-                if late.any():
-                    row = late.arg_true()[0]
-                    raise InputError(
-                        f"{path}:{line_of(frame[ROW][row])}: expected rows in the order of "
-                        f"{time} (>= {previous[row]}), found {frame['time'][row]}; use --sort"
-                    )
-                last = frame["time"][-1]
-            yield frame.drop(ROW)
+        errors, times = errors or Errors(), Times(time, time_format)
+        parts, last, clicks = [], None, 0
+        for chunk in _read(paths, forms, wanted, roles, chunk_rows):
+            frame = canonical_frame(chunk, times)
+            if time and not sort:
+                last = check_order(chunk, frame, last)
+            frame = errors.settle(chunk, frame, limited=not sort)
+            clicks += int(frame["label"].sum())
+            if sort:
+                parts.append(frame)
+                continue
+            yield from frame.iter_slices(chunk_rows)
+            if errors.left == 0:
+                return
+        if rule and isinstance(rule[1], set) and not clicks:
+            # a misspelled word would make a log without a click
+            raise InputError(
+                f"{paths[0]}: expected labels in column {label} that --positive {positive!r} takes "
+                "for a click, found none"
+            )
+        if parts:
+            whole = pl.concat(parts).sort("time", maintain_order=True)
+            yield from whole.iter_slices(chunk_rows)
 
     extras = tuple(name for name, used in (("group", group), ("time", time)) if used)
     options = {
@@ -114,51 +128,73 @@ def table(
         "group": group,
         "positive": positive,
         "sort": sort,
+        "time_format": time_format,
+        "separator": separator,
+        "quote": quote,
+        "multiline": multiline,
     }
     fields = [(n, "categorical") for n in categorical] + [(n, "numeric") for n in numeric]
-    return Source("table", fields, chunks, extras, options, paths=(path,))
+    return Source("table", fields, chunks, extras, options, paths=tuple(paths))
 
 
-def _unique(columns):
-    # a column may be a field and the label's or the time's name at once: fields keep theirs
-    names = [column.name for column in columns]
-    twice = {name for name in names if names.count(name) > 1}
+def _check(label, time, categorical, numeric, group, sort):
+    fields = categorical + numeric
+    if not fields:
+        raise ValueError(
+            "`categorical` and `numeric` must name at least one column. Received: none"
+        )
+    if label in fields:
+        raise ValueError(f"`label` must not be a field too, which would give it away: {label!r}")
+    if sort and not time:
+        raise ValueError("`sort` needs `time`, the column to sort by")
+    # fields keep their names beside columns of these in the dataset
+    taken = ["label"] + ["group"] * bool(group) + ["time"] * bool(time)
+    twice = sorted({name for name in fields if (fields + taken).count(name) > 1})
     if twice:
-        raise ValueError(f"columns {sorted(twice)} are used twice or named like label, group, time")
-    return columns
+        raise ValueError(f"columns {twice} are used twice or named like label, group, time")
 
 
-def _read(path, used, chunk_rows, errors):
-    if path.suffix == ".parquet":
-        if not path.is_file():
-            raise InputError(f"{path}: expected a file, found none")
-        file = pq.ParquetFile(path)
-        missing = [name for name in used if name not in file.schema_arrow.names]
-        if missing:
-            found = ", ".join(file.schema_arrow.names)
-            raise InputError(f"{path}: expected a column {missing[0]!r}, found {found}")
-        first = 0
-        for batch in file.iter_batches(chunk_rows, columns=used):
-            frame = pl.from_arrow(batch).with_columns(pl.all().cast(pl.String).fill_null(""))
-            yield frame, lambda row, first=first: first + row + 1  # the row: there are no lines
-            first += len(batch)
-        return
-    separator = "," if path.suffix == ".csv" else "\t"
-    yield from read_delimited(path, separator, used, True, '"', chunk_rows, errors)
+def _form(path, separator, quote, multiline):
+    """`Format` of a text file, None for Parquet."""
+    if parquet.is_parquet(path):
+        return None
+    comma = suffixes(path)[0] == ".csv"
+    if quote is None:
+        quote = '"' if comma else ""
+    if separator is None:
+        separator = "," if comma else "\t"
+    return Format(separator, quote, multiline)
 
 
-def _group_codes(values):
-    """Group names as int64 hashes: the same name gets the same code in every chunk."""
-    return pl.Series(hash_array(values.to_numpy().astype(object)).view("int64"))
+def _read(paths, forms, wanted, roles, chunk_rows):
+    """Yield the chunks of all files, after a look at the columns of each."""
+    names = [_names(*pair, wanted, roles) for pair in zip(paths, forms, strict=True)]
+    for path, form, columns, name in zip(paths, forms, names, short_names(paths), strict=True):
+        if form is None:
+            read = parquet.read_parquet(path, wanted, chunk_rows)
+        else:
+            read = read_delimited(path, form, columns, wanted, True, chunk_rows)
+        for chunk in read:
+            chunk.name = name
+            yield chunk
 
 
-def _seconds(text):
-    """Unix seconds of numbers or dates, null where unreadable; one form for the whole chunk."""
-    text = text.set(text == "", None)
-    readings = [text.cast(pl.Float64, strict=False).floor().cast(pl.Int64, strict=False)]
-    for pattern in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"):
-        kind = pl.Datetime("us") if "H" in pattern else pl.Date
-        dates = text.str.strptime(kind, pattern, strict=False).cast(pl.Datetime("us"))
-        readings.append(dates.dt.epoch("s"))
-    # the form that reads most rows: what it leaves out is what is wrong
-    return min(readings, key=lambda reading: reading.null_count())
+def _names(path, form, wanted, roles):
+    names = parquet.read_names(path) if form is None else read_header(path, form)
+    where = str(path) if form is None else f"{path}:1"
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        known = "" if form is None else f" (separated by {form.separator!r}; see --separator)"
+        found = ", ".join(map(repr, names[:100])) or "none"
+        raise InputError(
+            f"{where}: expected columns {', '.join(map(repr, missing))}, found {found}{known}"
+        )
+    twice = [name for name in wanted if names.count(name) > 1]
+    if twice:
+        raise InputError(
+            f"{where}: expected one column of each name, found several called "
+            f"{', '.join(map(repr, twice))}"
+        )
+    if form is None:
+        parquet.check_types(path, roles)
+    return names

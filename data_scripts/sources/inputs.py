@@ -1,0 +1,183 @@
+"""Files of a raw log: names and globs -> paths -> blocks of whole lines, unpacked."""
+
+import contextlib
+import glob
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from data_scripts.errors import InputError
+
+PIECE = 1 << 20  # bytes that stay in the cache
+LONGEST = 1 << 28  # bytes of a line
+BYTES_A_ROW = 256  # to turn rows of a chunk into bytes of a block
+BLOCK = 1 << 24  # bytes of a block, at most
+BOM = b"\xef\xbb\xbf"
+PACKED = {".gz": ("gzip", b"\x1f\x8b"), ".zst": ("zstd", b"\x28\xb5\x2f\xfd")}
+OTHERS = {  # what is often taken for text, by its first bytes
+    rb"PK\x03\x04": "a zip archive (unpack it first)",
+    rb"BZh[1-9]1AY": "bzip2 (unpack it first, or pack it as .gz or .zst)",
+    rb"\xfd7zXZ\x00": "xz (unpack it first, or pack it as .gz or .zst)",
+    rb"\xff\xfe|\xfe\xff": "UTF-16 (save it as UTF-8)",
+    rb"PAR1[\x00-\x1f]": "Parquet (name it .parquet)",
+}
+
+
+def expand(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]:
+    """Return the files that are meant, in the order given; a glob's are sorted by name.
+
+    Numbers in names are compared as numbers, so that day_2 comes before day_10.
+
+    Args:
+        paths: path, or sequence of paths; "*", "?" and "[...]" stand for what they do in shells.
+
+    Raises:
+        InputError: if a glob fits no file, or a file is given twice.
+    """
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    found = []
+    for text in map(os.fspath, given):
+        if glob.has_magic(text) and not os.path.exists(text):
+            fitting = sorted(filter(os.path.isfile, glob.glob(text, recursive=True)), key=_natural)
+            if not fitting:
+                raise InputError(f"{text}: expected files of such names, found none")
+            found += fitting
+        else:
+            found.append(text)
+    twice = {path for path in found if found.count(path) > 1}
+    if twice:
+        raise InputError(f"{min(twice)}: expected each file once, found it twice")
+    if not found:
+        raise InputError("expected an input file, found none")
+    return [Path(path) for path in found]
+
+
+def _natural(text):
+    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", text)]
+
+
+def short_names(paths: list[Path]) -> list[str]:
+    """Return each path's name for dataset.json, with as much of its folder as tells them apart."""
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    common = os.path.commonpath([path.absolute().parent for path in paths])
+    return [path.absolute().relative_to(common).as_posix() for path in paths]
+
+
+def suffixes(path: Path) -> tuple[str, str]:
+    """Return a name's ending that tells the format, and that of the packing or "", lower case."""
+    ending = path.suffix.lower()
+    if ending in PACKED:
+        return path.with_suffix("").suffix.lower(), ending
+    return ending, ""
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Callable[[int], bytes]]:
+    """Give a function that reads so many bytes of a file, unpacked if it is .gz or .zst.
+
+    Raises:
+        InputError: if there is no such file, if it is empty, no text, or damaged.
+    """
+    if not path.is_file():
+        folder = ", found a folder; name its files, or a glob in quotes" if path.is_dir() else ""
+        raise InputError(f"{path}: expected a file{folder or ', found none'}")
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head:
+        raise InputError(f"{path}:1: expected rows, found an empty file")
+    # by content, not by name: some browsers unpack what they save and keep the name
+    packing = next((name for name, mark in PACKED.values() if head.startswith(mark)), None)
+    if suffixes(path)[1] and packing is None:
+        raise InputError(f"{path}: expected {suffixes(path)[1]} as the name says, found {head!r}")
+    _refuse_others(path, head)
+
+    def read(size):
+        try:
+            return stream.read(size)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(
+                f"{path}: expected a whole file, found a damaged one: {error}"
+            ) from error
+
+    with pa.input_stream(str(path), compression=packing) if packing else path.open("rb") as stream:
+        yield read
+
+
+def _refuse_others(path, head):
+    for mark, what in OTHERS.items():
+        if re.match(mark, head, re.DOTALL):
+            raise InputError(f"{path}: expected text in UTF-8, found {what}")
+
+
+def blocks(path: Path, size: int = BLOCK) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (first line's number, number of lines, bytes) of blocks of whole lines.
+
+    Args:
+        path: `pathlib.Path`.
+        size: int, bytes of a block, about; a line that is longer is a block of its own.
+
+    Raises:
+        InputError: see `opened`; and for a line of more than `LONGEST` bytes.
+    """
+    line, rest, size_read = 1, b"", 0
+    with opened(path) as read:
+        # a line longer than a block: twice as much each time
+        while data := read(max(size - len(rest), len(rest), 1)):
+            if not rest and line == 1:
+                while len(data) < len(BOM) and (more := read(len(BOM))):
+                    data += more
+                _refuse_others(path, data[:16])
+                data = data.removeprefix(BOM)
+            size_read += len(data)
+            rest += data
+            end = rest.rfind(b"\n") + 1
+            if end:
+                block, rest = (rest, b"") if end == len(rest) else (rest[:end], rest[end:])
+                if len(block) > LONGEST:  # then its first line may be that long
+                    _refuse_longest(path, line, block.find(b"\n"))
+                count = count_byte(block, b"\n")
+                yield line, count, block
+                line += count
+            _refuse_longest(path, line, len(rest))
+    if not size_read:
+        raise InputError(f"{path}:1: expected rows, found an empty file")
+    if rest:
+        yield line, 1, rest
+
+
+def _refuse_longest(path, line, size):
+    if size > LONGEST:
+        raise InputError(
+            f"{path}:{line}: expected a line of no more than {LONGEST >> 20} MB, found a longer one"
+        )
+
+
+def block_size(chunk_rows: int) -> int:
+    """Return bytes of a block for so many rows."""
+    return min(BLOCK, max(4096, chunk_rows * BYTES_A_ROW))
+
+
+def count_byte(block: bytes, byte: bytes) -> int:
+    """Count a byte: in pieces that stay in the cache; bytes.count takes a call for each hit."""
+    array = np.frombuffer(block, "uint8")
+    pieces = range(0, len(array), PIECE)
+    return sum(np.count_nonzero(array[i : i + PIECE] == ord(byte)) for i in pieces)
+
+
+def count_lines(paths: list[Path]) -> int | None:
+    """Return the number of lines of unpacked files, None where only a careful reader can count."""
+    total = 0
+    for path in paths:
+        if not path.is_file():
+            return None
+        for _, count, block in blocks(path):
+            if b"\r" in block:  # may stand within a line, which is wrong
+                return None
+            total += count
+    return total

@@ -1,0 +1,85 @@
+"""Quotes in the lines of delimited text: which lines close every value that they open."""
+
+import csv
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from data_scripts.sources.inputs import LONGEST
+
+# a guard for values that never close; Python's own is 128 KB
+csv.field_size_limit(LONGEST)
+
+STRAY = "stray"
+OPEN = "open"
+OPENED = (
+    "expected the quoted value that begins here to end {where}, found no closing {quote}. Say "
+    "--multiline if values hold line breaks, --quote '' if quotes are text like any other"
+)
+
+
+def parser(lines: Iterable[str], separator: str, quote: str) -> Iterator[list[str]]:
+    """Python's reader of delimited text, which is strict about what follows a closing quote."""
+    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+    return csv.reader(
+        lines, delimiter=separator, quotechar=quote or '"', quoting=quoting, strict=True
+    )
+
+
+def fault(line: str, separator: str, quote: str) -> str | None:
+    """Return OPEN or STRAY for a line whose quotes do not close or close too early, else None."""
+    try:
+        for _ in parser([line], separator, quote):
+            pass
+    except csv.Error as error:
+        return OPEN if "unexpected end" in str(error) else STRAY
+    return None
+
+
+def suspicious(array: np.ndarray, ends: np.ndarray, separator: str, quote: str) -> np.ndarray:
+    """Return the indices of lines whose quotes must be looked at one by one.
+
+    In all others each quote that opens follows a separator or a line end, and the next one, which
+    closes, is followed by one: no state machine is needed to see that.
+
+    Args:
+        array: NumPy uint8, the bytes of whole lines.
+        ends: NumPy int, where the lines end.
+        separator, quote: one character each.
+    """
+    at = np.flatnonzero(array == ord(quote))
+    counts = np.diff(np.searchsorted(at, ends), prepend=0)
+    odd = np.flatnonzero(counts % 2)
+    if len(odd):
+        at = at[np.repeat(counts % 2 == 0, counts)]
+    # in the lines that are left every other quote closes
+    edges = np.zeros(256, bool)
+    edges[[ord(separator), ord("\n"), ord("\r")]] = True
+    opens, closes = at[::2], at[1::2]
+    wrong = ~(edges[array[opens - 1]] | (opens == 0))
+    wrong |= ~(edges[array[np.minimum(closes + 1, len(array) - 1)]] | (closes + 1 == len(array)))
+    return np.union1d(odd, np.searchsorted(ends, opens[wrong]))
+
+
+def opening(text: str, line: int, separator: str, quote: str) -> int:
+    """Return the line where the value begins that is open, or closes too early, in `text`.
+
+    Args:
+        text: a record, from its beginning, with line ends.
+        line: int, the line where it begins.
+        separator, quote: one character each.
+    """
+    at = 0
+    while at < len(text):
+        if text[at] == quote:
+            end = text.find(quote, at + 1)
+            while end >= 0 and text[end + 1 : end + 2] == quote:  # doubled: a quote in the value
+                end = text.find(quote, end + 2)
+            if end < 0 or text[end + 1 : end + 2] not in (separator, "\r", "\n", ""):
+                break
+            at = end + 1
+        else:
+            ending = text.find(separator, at)
+            at = len(text) if ending < 0 else ending
+        at += 1
+    return line + text.count("\n", 0, at)

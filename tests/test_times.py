@@ -1,0 +1,191 @@
+"""Times of real logs to Unix seconds: one form for all files, whatever the chunks."""
+
+import datetime
+import decimal
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from reading import same
+
+from data_scripts import table
+
+UTC = datetime.UTC
+
+
+def log(path, times):
+    path.write_text("\n".join(["label\tu\tt", *[f"1\tu\t{time}" for time in times]]) + "\n")
+    return path
+
+
+def seconds(path, times, on_error="fail", **options):
+    got = same(table(log(path, times), "label", "t", ["u"], **options), on_error)
+    return got if isinstance(got, str) else ([row[1] for row in got[0]], *got[1:])
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("2013-11-06", 1383696000),
+        ("2013-11-06 12:30", 1383741000),
+        (" 2013-11-06T12:30:59 ", 1383741059),
+        ("2013-11-06 12:30:59.999", 1383741059),
+        ("2013-11-06T12:30:59,123456789Z", 1383741059),
+        ("2013-11-06 12:30:59 UTC", 1383741059),
+        ("2013-11-06T12:30:59+02:00", 1383733859),
+        ("2013-11-06 12:30:59.5-0530", 1383760859),
+        ("2013-11-06T12:30+02", 1383733800),
+        ("1969-12-31 23:59:59.5", -1),
+        (" 1383741059", 1383741059),
+        ("1383741059.9", 1383741059),
+        ("-0.5", -1),
+        ("0", 0),
+        ("31536000", 31536000),
+        ("1383741059000", 1383741059),
+        ("1383741059999", 1383741059),
+        ("1383741059000000", 1383741059),
+        ("1383741059000000000", 1383741059),
+        ("1.383741059e9", 1383741059),
+    ],
+)
+def test_forms_that_are_read(tmp_path, text, want):
+    assert seconds(tmp_path / "log.tsv", [text] * 3)[0] == [want] * 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["noon", "", "nan", "inf", "1e300", "2013-02-30", "2013-11-06 24:00", "06/11/2013", "12:30"],
+)
+def test_what_is_no_time_is_told_with_the_forms(tmp_path, text):
+    message = seconds(tmp_path / "log.tsv", ["2013-11-06"] * 2 + [text])
+    assert f":4: expected a time in column t, found {text!r}" in message
+    for part in ("2013-11-06T12:30", "milli-", "--time-format", "--on-error skip"):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("20131106", "%Y%m%d"),
+        ("14102100", "%y%m%d%H"),
+        ("2013110612", "%Y%m%d%H"),
+        ("201311061230", "%Y%m%d%H%M"),
+        ("20131106123059", "%Y%m%d%H%M%S"),
+    ],
+)
+def test_dates_written_as_numbers_are_never_taken_for_seconds(tmp_path, text, form):
+    message = seconds(tmp_path / "log.tsv", [text, text])
+    assert ":2: expected a time in column t that is clearly" in message
+    assert f"--time-format {form}" in message
+    moment = datetime.datetime.strptime(text, form).replace(tzinfo=UTC)
+    got = seconds(tmp_path / "log.tsv", [text, text], time_format=form)[0]
+    assert got == [int(moment.timestamp())] * 2
+    assert seconds(tmp_path / "log.tsv", [text, text], time_format="seconds")[0] == [int(text)] * 2
+
+
+def test_dates_and_date_times_are_one_form(tmp_path):
+    times = ["2024-01-01"] * 1000 + ["2024-01-01 00:00:00"] * 1000
+    got, bad, _ = seconds(tmp_path / "log.tsv", times, "skip")
+    assert (got, bad) == ([1704067200] * 2000, 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ("2024-01-01", "1704067200"),
+        ("1704067200", "2024-01-01"),
+        ("1704067200", "1704067200000"),
+        ("1704067200000", "1704067200"),
+        ("1704067200000000", "1704067200000"),
+    ],
+)
+def test_the_first_time_decides_the_form_of_all_files(tmp_path, first, other):
+    log(tmp_path / "a.tsv", ["noon", first, other, first])
+    log(tmp_path / "b.tsv", [other] * 40)
+    got, bad, listed = same(
+        table([tmp_path / "a.tsv", tmp_path / "b.tsv"], "label", "t", ["u"]), "skip"
+    )
+    assert ([row[1] for row in got], bad) == ([1704067200] * 2, 42)
+    places = [(entry["file"], entry["line"]) for entry in listed]
+    assert places[:3] == [("a.tsv", 2), ("a.tsv", 4), ("b.tsv", 2)]
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.datetimes(datetime.datetime(1900, 1, 1)), st.integers(-840, 840))
+def test_iso_times_equal_python(tmp_path, moment, minutes):
+    zone = datetime.timezone(datetime.timedelta(minutes=minutes))
+    for value in (moment.replace(tzinfo=UTC), moment.replace(tzinfo=zone)):
+        want = (value - datetime.datetime(1970, 1, 1, tzinfo=UTC)) // datetime.timedelta(seconds=1)
+        for text in (str(value), value.isoformat()):
+            assert seconds(tmp_path / "log.tsv", [text])[0] == [want]
+
+
+@pytest.mark.parametrize("form", ["ms", "%q", "today", "%%", ""])
+def test_forms_that_cannot_be(tmp_path, form):
+    with pytest.raises(ValueError, match='`time_format` must be "auto"'):
+        table(tmp_path / "log.tsv", "label", "t", ["u"], time_format=form)
+
+
+def test_patterns(tmp_path):
+    for form, text in (
+        ("%d/%m/%Y", "06/11/2013"),
+        ("%d/%b/%Y:%H:%M:%S %z", "06/Nov/2013:02:00:00 +0200"),
+        ("%m/%d/%Y %I:%M %p", "11/06/2013 12:00 AM"),
+    ):
+        assert seconds(tmp_path / "log.tsv", [text], time_format=form)[0] == [1383696000]
+    message = seconds(tmp_path / "log.tsv", ["06/11/2013", "x"], time_format="%d/%m/%Y")
+    assert ":3: expected a time in column t, found 'x'; of the pattern %d/%m/%Y" in message
+
+
+KINDS = [
+    pa.timestamp(unit, zone)
+    for unit in ("s", "ms", "us", "ns")
+    for zone in (None, "UTC", "+05:30", "Europe/Berlin")
+]
+KINDS += [pa.date32(), pa.date64(), pa.int64(), pa.uint32(), pa.float64(), pa.decimal128(20, 3)]
+KINDS += [pa.string(), pa.large_string(), pa.binary(), pa.dictionary(pa.int32(), pa.string())]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_every_parquet_type_that_is_a_time(tmp_path, kind):
+    want = [1704067200 + 86_400 * day for day in range(9)]
+    values = pa.array(want, pa.int64())
+    if pa.types.is_timestamp(kind):
+        values = values.cast(pa.timestamp("s")).cast(pa.timestamp(kind.unit)).view(kind)
+    elif pa.types.is_date(kind):
+        values = values.cast(pa.timestamp("s")).cast(kind)
+    elif pa.types.is_decimal(kind):
+        values = pa.array([decimal.Decimal(value) for value in want], kind)
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        texts = [str(datetime.datetime.fromtimestamp(value, UTC)) for value in want]
+        values = (
+            pa.array(texts).cast(kind)
+            if not pa.types.is_dictionary(kind)
+            else pa.array(texts).dictionary_encode()
+        )
+    else:
+        values = values.cast(kind)
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.table({"label": [0, 1, 0] * 3, "u": ["a"] * 9, "t": values}), path)
+    assert [row[1] for row in same(table(path, "label", "t", ["u"]))[0]] == want
+
+
+def test_fractions_in_parquet_are_rounded_down(tmp_path):
+    times = pl.Series([-1, 0, 1_500_000]).cast(pl.Datetime("us"))
+    pl.DataFrame({"label": [0, 1, 0], "u": "a", "t": times}).write_parquet(tmp_path / "log.parquet")
+    got = same(table(tmp_path / "log.parquet", "label", "t", ["u"]))[0]
+    assert [row[1] for row in got] == [-1, 0, 1]
+
+
+def test_rows_out_of_order_stop_in_the_order_of_lines(tmp_path):
+    times = [*range(50), 3, *range(51, 90), "noon"]
+    assert ":52: expected rows in the order of t (>= 49" in seconds(tmp_path / "log.tsv", times)
+    times[20] = "noon"
+    assert ":22: expected a time" in seconds(tmp_path / "log.tsv", times)
+    got, bad, _ = seconds(tmp_path / "log.tsv", times, "skip", sort=True)
+    assert got == sorted(got) and (len(got), bad) == (89, 2)
