@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tampered_files
 import tampering
 from tampering import SLOT, TRAIN, describe, seal, write_table
 
@@ -80,9 +81,9 @@ def test_a_description_that_cannot_be_read_is_refused(folder, lie):
 
 
 @pytest.mark.parametrize("name", [TRAIN, SLOT])
-@pytest.mark.parametrize("lie", tampering.TABLES)
+@pytest.mark.parametrize("lie", tampered_files.TABLES)
 def test_a_table_that_is_not_what_it_should_be_is_refused(folder, name, lie):
-    table = tampering.TABLES[lie](pq.read_table(folder / name))
+    table = tampered_files.TABLES[lie](pq.read_table(folder / name))
     write_table(table, folder / name)
     seal(folder)  # so that no checksum gives it away
     message = refused(folder)
@@ -92,10 +93,10 @@ def test_a_table_that_is_not_what_it_should_be_is_refused(folder, name, lie):
 
 
 @pytest.mark.parametrize("name", [TRAIN, "validation/000.parquet", SLOT])
-@pytest.mark.parametrize("lie", tampering.BYTES)
+@pytest.mark.parametrize("lie", tampered_files.BYTES)
 def test_a_damaged_file_is_refused(folder, name, lie):
     path = folder / name
-    path.write_bytes(tampering.BYTES[lie](path.read_bytes()))
+    path.write_bytes(tampered_files.BYTES[lie](path.read_bytes()))
     assert str(path) in refused(folder)
 
 
