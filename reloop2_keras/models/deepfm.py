@@ -5,6 +5,7 @@ from keras import ops
 
 from reloop2_keras.layers.factorization_machine import FactorizationMachine
 from reloop2_keras.layers.field_embedding import FieldEmbedding
+from reloop2_keras.models.portable_files import PortableFiles
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
 
 PRESETS = {
@@ -27,7 +28,7 @@ PRESETS = {
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class DeepFM(RowSparseTraining, keras.Model):
+class DeepFM(PortableFiles, RowSparseTraining, keras.Model):
     """DeepFM over F fields in one embedding table (Guo et al., 2017; method.md, section 1).
 
     v_f = V[id_f] * value_f, w_f = w[id_f] * value_f;

@@ -9,12 +9,13 @@ from reloop2_keras.layers.compensate import compensate
 from reloop2_keras.layers.feature_error_memory import FeatureErrorMemory
 from reloop2_keras.layers.online_gate import OnlineGate
 from reloop2_keras.models.gated import gated, learn, warm_start
+from reloop2_keras.models.portable_files import PortableFiles, neutral_optimizers
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
 from reloop2_keras.models.serving import HASHES, Served, in_batches, key_dim, serve
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class ReLoop2(RowSparseTraining, keras.Model):
+class ReLoop2(PortableFiles, RowSparseTraining, keras.Model):
     """A base model whose predictions are corrected by error memories.
 
     Without a gate it is the paper's: one memory, y_pred = clip(p + lambda * y_err) (method.md,
@@ -278,7 +279,7 @@ class ReLoop2(RowSparseTraining, keras.Model):
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "base": serialize(self.base),
+            "base": neutral_optimizers(serialize(self.base)),
             "memory": [serialize(memory) for memory in self.memories],
             "compensation": self.compensation,
             "label_weight": self.label_weight,
@@ -293,7 +294,7 @@ class ReLoop2(RowSparseTraining, keras.Model):
         def made(part):
             return keras.saving.deserialize_keras_object(part, custom_objects)
 
-        config = {**config, "base": made(config["base"])}
+        config = {**config, "base": made(neutral_optimizers(config["base"]))}
         config["memory"] = [made(memory) for memory in config["memory"]]
         if isinstance(config["gate"], dict):
             config["gate"] = made(config["gate"])
