@@ -57,3 +57,18 @@ def sketch(projections, num_arrays, num_bits, held, queries, tau):
         a = softmax(found[:, 0] / len(held) / tau)
         out.append([(a * found[:, 1] / found[:, 0]).sum(), (a * found[:, 2] / found[:, 0]).sum()])
     return np.array(out)
+
+
+def feature(tables, written, queries, prior, read=None):
+    """Dicts keyed by the raw values: no hashing, no collisions. Offsets (queries, tables)."""
+    out = np.zeros((len(queries), len(tables)))
+    for k, table in enumerate(tables):
+        sums = {}
+        for i, (h, y, p) in enumerate(zip(*written, strict=True)):
+            s = sums.setdefault(tuple(h[list(table)]), np.zeros(2))
+            r = 0.0 if read is None else float(read[i, k])
+            s += (float(y) - float(p) + float(p) * (1 - float(p)) * r, float(p) * (1 - float(p)))
+        for i, h in enumerate(queries):
+            s = sums.get(tuple(h[list(table)]), np.zeros(2))
+            out[i, k] = np.clip(s[0] / (s[1] + prior), -8, 8)
+    return out

@@ -12,7 +12,7 @@ from reloop2_keras import (
     ReLoop2,
     SketchErrorMemory,
 )
-from reloop2_keras.models import copy_memory, warm_start
+from reloop2_keras.models import warm_start
 from reloop2_keras.streaming import Gated
 
 pytestmark = pytest.mark.backend
@@ -37,9 +37,13 @@ def memories():
     return [
         FeatureErrorMemory(10, residual="corrected"),
         FeatureErrorMemory(10, crosses=[(0, 1)]),
-        SketchErrorMemory(9, 6),
+        SketchErrorMemory(9, 6),  # centers keys
         ExactErrorMemory(500, 7),
     ]
+
+
+def plain_sketch(*args):
+    return SketchErrorMemory(*args, key_normalization="none")
 
 
 def sigmoid(z):
@@ -121,9 +125,13 @@ def test_warm_start_writes_the_training_rows_residuals():
     assert warm_start(base, [(x, y)], [warm]) == 300
     plain.write(x["feature_hashes"], y, base.predict(x, verbose=0))
     np.testing.assert_allclose(numpy(warm.sums), numpy(plain.sums), atol=1e-4)
-    copy = copy_memory(warm)
+    copy = warm.copy()
     copy.reset()
-    assert numpy(warm.sums).any() and not numpy(copy.sums).any()
+    assert warm.sums.any() and not copy.sums.any()
+    with pytest.raises(ValueError, match="must be empty, or rows that they hold count twice"):
+        warm_start(base, [(x, y)], [warm])
+    assert warm_start(base, [(x, y)], [warm], again=True) == 300
+    np.testing.assert_allclose(warm.sums, 2 * plain.sums, atol=1e-4)
     with pytest.raises(ValueError, match="SketchErrorMemory"):
         warm_start(base, [(x, y)], [SketchErrorMemory(2, 2)])
 
@@ -134,7 +142,7 @@ def test_a_new_base_keeps_or_resets():
     model.observe(x, y)
     other = deepfm(seed=8)
     kept = model.with_base(other)
-    assert kept.memory is model.memory
+    assert kept.memory is model.memory and kept.name == model.name
     assert np.abs(kept.predict(x, verbose=0) - other.predict(x, verbose=0)).max() > 0.1
     empty = model.with_base(other, "reset")
     np.testing.assert_allclose(empty.predict(x, verbose=0), other.predict(x, verbose=0), atol=1e-5)
@@ -152,7 +160,7 @@ def test_a_functional_base_with_hashes():
     vectors = keras.layers.Flatten()(keras.layers.Embedding(25, 4)(ids))
     last = keras.layers.Dense(5, activation="relu", name="last")(vectors)
     base = keras.Model({"feature_ids": ids}, keras.layers.Dense(1, activation="sigmoid")(last))
-    model = ReLoop2(base, [FeatureErrorMemory(8), SketchErrorMemory(4, 4)], key="last", gate=True)
+    model = ReLoop2(base, [FeatureErrorMemory(8), plain_sketch(4, 4)], key="last", gate=True)
     x, y = batch()
     x = {name: x[name] for name in ("feature_ids", "feature_hashes")}
     model.observe(x, y)
@@ -184,14 +192,15 @@ def test_a_warm_start_does_not_depend_on_the_batch_size():
 def test_memories_stay_float32_under_a_policy_of_halves():
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        model = ReLoop2(deepfm(), [FeatureErrorMemory(8), SketchErrorMemory(8, 2)], gate=True)
+        model = ReLoop2(deepfm(), [FeatureErrorMemory(8), plain_sketch(8, 2)], gate=True)
     finally:
         keras.config.set_dtype_policy("float32")
     x, y = batch()
     model.observe(x, y)
     model.observe(x, y)
     for memory in model.memories:  # sums that no half can hold
-        memory.sums.assign(memory.sums * 1000.0)
+        state = memory.core.state()
+        memory.load_state({**state, "sums": state["sums"] * 1000.0})
     served = model.serve(x)["corrected"]
     np.testing.assert_allclose(model.predict(x, verbose=0)[:, 0], served, atol=2e-3)
     tensors = {k: keras.ops.convert_to_tensor(v) for k, v in x.items()}
@@ -203,10 +212,14 @@ def test_a_bad_label_leaves_gate_and_memory_as_they_were():
     model, (x, y) = ReLoop2(deepfm(), FeatureErrorMemory(8), gate=True), batch()
     model.observe(x, y)
     before = [numpy(w).copy() for w in model.weights]
+    states = [model.gate.core.state(), model.memory.core.state()]
     with pytest.raises(ValueError, match="`labels` must be 0 or 1"):
         model.observe(x, np.where(np.arange(300)[:, None] == 7, np.nan, y))
     for a, b in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(numpy(a), b)
+    for part, state in zip((model.gate, model.memory), states, strict=True):
+        for name, array in part.core.state().items():
+            np.testing.assert_array_equal(array, state[name])
     with pytest.raises(ValueError, match="`y`, the labels, must be given"):
         model.observe(x)
     with pytest.raises(ValueError, match="must be integers: floats lose bits"):

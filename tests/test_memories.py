@@ -1,34 +1,36 @@
-"""Error memories against the oracle, and their invariants."""
+"""Error memories and gate as layers: traced reads, files, policies; what they learn is core's."""
 
+import json
+import zipfile
+
+import h5py
 import keras
 import numpy as np
-import oracle
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from memory_checks import batch
 
+from reloop2_keras import (
+    ExactErrorMemory,
+    FeatureErrorMemory,
+    KeyNormalization,
+    OnlineGate,
+    SketchErrorMemory,
+)
 from reloop2_keras.backend import pack_signs
-from reloop2_keras.layers import ExactErrorMemory, KeyNormalization, SketchErrorMemory, compensate
+from reloop2_keras.layers import compensate
 
 pytestmark = pytest.mark.backend
 numpy = keras.ops.convert_to_numpy
+KINDS = ("exact", "sketch", "feature")
 
 
-def rows(n, dim=6, seed=0):
-    rng = np.random.default_rng(seed)
-    keys = rng.standard_normal((n, dim)).astype("float32")
-    return keys, rng.integers(0, 2, n).astype("float32"), rng.random(n).astype("float32")
-
-
-def make(kind, **kwargs):
-    kwargs.setdefault("key_normalization", "none")
+def make(kind, **arguments):
+    if kind == "feature":
+        return FeatureErrorMemory(**{"num_bits": 5, "crosses": [[0, 2]], **arguments})
+    arguments.setdefault("key_normalization", "none")
     if kind == "exact":
-        return ExactErrorMemory(**{"capacity": 64, "num_neighbors": 5, **kwargs})
-    return SketchErrorMemory(**{"num_arrays": 7, "num_bits": 4, **kwargs})
-
-
-def state(memory):
-    return [numpy(v) for v in memory.weights]
+        return ExactErrorMemory(**{"capacity": 64, "num_neighbors": 5, **arguments})
+    return SketchErrorMemory(**{"num_arrays": 7, "num_bits": 4, **arguments})
 
 
 def reading(memory, keys):
@@ -36,273 +38,68 @@ def reading(memory, keys):
 
 
 def assert_same(a, b, atol=1e-6):
-    for x, y in zip(a, b, strict=True):
-        np.testing.assert_allclose(x, y, atol=atol)
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_allclose(a[name], b[name], atol=atol)
 
 
-@pytest.mark.parametrize("tau", [0.1, 1.0])
-def test_exact_equals_oracle(tau):
-    keys, y, p = rows(40)
-    memory = make("exact", temperature=tau)
-    assert memory.write(keys, y, p) == 40
-    queries = rows(30, seed=1)[0]
-    want = oracle.exact(list(zip(keys, y, p, strict=True)), queries, 5, tau)
-    got = reading(memory, queries)
-    np.testing.assert_allclose(got["mean_label"], want[:, 0], atol=1e-5)
-    np.testing.assert_allclose(got["mean_probability"], want[:, 1], atol=1e-5)
-    assert (got["found"] == 1).all()
+def graph_of(memory, kind):
+    inputs = keras.Input((6,), dtype="int32" if kind == "feature" else "float32")
+    return keras.Model(inputs, memory(inputs))
 
 
-def test_exact_keeps_the_last_capacity_rows_in_order():
-    keys, y, p = rows(150)
-    memory = make("exact", capacity=20, num_neighbors=3)
-    for cut in (slice(0, 7), slice(7, 90), slice(90, 103), slice(103, 150)):
-        memory.write(keys[cut], y[cut], p[cut])
-    queries = rows(10, seed=2)[0]
-    want = oracle.exact(list(zip(keys[-20:], y[-20:], p[-20:], strict=True)), queries, 3, 0.1)
-    np.testing.assert_allclose(reading(memory, queries)["mean_label"], want[:, 0], atol=1e-5)
+def test_whitening_decorrelates_and_centering_centers():
+    rng = np.random.default_rng(0)
+    keys = (rng.standard_normal((4000, 5)) @ rng.standard_normal((5, 5)) + 3).astype("float32")
+    center, white = KeyNormalization("center"), KeyNormalization("whiten", ridge=0.0)
+    center.adapt(keys)
+    white.adapt(keys[i : i + 1000] for i in range(0, 4000, 1000))
+    np.testing.assert_allclose(numpy(center(keys)).mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(np.cov(numpy(white(keys)).T), np.eye(5), atol=2e-2)
+    for layer in (center, white):
+        np.testing.assert_allclose(numpy(layer(keys)), layer.core(keys), atol=1e-4)
 
 
-@pytest.mark.parametrize("tau", [0.1, 0.01])
-def test_sketch_equals_oracle(tau):
-    keys, y, p = rows(40)
-    memory = make("sketch", num_bits=11, temperature=tau)
-    memory.write(keys, y, p)
-    queries = rows(60, seed=1)[0]
-    projections = numpy(memory.projections).astype("float64")
-    want = oracle.sketch(projections, 7, 11, list(zip(keys, y, p, strict=True)), queries, tau)
-    got = reading(memory, queries)
-    missing = np.isnan(want[:, 0])
-    assert missing.any() and not missing.all()
-    np.testing.assert_array_equal(got["found"], ~missing)
-    np.testing.assert_allclose(got["mean_label"][~missing], want[~missing, 0], atol=1e-5)
-    np.testing.assert_allclose(got["mean_probability"][~missing], want[~missing, 1], atol=1e-5)
+@pytest.mark.parametrize("normalization", ["none", "center", "whiten"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_traced_eager_and_host_reads_are_one(kind, normalization):
+    keys, y, p = batch(kind, 50)
+    memory = make(kind) if kind == "feature" else make(kind, key_normalization=normalization)
+    if kind != "feature":
+        memory.adapt(keys + np.float32(0.3))
+    model = graph_of(memory, kind)
+    model.compile(jit_compile=keras.backend.backend() == "jax")
+    queries = batch(kind, 80, seed=7)[0]
+    empty = model.predict(queries, verbose=0)
+    assert not any(np.any(part) for part in empty.values())
+    for seed in range(2):  # written after the graph was made, and made again after it ran
+        memory.write(*batch(kind, 50, seed))
+        host, places = memory.look_up(queries)
+        assert_same(model.predict(queries, verbose=0), host, 1e-5)
+        assert_same(reading(memory, keras.ops.convert_to_tensor(queries)), host, 1e-5)
+        if kind != "exact":
+            np.testing.assert_array_equal(numpy(memory.buckets(queries)), places)
+        assert np.abs(next(iter(host.values()))).max() > 0.05
+        columns = memory.gate_inputs(
+            {k: keras.ops.convert_to_tensor(v) for k, v in host.items()},
+            keras.ops.convert_to_tensor(np.full(80, 0.3, "float32")),
+        )
+        want = memory.core.gate_inputs(host, np.full(80, 0.3, "float32"))
+        np.testing.assert_allclose(numpy(columns), want, atol=1e-5)
 
 
 def test_hash_bits_do_not_depend_on_the_backend():
-    keys = rows(200, dim=16)[0]
+    keys = np.random.default_rng(0).standard_normal((200, 16)).astype("float32")
     memory = make("sketch", num_arrays=3, num_bits=8)
     memory.build((None, 16))
     # the projections a NumPy reader of the documentation would draw
     planes = np.random.default_rng(1001).standard_normal((16, 24)).astype("float32")
-    np.testing.assert_array_equal(numpy(memory.projections), planes)
+    np.testing.assert_array_equal(memory.projections, planes)
     exact = keys.astype("float64") @ planes.astype("float64")
-    got = numpy(memory.buckets(keys)) - (np.arange(3) << 8)
-    bits = (got[..., None] >> np.arange(8)) & 1
     sure = (np.abs(exact) > 1e-5).reshape(200, 3, 8)
-    np.testing.assert_array_equal(bits[sure], (exact > 0).reshape(200, 3, 8)[sure])
-
-
-@pytest.mark.parametrize("kind", ["exact", "sketch"])
-def test_empty_memory_changes_nothing(kind):
-    keys, _, p = rows(9)
-    memory = make(kind)
-    memory.build((None, 6))
-    got = memory(keras.ops.convert_to_tensor(keys))
-    assert not numpy(got["found"]).any()
-    corrected = compensate(keras.ops.convert_to_tensor(p), got, 0.9, 0.3)
-    np.testing.assert_allclose(numpy(corrected), p, atol=1e-7)
-
-
-def test_compensate_by_hand():
-    one = {"mean_label": 0.8, "mean_probability": 0.5, "found": 1.0}
-    one = {k: keras.ops.convert_to_tensor([v]) for k, v in one.items()}
-    p = keras.ops.convert_to_tensor([0.2])
-    # gamma 1: (1 - lambda) p + lambda y; gamma 0: p + lambda (y - p_mean)
-    np.testing.assert_allclose(numpy(compensate(p, one, 0.5, 1.0)), [0.5], atol=1e-6)
-    np.testing.assert_allclose(numpy(compensate(p, one, 0.5, 0.0)), [0.35], atol=1e-6)
-    np.testing.assert_allclose(numpy(compensate(p, one, 0.5, 0.5)), [0.425], atol=1e-6)
-    low = {**one, "mean_label": keras.ops.convert_to_tensor([0.0])}
-    np.testing.assert_allclose(numpy(compensate(p, low, 1.0, 0.0)), [0.0], atol=1e-6)
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 60), st.integers(0, 2**16))
-def test_sketch_merge_is_the_sum_of_writes(cut, seed):
-    keys, y, p = rows(60, seed=seed)
-    whole, first, second = (make("sketch") for _ in range(3))
-    for memory in (whole, first, second):
-        memory.build((None, 6))
-    whole.write(keys, y, p)
-    first.write(keys[:cut], y[:cut], p[:cut])
-    second.write(keys[cut:], y[cut:], p[cut:])
-    first.merge(second)
-    np.testing.assert_allclose(numpy(first.sums), numpy(whole.sums), atol=1e-4)
-    assert float(numpy(first.total)) == 60
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.permutations(range(24)))
-def test_sketch_does_not_depend_on_the_order_of_writes(order):
-    keys, y, p = rows(24)
-    one, other = make("sketch"), make("sketch")
-    one.write(keys, y, p)
-    other.write(keys[list(order)], y[list(order)], p[list(order)])
-    np.testing.assert_allclose(numpy(one.sums), numpy(other.sums), atol=1e-5)
-
-
-def test_exact_merge_appends():
-    keys, y, p = rows(50)
-    first, second, whole = (make("exact", capacity=30) for _ in range(3))
-    first.write(keys[:20], y[:20], p[:20])
-    second.write(keys[20:], y[20:], p[20:])
-    whole.write(keys, y, p)
-    first.merge(second)
-    queries = rows(10, seed=3)[0]
-    assert_same(reading(first, queries).values(), reading(whole, queries).values(), 1e-5)
-
-
-@pytest.mark.parametrize("kind", ["exact", "sketch"])
-def test_reset_forgets_all(kind):
-    keys, y, p = rows(30)
-    memory = make(kind)
-    memory.build((None, 6))
-    fresh = state(memory)
-    memory.write(keys, y, p)
-    assert any((a != b).any() for a, b in zip(state(memory), fresh, strict=True))
-    memory.reset()
-    assert_same(state(memory), fresh, 0)
-
-
-@pytest.mark.parametrize("kind", ["exact", "sketch"])
-def test_threshold_and_sampling_filter_rows(kind):
-    keys, y, p = rows(60)
-    memory = make(kind, error_threshold=0.4)
-    assert memory.write(keys, y, p) == (np.abs(y - p) > 0.4).sum()
-    one, other = make(kind, sampling_rate=0.5), make(kind, sampling_rate=0.5)
-    count = one.write(keys, y, p)
-    assert 15 < count < 45 and other.write(keys, y, p) == count
-    assert_same(state(one), state(other), 0)
-
-
-def test_decay_weighs_old_rows_less():
-    key = np.ones((1, 6), "float32")
-    for kind in ("exact", "sketch"):
-        memory = make(kind, decay=0.25)
-        memory.write(key, [1], [0.5])
-        memory.write(key, [0], [0.5])
-        # weights .25 and 1
-        np.testing.assert_allclose(reading(memory, key)["mean_label"], [0.2], atol=1e-5)
-
-
-def test_whitening_decorrelates_and_centring_centres():
-    rng = np.random.default_rng(0)
-    keys = (rng.standard_normal((4000, 5)) @ rng.standard_normal((5, 5)) + 3).astype("float32")
-    centre, white = KeyNormalization("center"), KeyNormalization("whiten", ridge=0.0)
-    centre.adapt(keys)
-    white.adapt(keys[i : i + 1000] for i in range(0, 4000, 1000))
-    np.testing.assert_allclose(numpy(centre(keys)).mean(0), 0, atol=1e-4)
-    np.testing.assert_allclose(np.cov(numpy(white(keys)).T), np.eye(5), atol=2e-2)
-
-
-@pytest.mark.parametrize("kind", ["exact", "sketch"])
-@pytest.mark.parametrize("mode", ["none", "center", "whiten"])
-def test_round_trip_in_a_keras_file(kind, mode, tmp_path):
-    keys, y, p = rows(30)
-    memory = make(kind, key_normalization=mode)
-    memory.adapt(keys)
-    memory.write(keys, y, p)
-    inputs = keras.Input((6,))
-    model = keras.Model(inputs, memory(inputs))
-    model.save(tmp_path / "memory.keras")
-    again = keras.saving.load_model(tmp_path / "memory.keras")
-    assert_same(model.predict(keys, verbose=0).values(), again.predict(keys, verbose=0).values(), 0)
-    assert again.layers[-1].get_config() == memory.get_config()
-
-
-@pytest.mark.parametrize("kind", ["exact", "sketch"])
-def test_call_works_traced_and_eager(kind):
-    keys, y, p = rows(30)
-    memory = make(kind)
-    memory.write(keys, y, p)
-    inputs = keras.Input((6,))
-    model = keras.Model(inputs, memory(inputs))
-    model.compile(jit_compile=keras.backend.backend() == "jax")
-    traced = model.predict(keys, verbose=0)
-    eager = reading(memory, keras.ops.convert_to_tensor(keys))
-    for name in eager:
-        np.testing.assert_allclose(traced[name], eager[name], atol=1e-5)
-
-
-def test_state_is_float32_under_mixed_precision():
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        for kind in ("exact", "sketch"):
-            memory = make(kind)
-            memory.write(*rows(5))
-            kinds = {v.dtype for v in memory.weights}
-            assert kinds <= {"float32", "int32"}
-            assert str(numpy(memory.read(rows(5)[0])["mean_label"]).dtype) == "float32"
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"labels": [0.5, 1, 0]}, "`labels` must be 0 or 1. Received: 0.5"),
-        ({"probabilities": [0.5, 1.5, 0]}, r"`probabilities` must be in \[0, 1\]"),
-        ({"labels": [1, 0]}, "equal numbers of rows"),
-        ({"keys": np.full((3, 6), np.nan)}, "`keys` must be finite"),
-        ({"keys": np.ones((3, 5))}, "`keys` must have 6 columns. Received: 5"),
-    ],
-)
-@pytest.mark.parametrize("kind", ["sketch", "exact"])
-def test_bad_writes_are_refused_and_write_nothing(kind, change, message):
-    good = {"keys": np.ones((3, 6)), "labels": [0, 1, 0], "probabilities": [0.1, 0.2, 0.3]}
-    memory = make(kind)
-    memory.build((None, 6))
-    with pytest.raises(ValueError, match=message):
-        memory.write(**{**good, **change})
-    assert not any(np.any(numpy(state)) for state in memory._states())
-    assert int(numpy(memory.num_writes)) == 0
-
-
-@pytest.mark.parametrize(
-    ("cls", "kwargs", "message"),
-    [
-        (ExactErrorMemory, {"capacity": 0}, "`capacity`"),
-        (ExactErrorMemory, {"capacity": 5, "num_neighbors": 6}, "`num_neighbors`"),
-        (SketchErrorMemory, {"num_bits": 21}, "`num_bits`"),
-        (SketchErrorMemory, {"temperature": 0}, "`temperature`"),
-        (SketchErrorMemory, {"decay": 1.5}, "`decay`"),
-        (SketchErrorMemory, {"sampling_rate": 0}, "`sampling_rate`"),
-        (SketchErrorMemory, {"error_threshold": 1}, "`error_threshold`"),
-        (SketchErrorMemory, {"key_normalization": "pca"}, "`mode`"),
-    ],
-)
-def test_bad_arguments_are_named(cls, kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        cls(**kwargs)
-
-
-def test_merge_refuses_another_configuration():
-    one, other = make("sketch"), make("sketch", num_bits=5)
-    one.build((None, 6))
-    other.build((None, 6))
-    with pytest.raises(ValueError, match="num_bits"):
-        one.merge(other)
-
-
-@pytest.mark.parametrize("normalization", ["none", "center"])
-@pytest.mark.parametrize("kind", ["exact", "sketch"])
-def test_merge_refuses_keys_of_another_width(kind, normalization):
-    one, other = (make(kind, key_normalization=normalization) for _ in range(2))
-    one.build((None, 6))
-    other.build((None, 5))
-    before = state(one)
-    with pytest.raises(ValueError, match="`other` must be built for keys of width 6. Received: 5"):
-        one.merge(other)
-    assert_same(state(one), before, 0)
-
-
-def test_adapt_refuses_a_filled_memory():
-    memory = make("sketch", key_normalization="center")
-    keys, y, p = rows(5)
-    memory.write(keys, y, p)
-    with pytest.raises(ValueError, match="before the first `write`"):
-        memory.adapt(keys)
+    for got in (numpy(memory.buckets(keys)), memory.look_up(keys)[1]):
+        bits = ((got - (np.arange(3) << 8))[..., None] >> np.arange(8)) & 1
+        np.testing.assert_array_equal(bits[sure], (exact > 0).reshape(200, 3, 8)[sure])
 
 
 @pytest.mark.parametrize("num_bits", range(1, 21))
@@ -316,21 +113,161 @@ def test_packed_signs_are_the_signs(num_bits):
     np.testing.assert_array_equal(numpy(got), want + (np.arange(arrays) << num_bits))
 
 
-def test_large_batches_read_and_write_as_small_ones_do():
-    keys, y, p = rows(2500, dim=16)
-    whole, parts, known = (make("sketch", num_arrays=20, num_bits=9) for _ in range(3))
-    whole.write(keys, y, p)
-    for start in range(0, 2500, 333):
-        part = slice(start, start + 333)
-        parts.write(keys[part], y[part], p[part])
-    known.build((None, 16))
-    assert known.write_at(known.buckets(keys), y, p) == 2500
-    np.testing.assert_allclose(numpy(whole.sums), numpy(parts.sums), atol=1e-3)
-    np.testing.assert_array_equal(numpy(whole.sums), numpy(known.sums))
-    count = np.bincount(numpy(whole.buckets(keys)).ravel(), minlength=20 << 9)
-    np.testing.assert_array_equal(numpy(whole.sums)[:, 0], count)
-    got, again = reading(whole, keys), reading(known, keys[1500:1600])
+def test_large_batches_read_as_small_ones_do():
+    rng = np.random.default_rng(0)
+    keys, y = rng.standard_normal((2500, 16)).astype("float32"), rng.integers(0, 2, 2500)
+    memory = make("sketch", num_arrays=20, num_bits=9)
+    memory.write(keys, y, np.full(2500, 0.3))
+    got, again = reading(memory, keys), reading(memory, keys[1500:1600])
     for name in got:
         np.testing.assert_allclose(got[name][1500:1600], again[name], atol=1e-6)
-    with pytest.raises(ValueError, match="`places`"):
-        known.write_at(numpy(known.buckets(keys)) + (1 << 9), y, p)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", ["none", "center", "whiten"])
+def test_round_trip_in_a_keras_file(kind, mode, tmp_path):
+    keys, y, p = batch(kind, 30)
+    memory = make(kind) if kind == "feature" else make(kind, key_normalization=mode)
+    if kind != "feature":
+        memory.adapt(keys)
+    memory.write(keys, y, p)
+    model = graph_of(memory, kind)
+    model.save(tmp_path / "memory.keras")
+    again = keras.saving.load_model(tmp_path / "memory.keras")
+    assert_same(model.predict(keys, verbose=0), again.predict(keys, verbose=0), 0)
+    other = again.layers[-1]
+    assert other.get_config() == memory.get_config()
+    for name, array in memory.core.state().items():  # in full precision
+        np.testing.assert_array_equal(other.core.state()[name], array)
+    model.save_weights(tmp_path / "memory.weights.h5")
+    memory.reset()
+    model.load_weights(tmp_path / "memory.weights.h5")
+    assert_same(model.predict(keys, verbose=0), again.predict(keys, verbose=0), 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_of_version_0_1_load(kind, tmp_path):
+    """They number a memory's float32 weights: count of writes, projections, sums, …."""
+    keys, y, p = batch(kind, 30)
+    memory = make(kind) if kind == "feature" else make(kind, key_normalization="center")
+    if kind != "feature":
+        memory.adapt(keys)
+    memory.write(keys, y, p)
+    model, new, old = graph_of(memory, kind), tmp_path / "new.keras", tmp_path / "old.keras"
+    model.save(new)
+    with zipfile.ZipFile(new) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    (tmp_path / "h5").write_bytes(parts["model.weights.h5"])
+    with h5py.File(tmp_path / "h5", "r+") as file:
+        groups = []
+        file.visit(lambda name: groups.append(name) if name.endswith("/vars") else None)
+        group = next(file[name] for name in groups if "num_writes" in file[name])
+        arrays = {name: group[name][()] for name in group}
+        for name in list(group):
+            del group[name]
+        for number, name in enumerate(memory.LEGACY):
+            kind_of = "int32" if name in ("num_writes", "cursor") else "float32"
+            group[str(number)] = arrays[name].astype(kind_of)
+    parts["model.weights.h5"] = (tmp_path / "h5").read_bytes()
+    config = parts["config.json"].decode()
+    parts["config.json"] = config.replace('{"width": 6}', '{"input_shape": [null, 6]}').encode()
+    assert parts["config.json"].decode() != config
+    with zipfile.ZipFile(old, "w") as file:
+        for name, data in parts.items():
+            file.writestr(name, data)
+    again = keras.saving.load_model(old)
+    assert_same(again.predict(keys, verbose=0), model.predict(keys, verbose=0), 1e-6)
+    assert again.layers[-1].num_writes == 1
+    assert json.loads(config)["class_name"] == "Functional"
+
+
+def test_state_is_float32_to_traced_steps_under_mixed_precision():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        for kind in KINDS:
+            memory = make(kind)
+            memory.write(*batch(kind, 5))
+            assert {v.dtype for v in memory.weights} <= {"float32"}
+            value = next(iter(memory.read(batch(kind, 5)[0]).values()))
+            assert keras.backend.standardize_dtype(value.dtype) == "float32"
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def test_copies_share_nothing_and_weights_cannot_be_set_past_the_state():
+    for kind in KINDS:
+        memory = make(kind)
+        memory.write(*batch(kind, 20))
+        copy, keys = memory.copy(), batch(kind, 20)[0]
+        assert_same(reading(copy, keys), reading(memory, keys), 0)
+        copy.reset()
+        assert not any(np.any(part) for part in reading(copy, keys).values())
+        assert np.any(next(iter(reading(memory, keys).values())))
+        with pytest.raises(ValueError, match="load_state"):
+            memory.set_weights(memory.get_weights())
+        with pytest.raises(ValueError, match="read-only"):
+            (memory.rows if kind == "exact" else memory.sums)[0] = 1.0
+        memory.load_state(copy.core.state())
+        assert not any(np.any(part) for part in reading(memory, keys).values())
+        with pytest.raises(ValueError, match="must be a"):
+            memory.merge(OnlineGate())
+
+
+def test_what_belongs_to_nobodys_training_stays_so():
+    memory = make("sketch", key_normalization="whiten")
+    memory.adapt(batch("sketch", 30)[0])
+    model = graph_of(memory, "sketch")
+    model.trainable = False
+    model.trainable = True  # the usual freeze and unfreeze
+    assert not model.trainable_variables and not memory.trainable_variables
+
+
+def test_adapt_refuses_a_filled_memory_and_wrong_widths():
+    memory = make("sketch", key_normalization="center")
+    with pytest.raises(ValueError, match="`keys` must be finite"):
+        memory.adapt(np.full((3, 6), np.nan))
+    assert not memory.built
+    keys, y, p = batch("sketch", 5)
+    memory.adapt(keys)
+    with pytest.raises(ValueError, match="must have 6 columns. Received: 5"):
+        memory.adapt(keys[:, :5])
+    memory.write(keys, y, p)
+    with pytest.raises(ValueError, match="before the first `write`"):
+        memory.adapt(keys)
+
+
+def test_a_wrong_first_write_does_not_fix_the_width():
+    for kind in KINDS:
+        memory = make(kind)
+        keys, y, p = batch(kind, 5)
+        for bad in (keys[0], keys[:, :5]):
+            with pytest.raises(ValueError):
+                memory.write(bad, y + 7, p)
+        assert not memory.built and memory.write(keys, y, p) == 5
+
+
+def test_the_gates_layer_is_cores_gate(tmp_path):
+    rng = np.random.default_rng(0)
+    p, r = rng.random(60).astype("float32"), rng.standard_normal((60, 3)).astype("float32")
+    gate = OnlineGate(3, forgetting=0.1)
+    for seed in range(3):
+        gate.update(np.random.default_rng(seed).integers(0, 2, 60), p, r)
+        tensors = [keras.ops.convert_to_tensor(x) for x in (p, r)]
+        np.testing.assert_allclose(numpy(gate(*tensors)), gate.core(p, r), atol=1e-5)
+    inputs = keras.Input((), name="p"), keras.Input((3,), name="r")
+    model = keras.Model(inputs, gate(*inputs))
+    model.save(tmp_path / "gate.keras")
+    again = keras.saving.load_model(tmp_path / "gate.keras").layers[-1]
+    np.testing.assert_array_equal(again.precision, gate.precision)
+    np.testing.assert_array_equal(again.coefficients, gate.coefficients)
+    with pytest.raises(ValueError, match=r"`readings` must have shape \(batch, 3\)"):
+        gate(*[keras.ops.convert_to_tensor(p)])
+
+
+def test_compensate_is_clipped():
+    one = {"mean_label": 0.0, "mean_probability": 0.5, "found": 1.0}
+    one = {k: keras.ops.convert_to_tensor([v]) for k, v in one.items()}
+    p = keras.ops.convert_to_tensor([0.2])
+    np.testing.assert_allclose(numpy(compensate(p, one, 1.0, 0.0)), [0.0], atol=1e-6)
+    np.testing.assert_allclose(numpy(compensate(p, one, 0.5, 1.0)), [0.1], atol=1e-6)

@@ -157,10 +157,10 @@ def test_presets():
         DeepFM.from_preset("large", CARDINALITIES)
 
 
-def memory(kind):
+def memory(kind, normalization="none"):
     if kind == "exact":
-        return ExactErrorMemory(capacity=100, num_neighbors=7)
-    return SketchErrorMemory(num_arrays=9, num_bits=5)
+        return ExactErrorMemory(capacity=100, num_neighbors=7, key_normalization=normalization)
+    return SketchErrorMemory(num_arrays=9, num_bits=5, key_normalization=normalization)
 
 
 @pytest.mark.parametrize("key", ["hidden", "embedding"])
@@ -168,7 +168,8 @@ def memory(kind):
 def test_reloop2_is_the_papers_formula_and_saves_all(kind, key, tmp_path):
     x, y = batch(200)
     base = deepfm(initializer_stddev=0.5)
-    model = ReLoop2(base, memory(kind), compensation=0.6, label_weight=0.7, key=key)
+    held = memory(kind, "center")
+    model = ReLoop2(base, held, compensation=0.6, label_weight=0.7, key=key)
     model.adapt([x])
     p = base.predict(x, verbose=0)
     np.testing.assert_allclose(model.predict(x, verbose=0), p, atol=1e-6)  # empty memory

@@ -9,7 +9,7 @@ from reloop2_keras.backend.row_sparse import (
     row_sparse_train_step,
 )
 from reloop2_keras.backend.sketch import bucket_means, by_chunks, pack_signs, take_sums
-from reloop2_keras.backend.state import concrete, scatter_add
+from reloop2_keras.backend.tracing import is_tracing
 
 __all__ = [
     "COMPILES",
@@ -17,12 +17,11 @@ __all__ = [
     "bucket_means",
     "by_chunks",
     "compiled",
-    "concrete",
+    "is_tracing",
     "gather_rows",
     "pack_signs",
     "row_sparse_obstacle",
     "row_sparse_train_step",
-    "scatter_add",
     "sum_of_products",
     "take_sums",
 ]

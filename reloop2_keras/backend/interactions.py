@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from reloop2_keras.backend.state import is_traced
+from reloop2_keras.backend.tracing import is_traced
 
 _BACKEND = keras.backend.backend()
 

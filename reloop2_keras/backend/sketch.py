@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from reloop2_keras.backend.state import is_traced
+from reloop2_keras.backend.tracing import is_traced
 
 _BACKEND = keras.backend.backend()
 _TINY = 1.2e-38  # the smallest normal float32

@@ -1,6 +1,8 @@
-"""The paper's correction of a prediction by what the memory read."""
+"""The paper's correction of a prediction by what the memory read, for tensors."""
 
 from keras import ops
+
+from reloop2_keras.core.compensation import compensated
 
 
 def compensate(probabilities, reading, compensation=0.5, label_weight=1.0):
@@ -8,20 +10,15 @@ def compensate(probabilities, reading, compensation=0.5, label_weight=1.0):
 
     y_err = gamma * (mean_label - p) + (1 - gamma) * (mean_label - mean_probability)
     y_pred = clip(p + lambda * y_err, 0, 1); where the memory found nothing, y_pred = p.
-    (ReLoop2, KDD 2023; method.md, section 2. Every published number uses gamma = 1.)
+    (ReLoop2, KDD 2023; docs/method.md, section 2. Every published number uses gamma = 1.)
 
     Args:
         probabilities: float32 (batch,), base predictions p.
         reading: dict of float32 (batch,): `mean_label`, `mean_probability`, `found` (0 or 1).
-        compensation: float or scalar tensor, lambda in [0, 1]. 0 leaves p as it is.
-        label_weight: float or scalar tensor, gamma in [0, 1].
+        compensation: float, lambda in [0, 1]. 0 leaves p as it is.
+        label_weight: float, gamma in [0, 1].
 
     Returns:
         float32 (batch,) in [0, 1].
     """
-    mean_label = reading["mean_label"]
-    error = mean_label - probabilities
-    if not isinstance(label_weight, float | int) or label_weight != 1:
-        other = mean_label - reading["mean_probability"]
-        error = label_weight * error + (1.0 - label_weight) * other
-    return ops.clip(probabilities + compensation * reading["found"] * error, 0.0, 1.0)
+    return ops.clip(compensated(probabilities, reading, compensation, label_weight), 0.0, 1.0)

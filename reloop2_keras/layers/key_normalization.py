@@ -1,16 +1,19 @@
-"""Centring and whitening of memory keys."""
+"""Centering and whitening of memory keys, as a layer over `core.Normalization`."""
 
 import keras
-import numpy as np
 from keras import ops
 
+from reloop2_keras.core.normalization import Normalization
+from reloop2_keras.layers.shown_state import ShownState, shows
 
+
+@shows("mode", "ridge")
 @keras.saving.register_keras_serializable(package="reloop2")
-class KeyNormalization(keras.layers.Layer):
+class KeyNormalization(ShownState):
     """Subtract the mean key of the training data, and optionally whiten.
 
     Keys after a ReLU live in one orthant, so most signed projections see the same sign and
-    SimHash collides too much; centring mends that (ours; method.md, section 2). Whitening
+    SimHash collides too much; centering mends that (ours; docs/method.md, section 2). Whitening
     gives every principal direction the same variance (ours).
 
     Args:
@@ -27,24 +30,13 @@ class KeyNormalization(keras.layers.Layer):
     """
 
     def __init__(self, mode="center", ridge=0.1, **kwargs):
-        kwargs.setdefault("dtype", "float32")
-        kwargs.setdefault("trainable", False)
-        super().__init__(**kwargs)
-        if mode not in ("none", "center", "whiten"):
-            raise ValueError(f'`mode` must be "none", "center" or "whiten". Received: {mode!r}')
-        self.mode = mode
-        self.ridge = ridge
+        super().__init__(Normalization(mode, ridge), **kwargs)
 
     def build(self, keys_shape):
-        dim = keys_shape[-1]
-        if self.mode != "none":
-            self.mean = self.add_weight(
-                name="mean", shape=(dim,), initializer="zeros", autocast=False
-            )
-        if self.mode == "whiten":
-            self.rotation = self.add_weight(
-                name="rotation", shape=(dim, dim), initializer="identity", autocast=False
-            )
+        if self.core.dim is None:
+            self.core.build(keys_shape[-1])
+        self.SHOWN = self.LEGACY = tuple(self.core.state())
+        self._show()
 
     def adapt(self, keys):
         """Fit mean (and rotation) to keys, an array (rows, dim) or an iterable of such arrays.
@@ -53,35 +45,20 @@ class KeyNormalization(keras.layers.Layer):
             int, dim.
 
         Raises:
-            ValueError: if there are no rows.
+            ValueError: if there are no rows, or a key is not finite.
         """
         chunks = [keys] if hasattr(keys, "shape") else keys
-        count, total, outer = 0, 0.0, 0.0
-        for chunk in chunks:
-            chunk = np.asarray(ops.convert_to_numpy(chunk), "float64")
-            count += len(chunk)
-            total = total + chunk.sum(axis=0)
-            if self.mode == "whiten":
-                outer = outer + chunk.T @ chunk
-        if count == 0:
-            raise ValueError("`keys` must hold at least one row. Received: none")
+        dim = self.core.fit(ops.convert_to_numpy(chunk) for chunk in chunks)
         if not self.built:
-            self.build((None, len(total)))
-        mean = total / count
-        if self.mode != "none":
-            self.mean.assign(mean)
-        if self.mode == "whiten":
-            variance, vectors = np.linalg.eigh(outer / count - np.outer(mean, mean))
-            variance = np.maximum(variance, 0.0) + self.ridge * max(variance.mean(), 1e-12)
-            self.rotation.assign(vectors / np.sqrt(variance))
-        return len(mean)
+            self.build((None, dim))
+        self._changed()
+        return dim
 
     def call(self, keys):
         keys = ops.cast(keys, "float32")
-        if self.mode == "none":
-            return keys
-        keys = keys - self.mean
-        return ops.matmul(keys, self.rotation) if self.mode == "whiten" else keys
+        if "mean" in self.SHOWN:
+            keys = keys - self.shown_mean
+        return ops.matmul(keys, self.shown_rotation) if "rotation" in self.SHOWN else keys
 
     def compute_output_shape(self, keys_shape):
         return keys_shape

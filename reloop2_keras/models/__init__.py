@@ -1,19 +1,17 @@
 """Models: the slow DeepFM and ReLoop2, which adds fast memories."""
 
+from reloop2_keras.core.correction import Served
 from reloop2_keras.models.deepfm import DeepFM
-from reloop2_keras.models.gated import copy_memory, gated, learn, warm_start
 from reloop2_keras.models.reloop2 import ReLoop2
-from reloop2_keras.models.serving import Served, Serving
+from reloop2_keras.models.serving import Serving
 from reloop2_keras.models.train import train_base
+from reloop2_keras.models.warm_start import warm_start
 
 __all__ = [
     "DeepFM",
     "ReLoop2",
     "Served",
     "Serving",
-    "copy_memory",
-    "gated",
-    "learn",
     "train_base",
     "warm_start",
 ]

@@ -1,29 +1,34 @@
 """Slow model plus fast memory."""
 
 import keras
-import numpy as np
 from keras import ops
 
-from reloop2_keras.backend import compiled
+from reloop2_keras.core.correction import Compensation, Correction, Served
 from reloop2_keras.layers.compensate import compensate
+from reloop2_keras.layers.error_memory import ErrorMemory
 from reloop2_keras.layers.feature_error_memory import FeatureErrorMemory
 from reloop2_keras.layers.online_gate import OnlineGate
-from reloop2_keras.models.gated import gated, learn, warm_start
 from reloop2_keras.models.portable_files import PortableFiles, neutral_optimizers
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
-from reloop2_keras.models.serving import HASHES, Served, in_batches, key_dim, serve
+from reloop2_keras.models.serving import HASHES, Serving, checked_hashes, key_dim, serve
+from reloop2_keras.models.synced_steps import SyncedSteps
+from reloop2_keras.models.warm_start import warm_start
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class ReLoop2(PortableFiles, RowSparseTraining, keras.Model):
+class ReLoop2(PortableFiles, SyncedSteps, RowSparseTraining, keras.Model):
     """A base model whose predictions are corrected by error memories.
 
     Without a gate it is the paper's: one memory, y_pred = clip(p + lambda * y_err) (method.md,
     section 2). With a gate (ours, section 4) any number of memories become inputs of a logistic
     regression that learns online how far to trust each.
 
-    `predict` and `call` return corrected probabilities. `observe` learns from rows whose labels
-    have arrived. `fit` trains the base model alone: with `training=True` the output is the base's.
+    `predict` and `call` return corrected probabilities; `serve` does so too, and keeps what
+    `observe` will learn from when labels have arrived. `fit` trains the base model alone, and
+    scores its validation data by the base model alone.
+
+    `serve` and `observe` may be called from several threads: a `serve` sees memories and gate
+    before or after an `observe`, never half of it, and one `observe` waits for another.
 
     Args:
         base: `DeepFM`, or any functional `keras.Model` with one probability a row.
@@ -64,11 +69,9 @@ class ReLoop2(PortableFiles, RowSparseTraining, keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for name, value in (("compensation", compensation), ("label_weight", label_weight)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"`{name}` must be in [0, 1]. Received: {value}")
+        Compensation(compensation, label_weight)  # checks both
         memories = list(memory) if isinstance(memory, list | tuple) else [memory]
-        if not memories or any(not (hasattr(m, "read") and hasattr(m, "write")) for m in memories):
+        if not memories or not all(isinstance(m, ErrorMemory) for m in memories):
             raise ValueError(
                 f"`memory` must be an ErrorMemory or a list of them. Received: {memory!r}"
             )
@@ -87,14 +90,16 @@ class ReLoop2(PortableFiles, RowSparseTraining, keras.Model):
             )
         self.base = base
         self.memories = memories
-        self.compensation = compensation
-        self.label_weight = label_weight
         self.key = key
         self.gate = gate or None
-        self._serving = None
+        self.compensation = compensation
+        self.label_weight = label_weight
+        self._scores_base = False
         self._keys = [
             HASHES if feature else name for feature, name in zip(features, names, strict=True)
         ]
+        vectors = tuple(dict.fromkeys(name for name in self._keys if name != HASHES))
+        self._serving = Serving(base, vectors)
 
     @property
     def memory(self):
@@ -136,19 +141,28 @@ class ReLoop2(PortableFiles, RowSparseTraining, keras.Model):
             self(keras.tree.map_structure(lambda array: array[:1], x))
 
     def call(self, inputs, training=False):
-        if training:
-            return self.base(inputs, training=True)
-        return self._served(inputs)["corrected"][:, None]
-
-    def _served(self, inputs):
+        if training or self._scores_base:
+            return self.base(inputs, training=training)
         served = serve(self.base, inputs, dict.fromkeys(self._keys))
-        out = {"probability": served["probability"]}
-        if self.gate is not None:
-            return {**out, **gated(self.memories, self._keys, self.gate, served)}
-        reading, out["places_0"] = self.memories[0].look_up(served[self._keys[0]])
-        settings = self.compensation, self.label_weight
-        out["corrected"] = compensate(out["probability"], reading, *settings)
-        return out
+        p = served["probability"]
+        pairs = zip(self.memories, self._keys, strict=True)
+        readings = [memory.read(served[key]) for memory, key in pairs]
+        if self.gate is None:
+            settings = self.compensation, self.label_weight
+            return compensate(p, readings[0], *settings)[:, None]
+        pairs = zip(self.memories, readings, strict=True)
+        inputs = [memory.gate_inputs(reading, p) for memory, reading in pairs]
+        self.gate.sync()
+        return self.gate.call(p, ops.concatenate(inputs, axis=1))[:, None]
+
+    @property
+    def correction(self):
+        """`core.Correction` of the memories and the rule: what serves and learns."""
+        if self.gate is None:
+            rule = Compensation(self.compensation, self.label_weight)
+        else:
+            rule = self.gate.core
+        return Correction([memory.core for memory in self.memories], rule)
 
     def adapt(self, batches):
         """Fit the key normalisation of memories of similarity to keys of training batches.
@@ -195,21 +209,13 @@ class ReLoop2(PortableFiles, RowSparseTraining, keras.Model):
             >>> model.observe(served, y)           # an hour later
         """
         self._ensure_built(x)
-        if isinstance(x, dict):
-            boxed, unboxed = x, dict
-        elif isinstance(x, list | tuple):
-            boxed, unboxed = {str(i): part for i, part in enumerate(x)}, lambda b: [*b.values()]
-        else:
-            boxed, unboxed = {"0": x}, lambda b: b["0"]
-
-        # what a compiled step takes as constant
-        constants = self.compensation, self.label_weight, type(x).__name__, id(self.gate)
-        if self._serving is None or self._serving[0] != constants:
-            eagerly = any(memory.reads_whole for memory in self.memories)
-            step = compiled(lambda batch: self._served(unboxed(batch)), [self], eagerly)
-            self._serving = constants, step
-        size = min([batch_size, *(memory.read_batch_size for memory in self.memories)])
-        return Served(in_batches(self._serving[1], boxed, size))
+        hashes = checked_hashes(x) if HASHES in self._keys else None
+        plain = {k: v for k, v in x.items() if k != HASHES} if isinstance(x, dict) else x
+        served = self._serving(plain, batch_size)
+        pairs = zip(self.memories, self._keys, strict=True)
+        keys = [(m.core, hashes if key == HASHES else served[key]) for m, key in pairs]
+        places = [core.places(core.checked_keys(key)) for core, key in keys]
+        return self.correction(served["probability"], places)
 
     def observe(self, x, y=None):
         """Learn from rows whose labels arrived. Call it AFTER they were scored.
@@ -223,6 +229,10 @@ class ReLoop2(PortableFiles, RowSparseTraining, keras.Model):
         Returns:
             int, the number of rows written (all of them without threshold and sampling); the
             least of all memories.
+
+        Raises:
+            ValueError: if labels do not fit, or `x` is a `Served` of another model or was observed
+                already. Gate and memories are then as they were.
         """
         if y is None:
             if not isinstance(x, tuple) or len(x) != 2:
@@ -232,15 +242,7 @@ class ReLoop2(PortableFiles, RowSparseTraining, keras.Model):
                 )
             x, y = x
         served = x if isinstance(x, Served) else self.serve(x)
-        if "places_0" not in served:
-            raise ValueError(
-                "`x`, if it is a `Served`, must be what this model's `serve` returned. "
-                f"Received one with {sorted(served)}"
-            )
-        labels = np.asarray(ops.convert_to_numpy(y)).reshape(-1)
-        if self.gate is not None:
-            self.gate.update(labels, served["probability"], served["gate_inputs"])
-        return min(learn(self.memories, served, labels))
+        return min(self.correction.learn(served, ops.convert_to_numpy(y)))
 
     def with_base(self, base, memory="keep"):
         """Return a model around a retrained base, with the SAME memories and gate.
@@ -265,15 +267,26 @@ class ReLoop2(PortableFiles, RowSparseTraining, keras.Model):
                 *([self.gate] if isinstance(self.gate, OnlineGate) else []),
             ]:
                 part.reset()
-        return ReLoop2(
-            base, self.memories, self.compensation, self.label_weight, self.key, self.gate
+        config = {name: getattr(self, name) for name in ("compensation", "label_weight", "key")}
+        memories = self.memories[0] if len(self.memories) == 1 else list(self.memories)
+        return type(self)(
+            base, memories, **config, gate=self.gate, name=self.name, dtype=self.dtype_policy
         )
 
     def fit(self, x=None, *args, **kwargs):
-        """Train the BASE model; see `keras.Model.fit`. Memories and gate are left as they are."""
+        """Train the BASE model; see `keras.Model.fit`. Memories and gate are left as they are.
+
+        Validation data are scored by the base model alone, too: stopping early by them follows
+        the training and not the memories.
+        """
         if getattr(x, "keeps_own_order", False):
             kwargs.setdefault("shuffle", False)
-        return super().fit(x, *args, **kwargs)
+        # steps compiled for one of the two would go on for the other
+        self._scores_base, self.test_function = True, None
+        try:
+            return super().fit(x, *args, **kwargs)
+        finally:
+            self._scores_base, self.test_function = False, None
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -9,15 +9,6 @@ from reloop2_keras.backend import COMPILES, compiled
 HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a layer's output
 
 
-class Served(dict):
-    """What was served for some rows, as NumPy arrays: kept until their labels arrive.
-
-    `probability` (rows,), the base's. From `Serving` also each key (rows, dim); from
-    `ReLoop2.serve` `corrected` (rows,), `gate_inputs` (rows, K) and `places_0` (rows, ...), …:
-    what the first memory looked up, ….
-    """
-
-
 def serve(base, inputs, keys):
     """Return base probabilities and memory keys, in one pass through the base model.
 
@@ -95,15 +86,15 @@ def _tapped(base, keys):
 
 
 class Serving:
-    """A base model that serves slots: predictions and keys in fixed-size batches.
+    """A base model that serves rows: predictions and keys in fixed-size batches.
 
     Args:
         base: see `serve`.
-        keys: tuple of key names to return beside the prediction.
+        keys: tuple of names of layers' outputs to return beside the prediction.
         batch_size: int. Where the backend compiles, batches are padded to a few sizes.
 
     Example:
-        >>> served = Serving(base, keys=("hidden",))(slot.inputs())
+        >>> served = Serving(base, keys=("hidden",))(slot.load())
         >>> served["probability"].shape, served["hidden"].shape
         ((2834,), (2834, 64))
     """
@@ -112,18 +103,60 @@ class Serving:
         self.base = base
         self.keys = tuple(keys)
         self.batch_size = batch_size
-        self._run = None
+        self._run = None  # (how inputs are given, the compiled step)
 
     def __getstate__(self):
         return {**self.__dict__, "_run": None}  # a copy must not serve this one's base
 
-    def __call__(self, inputs):
-        """Return a dict of NumPy float32 arrays: `probability` (rows,) and each key (rows, dim)."""
+    def __call__(self, x, batch_size=None):
+        """Return a dict of NumPy float32 arrays: `probability` (rows,) and each key (rows, dim).
+
+        Args:
+            x: what `base` takes: an array, a list or tuple, or a dict of arrays.
+            batch_size: int, instead of that of this object.
+        """
+        boxed, unboxed = _boxed(x)
         if not self.base.built:  # on a row, as Keras models may build themselves
-            self.base({name: array[:1] for name, array in inputs.items() if name != HASHES})
-        if self._run is None:
-            self._run = compiled(lambda batch: serve(self.base, batch, self.keys), [self.base])
-        return in_batches(self._run, inputs, self.batch_size)
+            self.base(keras.tree.map_structure(lambda array: array[:1], x))
+        form = type(x).__name__, len(boxed)
+        if self._run is None or self._run[0] != form:
+            step = compiled(lambda batch: serve(self.base, unboxed(batch), self.keys), [self.base])
+            self._run = form, step
+        return in_batches(self._run[1], boxed, batch_size or self.batch_size)
+
+
+def _boxed(x):
+    """Inputs as a dict of arrays, and the function that turns such a dict of tensors back."""
+    if isinstance(x, dict):
+        return x, dict
+    if not isinstance(x, list | tuple):
+        return {"0": x}, lambda boxed: boxed["0"]
+    kind = type(x)
+    # by number: compiled steps of JAX hand a dict over in sorted order, "10" before "2"
+    return dict(zip(map(str, range(len(x))), x, strict=True)), lambda boxed: kind(
+        boxed[str(number)] for number in range(len(x))
+    )
+
+
+def checked_hashes(x):
+    """Return `feature_hashes` of a dict of inputs: int32 array (rows, F).
+
+    Raises:
+        ValueError: if there are none, or they are not integers.
+    """
+    if not isinstance(x, dict) or HASHES not in x:
+        found = sorted(x) if isinstance(x, dict) else type(x).__name__
+        raise ValueError(
+            f"`inputs` must be a dict with {HASHES!r}, which a FeatureErrorMemory is keyed by. "
+            f"Received: {found}"
+        )
+    hashes = np.asarray(x[HASHES])
+    if hashes.dtype.kind not in "iu":
+        raise ValueError(
+            f"`inputs[{HASHES!r}]` must be integers: floats lose bits of a hash. "
+            f"Received dtype: {hashes.dtype}"
+        )
+    return hashes
 
 
 def in_batches(function, inputs, batch_size):

@@ -1,15 +1,13 @@
 """What is compared: each arm is a slow base, frozen or trained on, with or without a fast part."""
 
 import dataclasses
-import functools
 
 import keras
 import numpy as np
 
-from reloop2_keras.backend import compiled
-from reloop2_keras.layers import OnlineGate, compensate
-from reloop2_keras.models.gated import gated, learn
-from reloop2_keras.models.serving import HASHES, Served, Serving, in_batches
+from reloop2_keras.core.correction import Compensation, Correction, Served
+from reloop2_keras.layers import OnlineGate
+from reloop2_keras.models.serving import HASHES, Serving
 
 
 class FrozenBase:
@@ -69,114 +67,97 @@ class IncrementalBase(FrozenBase):
         )
 
 
-class Memory:
+class Corrected:
+    """Fast part: memories and a rule, which correct what the base served; see `core.Correction`.
+
+    Args:
+        memories: list of `(memory, key)`, an `ErrorMemory` and the name of what it is read by: a
+            key that the base serves, or "feature_hashes".
+        shuffle_labels: bool. True makes the control: labels are permuted within a slot before
+            they are written, so that the memories hold the slot's click rate but no more. A gate
+            learns from true labels and therefore finds that these memories carry no signal.
+        seed: int, of that permutation.
+    """
+
+    def __init__(self, memories, shuffle_labels=False, seed=1001):
+        self.memories = [memory for memory, _ in memories]
+        self.keys = [key for _, key in memories]
+        self._rng = np.random.default_rng(seed) if shuffle_labels else None
+
+    def rule(self):
+        """Return the rule, `core.Compensation` or `core.Gate`; memories are built by then."""
+        raise NotImplementedError
+
+    def _correction(self):
+        return Correction([memory.core for memory in self.memories], self.rule())
+
+    def predict(self, served):
+        """Return corrected probabilities (rows,) and what must be kept until labels arrive.
+
+        Args:
+            served: `Served` of the base, with the keys of these memories.
+        """
+        places = []
+        for memory, key in zip(self.memories, self.keys, strict=True):
+            if not memory.built:
+                memory.build((None, served[key].shape[1]))
+            places.append(memory.core.places(memory.core.checked_keys(served[key])))
+        kept = self._correction()(served["probability"], places)
+        return kept["corrected"], kept
+
+    def observe(self, served, labels, kept):
+        """Learn from a slot's rows, with places, readings and predictions of serving time.
+
+        Args:
+            served: what the base served.
+            labels: (rows,).
+            kept: what `predict` returned with it.
+        """
+        mixed = None if self._rng is None else self._rng.permutation(labels)
+        self._correction().learn(kept, labels, mixed)
+
+
+class Memory(Corrected):
     """Fast part: an error memory with the paper's compensation.
 
     Args:
-        memory: `ErrorMemory`.
+        memory: `ErrorMemory` of similarity.
         key: name of the served key it is read and written by.
         compensation: float, lambda.
         label_weight: float, gamma.
-        shuffle_labels: bool. True makes the control: labels are permuted within a slot before
-            they are written, so that the memory holds the slot's click rate but no more.
-        seed: int, of that permutation.
+        shuffle_labels, seed: see `Corrected`.
     """
 
     def __init__(
         self, memory, key, compensation, label_weight=1.0, shuffle_labels=False, seed=1001
     ):
-        self.memory, self.key = memory, key
+        super().__init__([(memory, key)], shuffle_labels, seed)
         self.compensation, self.label_weight = compensation, label_weight
-        self._rng = np.random.default_rng(seed) if shuffle_labels else None
-        self._run = None  # (what it was made for, the compiled step)
 
-    def __getstate__(self):
-        return {**self.__dict__, "_run": None}  # a copy must not read this one's memory
-
-    def _corrected(self, batch):
-        reading, places = self.memory.look_up(batch[self.key])
-        settings = batch["settings"][0], batch["settings"][1]
-        corrected = compensate(batch["probability"], reading, *settings)
-        return {"corrected": corrected, "places": places}
-
-    def predict(self, served):
-        """Return corrected probabilities (rows,) and what must be kept until labels arrive."""
-        if not self.memory.built:
-            self.memory.build((None, served[self.key].shape[1]))
-        if self._run is None or self._run[0] is not self.memory:
-            step = compiled(self._corrected, [self.memory], eagerly=self.memory.reads_whole)
-            self._run = self.memory, step
-        settings = np.array([self.compensation, self.label_weight], "float32")
-        kept = in_batches(
-            lambda batch: self._run[1]({**batch, "settings": settings}),
-            {name: served[name] for name in ("probability", self.key)},
-            self.memory.read_batch_size,
-        )
-        return kept["corrected"], kept
-
-    def observe(self, served, labels, kept):
-        """Write a slot's rows, with the keys and predictions of serving time.
-
-        Args:
-            served: what the base served.
-            labels: (rows,).
-            kept: what `predict` returned with it; None for rows that were not predicted.
-        """
-        if self._rng is not None:
-            labels = self._rng.permutation(labels)
-        if kept is None:
-            self.memory.write(served[self.key], labels, served["probability"])
-        else:
-            self.memory.write_at(kept["places"], labels, served["probability"])
+    def rule(self):
+        """See `Corrected.rule`."""
+        return Compensation(self.compensation, self.label_weight)
 
 
-class Gated:
-    """Fast part: any memories as inputs of an `OnlineGate` (ours; method.md, section 4).
+class Gated(Corrected):
+    """Fast part: any memories as inputs of an `OnlineGate` (ours; docs/method.md, section 4).
 
     Args:
-        memories: list of `(memory, key)`; a `FeatureErrorMemory` has the key "feature_hashes".
-            Without any this is the control that only recalibrates: what it gains needs no memory.
+        memories: see `Corrected`; a `FeatureErrorMemory` has the key "feature_hashes". Without any
+            this is the control that only recalibrates: what it gains needs no memory.
         gate: `OnlineGate` of the right size, or None to make one.
-        shuffle_labels: bool. True makes the control: the MEMORIES learn labels permuted within a
-            slot. The gate learns the true ones, and so that there is nothing to listen to.
-        seed: int, of that permutation.
+        shuffle_labels, seed: see `Corrected`.
     """
 
     def __init__(self, memories=(), gate=None, shuffle_labels=False, seed=1001):
-        self.memories = [memory for memory, _ in memories]
-        self.keys = [key for _, key in memories]
+        super().__init__(memories, shuffle_labels, seed)
         self.gate = gate
-        self._rng = np.random.default_rng(seed) if shuffle_labels else None
-        self._run = None  # (what it was made for, the compiled step)
 
-    def __getstate__(self):
-        return {**self.__dict__, "_run": None}  # a copy must not read this one's memories
-
-    def predict(self, served):
-        """Return gated probabilities (rows,), and with what was read to make them."""
-        for memory, key in zip(self.memories, self.keys, strict=True):
-            if not memory.built:
-                memory.build((None, served[key].shape[1]))
+    def rule(self):
+        """See `Corrected.rule`."""
         if self.gate is None:
             self.gate = OnlineGate(sum(memory.num_gate_inputs for memory in self.memories))
-        if not self.gate.built:
-            self.gate.build()
-        parts = [*self.memories, self.gate]
-        if self._run is None or [*map(id, self._run[0])] != [*map(id, parts)]:
-            step = functools.partial(gated, self.memories, self.keys, self.gate)
-            eagerly = any(memory.reads_whole for memory in self.memories)
-            self._run = parts, compiled(step, parts, eagerly)
-        needed = {name: served[name] for name in dict.fromkeys(["probability", *self.keys])}
-        size = min([4096, *(memory.read_batch_size for memory in self.memories)])
-        kept = in_batches(self._run[1], needed, size)
-        return kept["corrected"], kept
-
-    def observe(self, served, labels, kept):
-        """One Newton step of the gate on the slot, then write its rows."""
-        self.gate.update(labels, served["probability"], kept.get("gate_inputs"))
-        if self._rng is not None:
-            labels = self._rng.permutation(labels)
-        learn(self.memories, {**served, **kept}, labels)
+        return self.gate.core
 
 
 class Recalibration(Gated):
@@ -197,20 +178,12 @@ class Arm:
 
     name: str
     slow: FrozenBase
-    fast: Memory | Gated | None = None
+    fast: Corrected | None = None
 
 
 def inputs(arrays):
     """The part of a slot's arrays that models take."""
     return {name: arrays[name] for name in ("feature_ids", "feature_values")}
-
-
-def read(memory, keys):
-    """Read a memory for any number of rows: dict of NumPy float32 (rows,)."""
-    if not memory.built:
-        memory.build((None, keys.shape[1]))
-    run = compiled(lambda batch: memory.read(batch["keys"]), [memory], memory.reads_whole)
-    return in_batches(run, {"keys": keys}, memory.read_batch_size)
 
 
 def standard_arms(base, memories, incremental=True, **incremental_options):

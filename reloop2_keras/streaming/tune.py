@@ -1,14 +1,14 @@
 """Choices made on the validation period, by replay and without retraining."""
 
+import collections
 import itertools
 
 import numpy as np
 import pandas as pd
-from keras import ops
 
-from reloop2_keras.layers import compensate
+from reloop2_keras.core.compensation import compensated
 from reloop2_keras.models.serving import HASHES, Serving
-from reloop2_keras.streaming.arms import Arm, FrozenBase, read
+from reloop2_keras.streaming.arms import Arm, FrozenBase
 from reloop2_keras.streaming.metrics import auc, logloss
 from reloop2_keras.streaming.prequential import iter_prequential
 
@@ -75,30 +75,36 @@ def tune_memory(
     """
     slots = list(slots)
     fill = _fill(slots, delay, fill)
-    frozen = FrozenBase(base, sorted({key for _, key in candidates.values()}))
-    served = []
-    for slot in slots:
+    frozen = FrozenBase(base, sorted({key for _, key in candidates.values()} - {HASHES}))
+    labels, probability = [], []
+    readings = {name: [] for name in candidates}
+    pending = collections.deque()  # what delayed labels will be learnt with
+    for t, slot in enumerate(slots):
+        while len(pending) > delay:
+            for (memory, _), update in zip(candidates.values(), pending.popleft(), strict=True):
+                memory.core.write_at(*update)
         arrays = slot.load()
-        served.append((frozen.serve(arrays), arrays["label"]))
-    scored = served[fill:]
-    labels = np.concatenate([y for _, y in scored])
-    probability = np.concatenate([out["probability"] for out, _ in scored])
+        served, y = frozen.serve(arrays), arrays["label"]
+        p = served["probability"]
+        updates = []
+        for name, (memory, key) in candidates.items():
+            reading, places = memory.look_up(served[key])
+            updates.append((places, y, p))
+            if t >= fill:
+                readings[name].append(reading)
+        pending.append(updates)
+        if t >= fill:
+            labels.append(y)
+            probability.append(p)
+    labels, probability = np.concatenate(labels), np.concatenate(probability)
 
     rows = []
     for name, (memory, key) in candidates.items():
-        readings = []
-        for t in range(1, len(served)):
-            if t - 1 - delay >= 0:
-                out, y = served[t - 1 - delay]
-                memory.write(out[key], y, out["probability"])
-            if t >= fill:
-                readings.append(read(memory, served[t][0][key]))
         memory.reset()
-        reading = {k: np.concatenate([r[k] for r in readings]) for k in readings[0]}
-        reading = {k: ops.convert_to_tensor(v) for k, v in reading.items()}
+        parts = readings.pop(name)
+        reading = {part: np.concatenate([r[part] for r in parts]) for part in parts[0]}
         for weight, strength in itertools.product(label_weights, compensations):
-            p = compensate(ops.convert_to_tensor(probability), reading, strength, weight)
-            p = ops.convert_to_numpy(p)
+            p = np.clip(compensated(probability, reading, strength, weight), 0.0, 1.0)
             rows.append((name, key, strength, weight, auc(labels, p), logloss(labels, p)))
     columns = ["candidate", "key", "compensation", "label_weight", "auc", "logloss"]
     return pd.DataFrame(rows, columns=columns)
@@ -133,8 +139,7 @@ def replay(base, slots, candidates, delay=0, fill=None):
 
 
 def _layer_keys(fast):
-    keys = fast.keys if hasattr(fast, "keys") else [fast.key]
-    return [key for key in keys if key != HASHES]
+    return [key for key in fast.keys if key != HASHES]
 
 
 def _fill(slots, delay, fill):

@@ -1,0 +1,51 @@
+"""Whether Python runs for real now, or records a graph that others will run."""
+
+import keras
+
+# Keras has no public word for it
+from keras.src.backend.common.stateless_scope import in_stateless_scope
+
+_BACKEND = keras.backend.backend()
+
+if _BACKEND == "tensorflow":
+    import tensorflow as tf
+
+    def is_tracing() -> bool:
+        """Whether values that are assigned now would become part of a graph."""
+        return in_stateless_scope() or not tf.executing_eagerly()
+
+    def is_traced(x) -> bool:
+        """Whether x is a placeholder of a graph being traced, and not a value."""
+        return not tf.executing_eagerly() or not hasattr(x, "numpy")
+
+elif _BACKEND == "torch":
+    import torch
+
+    def is_tracing() -> bool:
+        """Whether values that are assigned now would become part of a graph."""
+        return in_stateless_scope() or torch.compiler.is_compiling()
+
+    def is_traced(x) -> bool:
+        """Whether x is a placeholder of a graph being traced, and not a value."""
+        return x.device.type == "meta" or torch.compiler.is_compiling()
+
+elif _BACKEND == "jax":
+    import jax
+
+    def is_tracing() -> bool:
+        """Whether values that are assigned now would become part of a graph."""
+        return in_stateless_scope()
+
+    def is_traced(x) -> bool:
+        """Whether x is a placeholder of a graph being traced, and not a value."""
+        return isinstance(x, jax.core.Tracer)
+
+else:  # a backend keras may add later still works, only slower
+
+    def is_tracing() -> bool:
+        """Whether values that are assigned now would become part of a graph."""
+        return in_stateless_scope()
+
+    def is_traced(x) -> bool:
+        """Whether x is a placeholder of a graph being traced, and not a value."""
+        return True

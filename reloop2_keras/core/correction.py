@@ -1,0 +1,183 @@
+"""Memories, and the rule that turns their readings into a corrected probability."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from reloop2_keras.core.compensation import compensated
+from reloop2_keras.core.gate import Gate
+from reloop2_keras.core.memories import Memory, SimilarityMemory
+from reloop2_keras.core.rows import check_labels, check_probabilities
+
+
+class Served(dict):
+    """What was served for some rows, as NumPy arrays: kept until their labels arrive, learnt once.
+
+    `probability` (rows,), the base's; `corrected` (rows,), what was shown; `places_0` (rows, …), …,
+    where the first memory was read, …; with a gate and memories `gate_inputs` (rows, K), what was
+    read there.
+
+    Attributes:
+        spent: bool, whether its rows were learnt already.
+    """
+
+    spent = False
+
+
+class Compensation:
+    """The paper's rule: y_pred = clip(p + lambda * y_err, 0, 1); see `compensated`.
+
+    Args:
+        compensation: float in [0, 1], lambda: 0 is the base model, 1 the memory alone (gamma = 1).
+        label_weight: float in [0, 1], gamma.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(self, compensation: float = 0.5, label_weight: float = 1.0) -> None:
+        for name, value in (("compensation", compensation), ("label_weight", label_weight)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"`{name}` must be in [0, 1]. Received: {value}")
+        self.compensation, self.label_weight = compensation, label_weight
+
+    def __call__(self, probability: np.ndarray, reading: dict) -> np.ndarray:
+        """Return corrected probabilities, float32 (rows,)."""
+        corrected = compensated(probability, reading, self.compensation, self.label_weight)
+        return np.clip(corrected, 0.0, 1.0).astype("float32")
+
+
+class Correction:
+    """Correct a base model's predictions by memories, and learn when labels arrive.
+
+    Needs no framework: a slow model gives probabilities, and where each memory is to be read
+    (`memory.places(keys)`); all that follows is here, for a study, a service and a batch alike.
+
+    Calls may come from several threads: a prediction sees memories and rule before or after what
+    `learn` does, never half of it, and of two calls of `learn` one waits for the other.
+
+    Args:
+        memories: list of `Memory`, may be empty with a gate.
+        rule: `Compensation` (one memory of similarity), or `Gate` with as many readings as the
+            memories have gate inputs.
+
+    Raises:
+        ValueError: if rule and memories do not fit together.
+
+    Example:
+        >>> from reloop2_keras.core.memories import FeatureMemory
+        >>> memory = FeatureMemory(num_bits=8)
+        >>> memory.build(1)
+        >>> correction = Correction([memory], Gate(1))
+        >>> keys, p = np.full((100, 1), 7, "int32"), np.full(100, 0.5, "float32")
+        >>> for _ in range(3):
+        ...     served = correction(p, [memory.places(keys)])
+        ...     _ = correction.learn(served, np.ones(100))
+        >>> bool(correction(p, [memory.places(keys)])["corrected"][0] > 0.9)
+        True
+    """
+
+    def __init__(self, memories: Sequence[Memory], rule: Compensation | Gate) -> None:
+        self.memories, self.rule = list(memories), rule
+        if isinstance(rule, Compensation):
+            if len(self.memories) != 1 or not isinstance(self.memories[0], SimilarityMemory):
+                raise ValueError(
+                    "`rule` must be a Gate for several memories or a FeatureMemory: the paper's "
+                    f"compensation takes one memory of similarity. Received: {self.memories}"
+                )
+        elif not isinstance(rule, Gate):
+            raise ValueError(f"`rule` must be a Compensation or a Gate. Received: {rule!r}")
+
+    def __call__(self, probability: np.ndarray, places: Sequence[np.ndarray]) -> Served:
+        """Return `Served` for rows.
+
+        Args:
+            probability: float32 (rows,) in [0, 1], the base model's predictions.
+            places: for each memory (rows, …), what its `places` returned.
+
+        Raises:
+            ValueError: naming the first row whose probability is NaN or out of range.
+        """
+        check_probabilities(probability, name="probability")
+        probability = np.asarray(probability, "float32").reshape(-1)
+        served = Served(probability=probability)
+        with self._locked():
+            readings = [m.read_at(at) for m, at in zip(self.memories, places, strict=True)]
+            if isinstance(self.rule, Gate):
+                inputs = self._inputs(readings, probability)
+                served["corrected"] = self.rule(probability, inputs)
+            else:
+                inputs = None
+                served["corrected"] = self.rule(probability, readings[0])
+        if inputs is not None:
+            served["gate_inputs"] = inputs
+        served.update({f"places_{number}": at for number, at in enumerate(places)})
+        return served
+
+    def _inputs(self, readings: list[dict], probability: np.ndarray) -> np.ndarray | None:
+        if not readings:
+            return None
+        pairs = zip(self.memories, readings, strict=True)
+        return np.concatenate([m.gate_inputs(r, probability) for m, r in pairs], axis=1)
+
+    def learn(
+        self, served: Served, labels: np.ndarray, memory_labels: np.ndarray | None = None
+    ) -> list[int]:
+        """Learn from served rows whose labels arrived: the gate first, then the memories.
+
+        All is checked before anything changes: after an error everything is as it was, and the
+        call can be made again.
+
+        Args:
+            served: what this object returned for the rows; it is spent afterwards.
+            labels: (rows,) or (rows, 1) of 0 and 1.
+            memory_labels: labels for the memories alone, for controls; None: the same.
+
+        Returns:
+            list of ints: the rows that each memory took.
+
+        Raises:
+            ValueError: if labels do not fit, or `served` is another object's or spent.
+        """
+        missing = [n for n in range(len(self.memories)) if f"places_{n}" not in served]
+        if "corrected" not in served or missing:
+            raise ValueError(
+                "`served` must be what this model's `serve` returned. "
+                f"Received one with {sorted(served)}"
+            )
+        labels = check_labels(labels, len(served["probability"]))
+        theirs = labels if memory_labels is None else check_labels(memory_labels, len(labels))
+        with self._locked():
+            if getattr(served, "spent", False):
+                raise ValueError("`served` was learnt already: its rows would count twice")
+            solution = None
+            if isinstance(self.rule, Gate):
+                inputs = served.get("gate_inputs")
+                solution = self.rule.solved(labels, served["probability"], inputs)
+            updates = list(self._updates(served, theirs))
+            if solution is not None:
+                self.rule.store(solution)
+            taken = [m.store(update) for m, update in zip(self.memories, updates, strict=True)]
+            served.spent = True
+        return taken
+
+    def _updates(self, served: Served, labels: np.ndarray) -> Iterator:
+        start = 0
+        for number, memory in enumerate(self.memories):
+            places, stop = served[f"places_{number}"], start + memory.num_gate_inputs
+            if getattr(memory, "residual", "base") == "corrected":
+                offsets = served["gate_inputs"][:, start:stop]
+                yield memory.checked(places, labels, served["corrected"], offsets)
+            else:
+                yield memory.checked(places, labels, served["probability"])
+            start = stop
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the locks of all parts, always in one order: parts may be shared by objects."""
+        parts = {id(part): part for part in (*self.memories, self.rule) if hasattr(part, "lock")}
+        with contextlib.ExitStack() as stack:
+            for number in sorted(parts):
+                stack.enter_context(parts[number].lock)
+            yield

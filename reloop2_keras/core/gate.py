@@ -1,0 +1,194 @@
+"""A tiny online logistic regression on top of the base model's logit (ours)."""
+
+import numpy as np
+
+from reloop2_keras.core.array_state import ArrayState
+from reloop2_keras.core.rows import check_finite, check_labels, check_probabilities
+
+PROBABILITY_CLIP = 1e-6  # probabilities are this far from 0 and 1 when their logit is taken
+HALVINGS = 30
+# multiplications that NumPy's BLAS does on one core: its threads and a backend's, on the same
+# cores, wait for each other several times as long as the product takes
+ONE_CORE = 1 << 18
+
+
+class Gate(ArrayState):
+    """logit(y_pred) = a * logit(p) + c + sum_k g_k r_k, learnt slot by slot (ours).
+
+    Starts at a = 1, c = 0, g = 0, so it changes nothing before it has seen labels. `update` makes
+    one Newton step on a slot's rows with the Hessian accumulated so far as the prior's precision
+    (docs/method.md, section 4). A step that would raise the slot's penalized loss (all labels
+    alike, say) is halved until it does not. With no readings it is the recalibration control of
+    section 5. All is float64: a (2 + K)-vector and a (2 + K)-square matrix, however long the
+    stream.
+
+    Args:
+        num_readings: int >= 0, number K of memory readings.
+        forgetting: float in [0, 1): share by which the accumulated Hessian falls back to the
+            identity after each update. 0 (default) never forgets.
+
+    Attributes:
+        coefficients: float64 (2 + K,): a, c, g.
+        precision: float64 (2 + K, 2 + K), the accumulated Hessian; starts at 10 for a, else 1.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> gate = Gate()
+        >>> gate.update(labels=[1, 1, 1, 0], probabilities=[0.5, 0.5, 0.5, 0.5])
+        >>> round(float(gate(np.array([0.5]))[0]), 2)  # pulled up: three of four were clicks
+        0.62
+    """
+
+    ARRAYS = ("coefficients", "precision")
+
+    def __init__(self, num_readings: int = 0, forgetting: float = 0.0) -> None:
+        super().__init__()
+        if int(num_readings) != num_readings or num_readings < 0:
+            raise ValueError(f"`num_readings` must be an integer >= 0. Received: {num_readings}")
+        if not 0 <= forgetting < 1:
+            raise ValueError(f"`forgetting` must be in [0, 1). Received: {forgetting}")
+        self.num_readings, self.forgetting = int(num_readings), forgetting
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to the start: a = 1, c = 0, g = 0; precision 10 for a, else 1."""
+        size = 2 + self.num_readings
+        with self.lock:
+            self.coefficients = np.eye(size)[0]
+            self.precision = np.diag([10.0] + [1.0] * (size - 1))
+            self.version += 1
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """See `ArrayState.load_state`; what float32 files rounded off the precision is mended."""
+        with self.lock:
+            super().load_state(arrays)
+            self.precision[...] = _at_least_identity(self.precision)
+
+    def __call__(self, probabilities: np.ndarray, readings: np.ndarray | None = None) -> np.ndarray:
+        """Return gated probabilities.
+
+        Args:
+            probabilities: float (rows,), base predictions.
+            readings: float (rows, num_readings); may be left out when `num_readings` is 0.
+
+        Returns:
+            float32 (rows,).
+
+        Raises:
+            ValueError: if something is out of range, not finite, or misshapen.
+        """
+        design = self._design(check_probabilities(probabilities), readings)
+        with self.lock:
+            return _sigmoid(_logits(design, self.coefficients)).astype("float32")
+
+    def update(
+        self,
+        labels: np.ndarray,
+        probabilities: np.ndarray,
+        readings: np.ndarray | None = None,
+    ) -> None:
+        """Learn from a slot whose labels arrived; readings as they were READ at prediction time.
+
+        Args:
+            labels: (rows,) of 0 and 1.
+            probabilities: float (rows,) in [0, 1].
+            readings: float (rows, num_readings), or None when there are none.
+
+        Raises:
+            ValueError: if the numbers of rows differ, or a value is out of range or not finite.
+                Nothing is changed then.
+        """
+        with self.lock:
+            self.store(self.solved(labels, probabilities, readings))
+
+    def solved(
+        self,
+        labels: np.ndarray,
+        probabilities: np.ndarray,
+        readings: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `update` would make of coefficients and precision; changes nothing."""
+        design = self._design(check_probabilities(probabilities), readings)
+        labels = check_labels(labels, len(design))
+        start, prior = self.coefficients, self.precision
+        before, gradient, curvature = _statistics(design, labels, start)
+        hessian = prior + curvature
+        # the inverse by eigenvectors: LAPACK's solve has threads, see ONE_CORE
+        values, vectors = np.linalg.eigh(hessian)
+        step = vectors @ ((gradient @ vectors) / values)
+        for _ in range(HALVINGS):
+            after = _loss(_logits(design, start + step), labels) + 0.5 * step @ prior @ step
+            if after <= before + 1e-6 * (1.0 + abs(before)):
+                break
+            step = step / 2.0
+        keep = 1.0 - self.forgetting
+        return start + step, keep * hessian + self.forgetting * np.eye(len(start))
+
+    def store(self, solution: tuple[np.ndarray, np.ndarray]) -> None:
+        """Take what `solved` returned."""
+        with self.lock:
+            self.coefficients, self.precision = solution
+            self.version += 1
+
+    def _design(self, probabilities: np.ndarray, readings: np.ndarray | None) -> np.ndarray:
+        """The design matrix in float64: (rows, 2 + K)."""
+        p = np.clip(probabilities, PROBABILITY_CLIP, 1.0 - PROBABILITY_CLIP)
+        design = np.ones((len(p), 2 + self.num_readings))
+        design[:, 0] = np.log(p / (1.0 - p))
+        if self.num_readings or readings is not None:
+            shape = None if readings is None else np.shape(readings)
+            if shape is None or len(shape) != 2 or shape[1] != self.num_readings:
+                raise ValueError(
+                    f"`readings` must have shape (batch, {self.num_readings}). Received: {shape}"
+                )
+            if shape[0] != len(p):
+                raise ValueError(
+                    "`readings` and `probabilities` must have equal numbers of rows. "
+                    f"Received: {shape[0]} and {len(p)}"
+                )
+            design[:, 2:] = readings
+            check_finite("readings", design[:, 2:])
+        return design
+
+    def get_config(self) -> dict:
+        """Return the arguments by name."""
+        return {"num_readings": self.num_readings, "forgetting": self.forgetting}
+
+
+def _at_least_identity(precision: np.ndarray) -> np.ndarray:
+    """Mend what float32 storage rounds off: the prior was the identity or more, data only add.
+
+    Entries of 5e7 are stored to +-2; along readings that depend on each other the smallest
+    eigenvalue could turn negative, and a step go the wrong way.
+    """
+    values, vectors = np.linalg.eigh((precision + precision.T) / 2.0)
+    if values.min() >= 1.0:
+        return precision
+    return (vectors * np.maximum(values, 1.0)) @ vectors.T
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return np.exp(-np.logaddexp(0.0, -logits))  # cannot overflow
+
+
+def _loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    return float((np.logaddexp(0.0, logits) - labels * logits).sum())
+
+
+def _statistics(design, labels, coefficients):
+    """Loss, its negative gradient (D,) and its Hessian (D, D), summed over the rows."""
+    logits = _logits(design, coefficients)
+    p = _sigmoid(logits)
+    variance = (p * (1.0 - p))[:, None]
+    size = len(coefficients)
+    curvature, block = np.zeros((size, size)), max(16, ONE_CORE // size**2)
+    for start in range(0, len(design), block):
+        rows = design[start : start + block]
+        curvature += rows.T @ (rows * variance[start : start + block])
+    return _loss(logits, labels), np.einsum("nd,n->d", design, labels - p), curvature
+
+
+def _logits(design, coefficients):
+    return np.einsum("nd,d->n", design, coefficients)  # on one core, see ONE_CORE

@@ -1,0 +1,137 @@
+"""Tables of sums: where a row lives in each, what is read there, and how rows are added."""
+
+import numpy as np
+
+from reloop2_keras.core.compiled import COMPILED, jit, over
+
+
+@jit
+def _hash_rows(keys, columns, ends, bits, out, start, stop):
+    mask = (1 << bits) - 1
+    for i in range(start, stop):
+        first = 0
+        for k in range(len(ends)):
+            mixed = np.uint32(keys[i, columns[first]])
+            for c in range(first + 1, ends[k]):
+                mixed = np.uint32(
+                    np.uint32(mixed * np.uint32(16777619)) ^ np.uint32(keys[i, columns[c]])
+                )
+            first = ends[k]
+            mixed = np.uint32(mixed ^ np.uint32((k * 0x9E3779B9) & 0xFFFFFFFF))
+            mixed = np.uint32(mixed * np.uint32(0x85EBCA6B))
+            mixed = np.uint32(mixed ^ (mixed >> np.uint32(13)))
+            mixed = np.uint32(mixed * np.uint32(0xC2B2AE35))
+            mixed = np.uint32(mixed ^ (mixed >> np.uint32(16)))
+            out[i, k] = np.int32((mixed & np.uint32(mask)) + (k << bits))
+
+
+def hash_rows_numpy(
+    keys: np.ndarray, columns: np.ndarray, ends: np.ndarray, bits: int
+) -> np.ndarray:
+    """See `hash_rows`."""
+    words = keys.view("uint32")
+    out, first = np.empty((len(keys), len(ends)), "int32"), 0
+    for k, end in enumerate(ends):
+        mixed = words[:, columns[first]].copy()
+        for column in columns[first + 1 : end]:
+            mixed = (mixed * np.uint32(16777619)) ^ words[:, column]
+        first = end
+        mixed ^= np.uint32((k * 0x9E3779B9) & 0xFFFFFFFF)
+        for factor, shift in ((0x85EBCA6B, 13), (0xC2B2AE35, 16)):
+            mixed *= np.uint32(factor)
+            mixed ^= mixed >> np.uint32(shift)
+        out[:, k] = (mixed & np.uint32((1 << bits) - 1)).astype("int32") + (k << bits)
+    return out
+
+
+def hash_rows(keys: np.ndarray, columns: np.ndarray, ends: np.ndarray, bits: int) -> np.ndarray:
+    """Hash rows of integers into buckets of tables (ours; FNV-1a, then murmur3's finalizer).
+
+    Args:
+        keys: int32 (rows, F), contiguous.
+        columns: int64, the columns of all tables, one table after the other.
+        ends: int64 (tables,), where each table's columns end in `columns`.
+        bits: int; 2^bits buckets a table.
+
+    Returns:
+        int32 (rows, tables), of table k in [k * 2^bits, (k + 1) * 2^bits).
+
+    Example:
+        >>> keys = np.array([[7, 9], [7, 8]], "int32")
+        >>> bool((hash_rows(keys, np.arange(2), np.arange(1, 3), 4)[:, 0] < 16).all())
+        True
+    """
+    if not COMPILED:
+        return hash_rows_numpy(keys, columns, ends, bits)
+    out = np.empty((len(keys), len(ends)), "int32")
+    over(len(keys), out.size, lambda a, b: _hash_rows(keys, columns, ends, bits, out, a, b))
+    return out
+
+
+@jit
+def _read_ratios(sums, buckets, prior, bound, out, start, stop):
+    for i in range(start, stop):
+        for k in range(buckets.shape[1]):
+            b = buckets[i, k]
+            ratio = sums[b, 0] / (sums[b, 1] + prior)
+            out[i, k] = np.float32(min(bound, max(-bound, ratio)))
+
+
+def read_ratios_numpy(
+    sums: np.ndarray, buckets: np.ndarray, prior: float, bound: float
+) -> np.ndarray:
+    """See `read_ratios`."""
+    held = np.take(sums, buckets, axis=0)
+    ratio = held[..., 0] / (held[..., 1] + prior)
+    return np.clip(ratio, -bound, bound).astype("float32")
+
+
+def read_ratios(sums: np.ndarray, buckets: np.ndarray, prior: float, bound: float) -> np.ndarray:
+    """Read first sum / (second sum + prior), within +-bound.
+
+    Args:
+        sums: float64 (all buckets, 2).
+        buckets: int32 (rows, tables).
+        prior: float > 0.
+        bound: float > 0.
+
+    Returns:
+        float32 (rows, tables).
+    """
+    if not COMPILED:
+        return read_ratios_numpy(sums, buckets, prior, bound)
+    out = np.empty(buckets.shape, "float32")
+    over(len(buckets), out.size, lambda a, b: _read_ratios(sums, buckets, prior, bound, out, a, b))
+    return out
+
+
+@jit
+def _add_columns(sums, buckets, updates, start, stop):
+    each = updates.shape[1] > 1
+    for i in range(buckets.shape[0]):
+        for k in range(start, stop):
+            b = buckets[i, k]
+            for part in range(sums.shape[1]):
+                sums[b, part] += updates[i, k if each else 0, part]
+
+
+def add_rows_numpy(sums: np.ndarray, buckets: np.ndarray, updates: np.ndarray) -> None:
+    """See `add_rows`."""
+    for part in range(sums.shape[1]):
+        numbers = np.broadcast_to(updates[:, :, part], buckets.shape)
+        np.add.at(sums[:, part], buckets.reshape(-1), numbers.reshape(-1))
+
+
+def add_rows(sums: np.ndarray, buckets: np.ndarray, updates: np.ndarray) -> None:
+    """Add rows to their buckets, in their order: `sums[buckets[i, k]] += updates[i, k]`.
+
+    Args:
+        sums: float64 (all buckets, width), changed in place.
+        buckets: int32 (rows, columns); two columns share no bucket.
+        updates: float64 (rows, columns, width), or (rows, 1, width) to add the same to each column.
+    """
+    if not COMPILED:
+        add_rows_numpy(sums, buckets, updates)
+        return
+    # columns share no bucket, so that threads by column write to different places
+    over(buckets.shape[1], buckets.size, lambda a, b: _add_columns(sums, buckets, updates, a, b))

@@ -1,0 +1,118 @@
+"""The paper's constant-size memory: K arrays of SimHash buckets."""
+
+import numpy as np
+
+from reloop2_keras.core.kernels import add_rows
+from reloop2_keras.core.memories.feature import checked_buckets
+from reloop2_keras.core.memories.memory import Update
+from reloop2_keras.core.memories.similarity import SimilarityMemory
+from reloop2_keras.core.neighbors import read_means
+
+_BLOCK = 1024  # rows whose projections stay in the cache
+
+
+class SketchMemory(SimilarityMemory):
+    """K arrays of 2^L buckets of (count, sum of labels, sum of predictions).
+
+    Array k hashes a key by the signs of its own L random projections (SimHash). The K arrays play
+    the part of K neighbors: y_k = sum_y / sum_x, p_k = sum_p / sum_x, similarity
+    s_k = sum_x / (all rows in the array), attention softmax(s / tau); empty buckets are masked.
+    Read and write cost O(1), whatever was written before (docs/method.md, section 2). Sums are
+    float64 and stay exact for 2^53 rows.
+
+    Args:
+        num_arrays: int, K.
+        num_bits: int, L in [1, 20].
+        **kwargs: see `SimilarityMemory` and `Memory`.
+
+    Attributes:
+        sums: float64 (num_arrays * 2^num_bits, 3).
+        total: float, rows in each array.
+        projections: float32 (width, num_arrays * num_bits), drawn from the seed.
+
+    Memory: num_arrays * 2^num_bits * 24 bytes.
+
+    Example:
+        >>> memory = SketchMemory(num_arrays=8, num_bits=4, key_normalization="none")
+        >>> memory.write([[1.0, 0.0]], labels=[1], probabilities=[0.25])
+        1
+        >>> reading = memory.read([[2.0, 0.0]])  # same direction, same buckets
+        >>> [float(reading[name][0]) for name in ("mean_label", "mean_probability", "found")]
+        [1.0, 0.25, 1.0]
+    """
+
+    ARRAYS = ("sums",)
+    CONSTANTS = ("projections",)
+    COUNTERS = ("num_writes", "total")
+
+    def __init__(self, num_arrays=70, num_bits=12, **kwargs):
+        super().__init__(**kwargs)
+        if int(num_arrays) != num_arrays or num_arrays < 1:
+            raise ValueError(f"`num_arrays` must be a positive integer. Received: {num_arrays}")
+        if int(num_bits) != num_bits or not 1 <= num_bits <= 20:
+            raise ValueError(f"`num_bits` must be an integer in [1, 20]. Received: {num_bits}")
+        if num_arrays << num_bits >= 2**31:
+            raise ValueError(
+                "`num_arrays` * 2^`num_bits` must stay below 2^31 (int32 bucket indices). "
+                f"Received: {num_arrays} and {num_bits}"
+            )
+        self.num_arrays, self.num_bits = int(num_arrays), int(num_bits)
+        self.total = 0.0
+
+    def _allocate(self, width: int) -> None:
+        super()._allocate(width)
+        shape = (width, self.num_arrays * self.num_bits)
+        self.projections = np.random.default_rng(self.seed).standard_normal(shape).astype("float32")
+        self.sums = np.zeros((self.num_arrays << self.num_bits, 3))
+
+    def places(self, keys: np.ndarray) -> np.ndarray:
+        """Return each key's bucket in each array: int32 (rows, num_arrays).
+
+        Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
+        """
+        out = np.empty((len(keys), self.num_arrays), "int32")
+        powers = np.float32(2.0) ** np.arange(self.num_bits, dtype="float32")
+        first = (np.arange(self.num_arrays) << self.num_bits).astype("int32")
+        for start in range(0, len(keys), _BLOCK):
+            projected = self.normalization(keys[start : start + _BLOCK]) @ self.projections
+            signs = (projected > 0).astype("float32").reshape(-1, self.num_bits)
+            # sums of 20 powers of two are exact in float32
+            local = (signs @ powers).reshape(-1, self.num_arrays).astype("int32")
+            out[start : start + _BLOCK] = local + first
+        return out
+
+    def checked_places(self, places: np.ndarray) -> np.ndarray:
+        """Return buckets as they are; ValueError unless column k lies in array k."""
+        return checked_buckets(places, self.num_arrays, self.num_bits)
+
+    def read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the reading at buckets; attention over bucket means, not pooled sums."""
+        with self.lock:
+            scale = 1.0 / (max(self.total, 1e-30) * self.temperature)
+            means, found = read_means(self.sums, places, scale)
+        return {"mean_label": means[:, 0], "mean_probability": means[:, 1], "found": found}
+
+    def _add(self, update: Update) -> None:
+        rows = np.stack([np.ones_like(update.labels), update.labels, update.probabilities], axis=1)
+        add_rows(self.sums, update.places, rows[:, None])
+        self.total += float(len(rows))
+
+    def _fade(self, factor: float) -> None:
+        self.sums *= factor
+        self.total *= factor
+
+    def reset(self) -> None:
+        super().reset()
+        self.total = 0.0
+
+    def _take_in(self, other: "SketchMemory") -> None:
+        self.sums += other.sums
+        self.total += other.total
+
+    def get_config(self) -> dict:
+        """Return the arguments by name."""
+        return {
+            **super().get_config(),
+            "num_arrays": self.num_arrays,
+            "num_bits": self.num_bits,
+        }
