@@ -1,5 +1,6 @@
 """Prequential evaluation: predict a slot, score it, then learn from it."""
 
+from reloop2_keras import needs_keras  # noqa: F401  (first: stops with one line)
 from reloop2_keras.streaming.arms import (
     Arm,
     FrozenBase,
