@@ -14,14 +14,14 @@ _FOLD = 64  # rows laid side by side, see `_extremes`
 
 
 def check_shape(
-    name: str, shape: Sequence[int | None], axes: Sequence[str | int], where: str = ""
+    name: str, shape: Sequence[int | None], axes: Sequence[str | int | None], where: str = ""
 ) -> None:
     """Raise ValueError unless a shape has these axes and at least one row.
 
     Args:
         name: of the argument, for the message.
         shape: sizes; None for one that is not known yet, as in a traced step.
-        axes: for each axis its size, or a word for any size. The first axis holds rows.
+        axes: for each axis its size, or a word (or None) for any. The first axis holds rows.
         where: prefix of the message.
 
     Raises:
@@ -37,7 +37,7 @@ def check_shape(
         return
     shape = tuple(shape)
     fits = len(shape) == len(axes) and all(
-        size is None or isinstance(axis, str) or size == axis
+        size is None or axis is None or isinstance(axis, str) or size == axis
         for size, axis in zip(shape, axes, strict=True)
     )
     if not fits:

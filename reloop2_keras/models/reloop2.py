@@ -8,6 +8,7 @@ from reloop2_keras.layers.compensate import compensate
 from reloop2_keras.layers.error_memory import ErrorMemory
 from reloop2_keras.layers.feature_error_memory import FeatureErrorMemory
 from reloop2_keras.layers.online_gate import OnlineGate
+from reloop2_keras.models.checked_inputs import CheckedInputs
 from reloop2_keras.models.portable_files import PortableFiles, neutral_optimizers
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
 from reloop2_keras.models.serving import HASHES, Serving, checked_hashes, key_dim, serve
@@ -16,7 +17,7 @@ from reloop2_keras.models.warm_start import warm_start
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class ReLoop2(PortableFiles, SyncedSteps, RowSparseTraining, keras.Model):
+class ReLoop2(CheckedInputs, PortableFiles, SyncedSteps, RowSparseTraining, keras.Model):
     """A base model whose predictions are corrected by error memories.
 
     Without a gate it is the paper's: one memory, y_pred = clip(p + lambda * y_err) (method.md,
@@ -208,6 +209,7 @@ class ReLoop2(PortableFiles, SyncedSteps, RowSparseTraining, keras.Model):
             >>> served = model.serve(x)            # show served["corrected"]
             >>> model.observe(served, y)           # an hour later
         """
+        self.checked(x)
         self._ensure_built(x)
         hashes = checked_hashes(x) if HASHES in self._keys else None
         plain = {k: v for k, v in x.items() if k != HASHES} if isinstance(x, dict) else x
@@ -279,8 +281,6 @@ class ReLoop2(PortableFiles, SyncedSteps, RowSparseTraining, keras.Model):
         Validation data are scored by the base model alone, too: stopping early by them follows
         the training and not the memories.
         """
-        if getattr(x, "keeps_own_order", False):
-            kwargs.setdefault("shuffle", False)
         # steps compiled for one of the two would go on for the other
         self._scores_base, self.test_function = True, None
         try:
