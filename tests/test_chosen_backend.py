@@ -50,7 +50,12 @@ def test_one_line_names_the_installed_backends(code, tmp_path):
     ("hidden", "backend", "written", "expected"),
     [
         (("jax",), "jax", None, ["'jax' (by KERAS_BACKEND) is not installed", "tensorflow, torch"]),
-        ((), "pytorch", None, ["'pytorch' (by KERAS_BACKEND) is none of", "tensorflow, jax, torch"]),
+        (
+            (),
+            "pytorch",
+            None,
+            ["'pytorch' (by KERAS_BACKEND) is none of", "tensorflow, jax, torch"],
+        ),
         (("torch",), None, "torch", ["keras.json) is not installed", "tensorflow, jax"]),
         (("tensorflow", "jax", "torch"), None, None, ["none is installed here"]),
     ],
