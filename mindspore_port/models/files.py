@@ -1,6 +1,8 @@
 """Checkpoints that say themselves what they hold."""
 
+import hashlib
 import json
+import os
 import warnings
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from reloop2_keras.core.weight_shapes import check_shapes
 
 CONFIG = "reloop2_config"  # a uint8 array: the description as JSON
 SUMS = "reloop2_sha256"  # a uint8 array: the checksum of each other array, as JSON
+# what comes before the file's own checksum, at its end: field 1000 of the protobuf message, text of
+# 64 bytes. MindSpore does not know that field and ignores it
+_MARK, _DIGITS = b"\xc2\x3e\x40", 64
 
 
 def describe(model):
@@ -94,14 +99,43 @@ def set_weights(model, arrays, source="`arrays`"):
 def save_arrays(arrays, path):
     """Write a dict of arrays as a MindSpore checkpoint, beside its place, then renamed.
 
-    The checkpoint also holds the SHA-256 of each array, which `load_arrays` compares: MindSpore
-    takes a flipped bit for another number.
+    The checkpoint also holds the SHA-256 of each array, and at its end that of the file, which
+    `load_arrays` compares: MindSpore takes a flipped bit for another number, or crashes.
     """
     arrays = {name: np.array(a) for name, a in arrays.items()}
     sums = {name: array_checksum(a) for name, a in arrays.items()}
     listed = [{"name": n, "data": Tensor(a)} for n, a in {**arrays, SUMS: pack(sums)}.items()]
     with replaced(path, ".ckpt") as beside:
         ms.save_checkpoint(listed, str(beside))
+        beside.chmod(0o600)  # MindSpore takes the right to write away
+        digest = _digest(beside, beside.stat().st_size)
+        with beside.open("ab") as file:
+            file.write(_MARK + digest)
+
+
+def _digest(path, size):
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        while size > 0:
+            part = file.read(min(size, 1 << 20))
+            if not part:
+                break
+            total.update(part)
+            size -= len(part)
+    return total.hexdigest().encode()
+
+
+def _is_whole(path):
+    """Whether a file's own checksum is right; None if it has none."""
+    size = os.path.getsize(path) - len(_MARK) - _DIGITS
+    if size < 0:
+        return None
+    with open(path, "rb") as file:
+        file.seek(size)
+        end = file.read()
+    if not end.startswith(_MARK):
+        return None
+    return end[len(_MARK) :] == _digest(path, size)
 
 
 def load_arrays(path):
@@ -115,12 +149,17 @@ def load_arrays(path):
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: not found. Expected a MindSpore checkpoint")
+    whole = _is_whole(path)
+    if whole is False:  # and MindSpore must not see it: it may crash the process
+        raise ValueError(f"{path}: expected the file that was written, found another checksum")
     try:
         arrays = {name: to_numpy(p) for name, p in ms.load_checkpoint(str(path)).items()}
         sums = _unpacked(arrays.pop(SUMS)) if SUMS in arrays else None
     except (ValueError, RuntimeError, TypeError, KeyError, MemoryError) as error:
-        first = str(error).strip().splitlines()[:1]
+        first = [*str(error).strip().splitlines(), type(error).__name__][0]
         raise ValueError(f"{path}: expected a MindSpore checkpoint (.ckpt): {first}") from error
+    if sums is not None and whole is None:
+        raise ValueError(f"{path}: expected a checksum at its end, found none")
     if sums is None:
         warnings.warn(
             f"{path}: holds no checksums, as earlier versions wrote it; damage would go unnoticed",
