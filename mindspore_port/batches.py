@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reloop2_keras.core.checks import FEATURES, FieldRanges
+from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
 from reloop2_keras.core.reading import row_groups
 

@@ -1,6 +1,7 @@
 """Checkpoints of a training run: written after each epoch, the oldest removed, resumed from."""
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from mindspore_port.models.files import (
     named_parameters,
     pack,
     save_arrays,
+    unpack,
     weights,
 )
 
-TRAINING = "training."  # prefix of what only training needs: `load_model` passes over it
+TRAINING = "training."  # prefix of what only training needs: `load_model` ignores it
 EPOCH = "training.epoch"
 
 
@@ -60,26 +62,44 @@ class Checkpoints:
     def resume(self, base, step):
         """Load the newest checkpoint, if any; returns the number of finished epochs.
 
+        A damaged one is left out with a warning, and the one before it is taken.
+
         Raises:
-            ValueError: if it is of a model with other arguments or another optimizer.
+            ValueError: if it is of a model with other arguments or another optimizer, or all of
+                them are damaged.
         """
-        paths = self._paths()
-        if not paths:
+        path, arrays = self._newest()
+        if path is None:
             return 0
-        arrays = load_arrays(paths[-1])
-        if CONFIG not in arrays or arrays.pop(CONFIG).tobytes() != pack(describe(base)).tobytes():
+        # earlier versions did not say which dtype they computed in
+        mine, theirs = describe(base), unpack(arrays, path)
+        theirs["config"].setdefault("compute_dtype", base.compute_dtype)
+        if pack(mine).tobytes() != pack(theirs).tobytes():
             raise ValueError(
-                f"{paths[-1]}: expected a checkpoint of the model that is trained, found one with "
+                f"{path}: expected a checkpoint of the model that is trained, found one with "
                 "other arguments; choose another --ckpt_path or --resume false"
             )
         epoch = int(arrays.pop(EPOCH))
         targets = weights_and_state(base, step)
         for name in sorted(targets.keys() ^ arrays.keys()):
             found = "none" if name in targets else "one"
-            raise ValueError(f"{paths[-1]}: {name}: expected what is trained, found {found}")
+            raise ValueError(f"{path}: {name}: expected what is trained, found {found}")
         for name, parameter in targets.items():
             assign(parameter, arrays[name])
         return epoch
+
+    def _newest(self):
+        """Path and arrays of the newest checkpoint that is whole; (None, None) without any."""
+        damaged = None
+        for path in reversed(self._paths()):
+            try:
+                return path, load_arrays(path)
+            except ValueError as error:
+                warnings.warn(f"{error}; the checkpoint before it is taken", stacklevel=3)
+                damaged = error
+        if damaged is not None:
+            raise damaged
+        return None, None
 
 
 def training_state(base, step):

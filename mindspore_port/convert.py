@@ -61,6 +61,7 @@ def convert(direction, source, target, say=None):
         if to_keras:
             model = load_model(source) if source.suffix == ".ckpt" else neutral.load(source)
             neutral.dump(model, middle)
+            model = neutral.load(middle)  # in float32, as Keras will run it
             keras_file = target
             if target.suffix == ".keras":
                 _keras("load", middle, target)

@@ -17,7 +17,7 @@ import numpy as np
 from mindspore_port.data import PreparedDataset
 from mindspore_port.logs import Log, fail
 from mindspore_port.reading import INDEX_SUFFIX
-from reloop2_keras.core.checks import FEATURES
+from reloop2_keras.core.array_checks import FEATURES
 from reloop2_keras.core.description import periods_of
 from reloop2_keras.core.files import file_checksum
 

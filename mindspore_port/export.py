@@ -6,9 +6,7 @@ OUT ends in .mindir (any batch size), .onnx (any batch size) or .air (Ascend onl
 """
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 import mindspore as ms
@@ -18,6 +16,7 @@ from mindspore import Tensor, nn
 from mindspore_port.logs import Log, fail
 from mindspore_port.models.files import load_model
 from mindspore_port.models.reloop2 import ReLoop2
+from reloop2_keras.core.files import replaced
 
 FORMATS = {".mindir": "MINDIR", ".onnx": "ONNX", ".air": "AIR"}
 
@@ -71,21 +70,19 @@ def export(checkpoint, target, rows=None):
         else Tensor(np.zeros(shape, "int32" if dtype == ms.int32 else "float32"))
         for dtype in (ms.int32, ms.float32)
     ]
-    target.parent.mkdir(parents=True, exist_ok=True)
     syntax = ms.get_context("jit_syntax_level")
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export.") as folder:
+    with replaced(target) as beside:
         try:
             if kind == "ONNX":
-                _export_onnx(Logits(base), shape, f"{folder}/base.onnx")
+                _export_onnx(Logits(base), shape, str(beside))
             else:
-                ms.export(Logits(base), *inputs, file_name=f"{folder}/base", file_format=kind)
+                ms.export(Logits(base), *inputs, file_name=str(beside), file_format=kind)
         except (RuntimeError, ValueError, TypeError) as error:
             first = str(error).strip().splitlines()[0]
             raise ValueError(f"{target}: {kind} cannot be written here: {first}") from error
         finally:
             # a failed `ms.export` leaves the strict level, under which cells return no dicts
             ms.set_context(jit_syntax_level=syntax)
-        os.replace(next(Path(folder).glob("base*")), target)
 
 
 def _export_onnx(net, shape, path):

@@ -1,68 +1,43 @@
 """The neutral file between Keras and MindSpore: .npz, named and laid out as in Keras.
 
-It holds every weight (names.py), and under `description` (uint8, JSON) class names, arguments
-and the SHA-256 of each array. `reloop2_keras/models/neutral.py` is its other end.
+`reloop2_keras/core/neutral.py` writes, reads and checks it, names.py maps the names, and
+`reloop2_keras/models/neutral.py` is the other end.
 """
-
-import hashlib
-import json
-import os
-import zipfile
-from pathlib import Path
 
 import numpy as np
 
 from mindspore_port.models.files import describe, rebuild, set_weights, weights
 from mindspore_port.names import to_mindspore, to_neutral
+from reloop2_keras.core import neutral
+from reloop2_keras.core.neutral import read
+
+__all__ = ["dump", "load", "read"]
 
 
 def dump(model, path):
-    """Write a `DeepFM` or `ReLoop2` as a neutral file, beside its place, then renamed."""
-    arrays = {}
-    for name, array in weights(model).items():
-        neutral, transposed = to_neutral(name)
-        arrays[neutral] = np.ascontiguousarray(array.T) if transposed else array
-    sums = {name: _sha256(array) for name, array in arrays.items()}
-    text = json.dumps({"model": describe(model), "sha256": sums}, sort_keys=True)
-    arrays["description"] = np.frombuffer(text.encode("utf-8"), "uint8")
-    path = Path(path)
-    beside = path.with_name(f".part.{path.name}")
-    np.savez(beside, **arrays)
-    os.replace(beside, path)
+    """Write a `DeepFM` or `ReLoop2` as a neutral file, beside its place, then renamed.
 
-
-def read(path):
-    """Return (description dict, arrays by neutral name) of a neutral file, checksums compared.
+    `compute_dtype` stays behind: it says how a device computes, as a dtype policy does in Keras.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: naming the file and what in it is not as it should be.
+        ValueError: if the name does not end in .npz, or a weight is not finite.
     """
-    try:
-        with np.load(path) as file:
-            arrays = dict(file)
-        description = json.loads(arrays.pop("description").tobytes())
-    except (zipfile.BadZipFile, ValueError, KeyError) as error:
-        raise ValueError(f"{path}: expected a neutral .npz file: {error}") from error
-    for name in sorted(description["sha256"].keys() | arrays.keys()):
-        found = _sha256(arrays[name]) if name in arrays else "no such array"
-        expected = description["sha256"].get(name, "no such array")
-        if found != expected:
-            raise ValueError(f"{path}: {name}: expected sha256 {expected}, found {found}")
-    return description, arrays
+    arrays = {}
+    for name, array in weights(model).items():
+        neutral_name, transposed = to_neutral(name)
+        arrays[neutral_name] = np.ascontiguousarray(array.T) if transposed else array
+    description = describe(model)
+    description.get("base", description)["config"].pop("compute_dtype")
+    neutral.write(path, description, arrays)
 
 
 def load(path):
-    """Return the model of a neutral file; raises as `read`, and where shapes differ."""
+    """Return the model of a neutral file; raises as `read`, and where arguments do not fit."""
     description, arrays = read(path)
-    model = rebuild(description["model"])
     named = {}
-    for neutral, array in arrays.items():
-        name, transposed = to_mindspore(neutral)
+    for neutral_name, array in arrays.items():
+        name, transposed = to_mindspore(neutral_name)
         named[name] = array.T if transposed else array
+    model = rebuild(description, path)
     set_weights(model, named, path)
     return model
-
-
-def _sha256(array):
-    return hashlib.sha256(array.tobytes()).hexdigest()

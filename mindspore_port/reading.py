@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reloop2_keras.core.checks import damage_named
+from reloop2_keras.core.array_checks import damage_named
 from reloop2_keras.core.reading import STORAGES, Storage
 
 INDEX_SUFFIX = ".db"  # MindSpore's name for the second file that it writes beside each

@@ -41,6 +41,7 @@ def __getattr__(name):
 
 def _register():
     """Import all layers and models, which tells Keras of their classes."""
+    importlib.import_module(f"{__name__}.needs_keras")
     importlib.import_module(f"{__name__}.models")
 
 

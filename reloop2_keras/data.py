@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from reloop2_keras.core import dataset
-from reloop2_keras.core.checks import FEATURES, FieldRanges
+from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
 from reloop2_keras.core.reading import RowGroup, row_groups
 

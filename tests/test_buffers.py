@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from reloop2_keras.core.array_checks import FieldRanges
 from reloop2_keras.core.buffers import BufferReader
-from reloop2_keras.core.checks import FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
 from reloop2_keras.core.reading import row_groups
 

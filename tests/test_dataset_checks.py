@@ -11,7 +11,7 @@ import tampering
 from tampering import SLOT, TRAIN, describe, seal, write_table
 
 from data_scripts import prepare, synthetic
-from reloop2_keras.core.checks import FEATURES
+from reloop2_keras.core.array_checks import FEATURES
 from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.epoch_rows import EpochRows
 

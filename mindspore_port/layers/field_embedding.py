@@ -17,8 +17,8 @@ class FieldEmbedding(nn.Cell):
         seed: int, of that draw (by NumPy: the same table on every device).
 
     Call arguments:
-        feature_ids: int32 (batch, fields), each in [0, num_ids). MindSpore does not raise for an
-            id out of range: `PreparedDataset` checks ids on the way in.
+        feature_ids: int32 (batch, fields), each in [0, num_ids). The cell does not look at
+            them, and MindSpore takes -1 for the last row: `DeepFM` and `Serving` check ids.
         feature_values: float32 (batch, fields); the numeric value, or 1.0.
 
     Returns:

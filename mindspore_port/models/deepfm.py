@@ -7,7 +7,8 @@ from mindspore import Tensor, nn, ops
 from mindspore_port.layers.factorization_machine import FactorizationMachine
 from mindspore_port.layers.field_embedding import FieldEmbedding
 from mindspore_port.layers.seeded_dropout import SeededDropout
-from mindspore_port.layers.state import state
+from mindspore_port.layers.state import state, to_numpy
+from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs
 
 PRESETS = {
     # method.md, section 1; learning rates and batch sizes stand in default_config.yaml
@@ -47,14 +48,16 @@ class DeepFM(nn.Cell):
         compute_dtype: "float32" or "float16", of the dense layers; tables stay float32.
 
     Call arguments:
-        feature_ids: int32 (batch, F).
-        feature_values: float32 (batch, F).
+        feature_ids: int32 (batch, F), each in its own field's range.
+        feature_values: float32 (batch, F), finite. A call checks both, and so does `Serving`; a
+            step of training does not: `Batches` checks ids when it reads them.
 
     Returns:
         float32 (batch, 1), probabilities.
 
     Raises:
-        ValueError: if an argument is out of range or `fields` is empty.
+        ValueError: if an argument is out of range or `fields` is empty; when called, naming row,
+            field and value, if the inputs do not fit.
 
     Example:
         >>> base = DeepFM(fields=[100, 50, 1], embedding_dim=8, hidden_units=(32, 16))
@@ -170,6 +173,13 @@ class DeepFM(nn.Cell):
         logit = linear + fm + self.deep_logit(hidden).astype(ms.float32)
         return {"logit": logit, "hidden": key.astype(ms.float32), "embedding": flat}
 
+    def __call__(self, feature_ids, feature_values):
+        # on the host: MindSpore takes -1 for the last row, and in graph mode any other id out of
+        # range breaks what the process does afterwards
+        arrays = {IDS: to_numpy(feature_ids), VALUES: to_numpy(feature_values)}
+        check_inputs(arrays, self.fields)
+        return super().__call__(feature_ids, feature_values)
+
     def construct(self, feature_ids, feature_values):
         return ops.sigmoid(self.logits_and_keys(feature_ids, feature_values)["logit"])
 
@@ -188,4 +198,5 @@ class DeepFM(nn.Cell):
             "dropout": self.dropout,
             "embedding_l2": self.embedding_l2,
             "initializer_stddev": self.initializer_stddev,
+            "compute_dtype": self.compute_dtype,
         }

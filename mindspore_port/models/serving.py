@@ -5,6 +5,7 @@ import numpy as np
 from mindspore import nn, ops
 
 from mindspore_port.layers.state import to_numpy, to_tensor
+from reloop2_keras.core.input_checks import check_inputs
 
 HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a layer's output
 
@@ -53,6 +54,7 @@ class Serving:
         Args:
             arrays: dict with `feature_ids` and `feature_values` (rows, F).
         """
+        check_inputs(arrays, self.base.fields)
         self._cell.set_train(False)
 
         def forward(batch):

@@ -51,15 +51,36 @@ def compiled(function, layers, eagerly=False):
         eagerly: bool, to compile nothing.
 
     Returns:
-        function: takes a dict of NumPy arrays, returns a dict of NumPy arrays.
+        function: takes a dict of NumPy arrays, returns a dict of NumPy arrays. Both dicts keep
+        their order on the way; inputs of the same names in another order compile anew.
     """
-    made = None
+    steps = {}
 
     def call(inputs):
-        nonlocal made
-        inputs = {name: keras.ops.convert_to_tensor(array) for name, array in inputs.items()}
-        if made is None:
-            made = function if eagerly else _compiled(function, layers)
-        return {name: keras.ops.convert_to_numpy(array) for name, array in made(inputs).items()}
+        names = tuple(inputs)
+        if names not in steps:
+            steps[names] = _step(function, names, layers, eagerly)
+        tensors = [keras.ops.convert_to_tensor(array) for array in inputs.values()]
+        outputs = steps[names](tensors)
+        return {name: keras.ops.convert_to_numpy(array) for name, array in outputs.items()}
 
     return call
+
+
+def _step(function, names, layers, eagerly):
+    """`function` of a list of tensors: JAX would hand a dict on in the order of sorted names."""
+    outputs = ()
+
+    def listed(tensors):
+        nonlocal outputs
+        made = function(dict(zip(names, tensors, strict=True)))
+        outputs = tuple(made)
+        return list(made.values())
+
+    run = listed if eagerly else _compiled(listed, layers)
+
+    def step(tensors):
+        values = run(tensors)
+        return dict(zip(outputs, values, strict=True))
+
+    return step

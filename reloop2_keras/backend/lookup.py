@@ -25,7 +25,14 @@ elif _BACKEND == "tensorflow":
 else:
 
     def _take(table, ids):
+        # JAX counts a negative id from the end, another row's answer; it gives NaN beyond the end
+        ids = ops.where(ids < 0, table.shape[0], ids)
         return ops.take(table, ids, axis=0)
+
+
+def take_rows(table, ids):
+    """Return `table[ids]`, both tensors; an id out of range raises, or on JAX gives NaN."""
+    return _take(table, ids)
 
 
 def gather_rows(variable, ids, scale, dtype):
@@ -51,7 +58,7 @@ def gather_rows(variable, ids, scale, dtype):
     if isinstance(ids, keras.KerasTensor):
         rows = ops.take(variable, ids, axis=0)
     else:
-        rows = _take(variable.value, ids)
+        rows = take_rows(variable.value, ids)
     return ops.cast(rows, dtype) * ops.expand_dims(ops.cast(scale, dtype), -1)
 
 

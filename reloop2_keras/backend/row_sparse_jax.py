@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import keras
 
 from reloop2_keras.backend import row_rules
-from reloop2_keras.backend.lookup import captured_lookups
+from reloop2_keras.backend.lookup import captured_lookups, take_rows
 
 
 def is_distributed():
@@ -31,7 +31,7 @@ def train_step(model, tables, state, data):
         def lookup(variable, ids, scale):
             if id(variable) not in mine:
                 return None
-            rows = jax.lax.stop_gradient(jnp.take(variable.value, ids, axis=0))
+            rows = jax.lax.stop_gradient(take_rows(variable.value, ids))
             taken.append((variable, ids, rows))
             if offsets is not None:
                 rows = rows + offsets[len(taken) - 1]

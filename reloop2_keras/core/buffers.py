@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
-from reloop2_keras.core.checks import FieldRanges
+from reloop2_keras.core.array_checks import FieldRanges
 from reloop2_keras.core.reading import RowGroup
 
 

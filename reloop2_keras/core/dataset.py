@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from reloop2_keras.core.checks import FieldRanges
+from reloop2_keras.core.array_checks import FieldRanges
 from reloop2_keras.core.description import periods_of, read_description
 from reloop2_keras.core.files import file_checksum
 from reloop2_keras.core.reading import RowGroup, row_groups, storage_of

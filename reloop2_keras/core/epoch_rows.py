@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reloop2_keras.core.array_checks import FieldRanges
 from reloop2_keras.core.buffers import BufferReader
-from reloop2_keras.core.checks import FieldRanges
 from reloop2_keras.core.order import EpochOrder
 from reloop2_keras.core.reading import RowGroup
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reloop2_keras.core.checks import damage_named
+from reloop2_keras.core.array_checks import damage_named
 
 NUMPY_NAMES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 

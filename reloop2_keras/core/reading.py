@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from reloop2_keras.core import parquet
-from reloop2_keras.core.checks import FieldRanges, check_types, check_values
+from reloop2_keras.core.array_checks import FieldRanges, check_types, check_values
 
 
 @dataclasses.dataclass(frozen=True)

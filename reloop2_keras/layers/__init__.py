@@ -1,5 +1,6 @@
 """Layers: field embeddings, the factorization machine, error memories and the online gate."""
 
+from reloop2_keras import needs_keras  # noqa: F401  (first: stops with one line)
 from reloop2_keras.layers.compensate import compensate
 from reloop2_keras.layers.error_memory import ErrorMemory
 from reloop2_keras.layers.exact_error_memory import ExactErrorMemory

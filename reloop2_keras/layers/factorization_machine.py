@@ -3,6 +3,7 @@
 import keras
 
 from reloop2_keras.backend import sum_of_products
+from reloop2_keras.core.input_checks import check_shape
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
@@ -17,12 +18,16 @@ class FactorizationMachine(keras.layers.Layer):
     Returns:
         (batch, 1), the interaction logit.
 
+    Raises:
+        ValueError: when called with vectors of another number of axes, or no row.
+
     Example:
         >>> FactorizationMachine()([[[1.0, 2.0], [3.0, 4.0]]])  # 1*3 + 2*4
         [[11.0]]
     """
 
     def call(self, vectors):
+        check_shape("vectors", vectors.shape, ("rows", "fields", "dim"))
         return sum_of_products(vectors)
 
     def compute_output_shape(self, vectors_shape):

@@ -3,6 +3,7 @@
 import keras
 
 from reloop2_keras.backend import TABLES_SUPPORT_JIT, gather_rows
+from reloop2_keras.core.input_checks import check_shape
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
@@ -22,12 +23,17 @@ class FieldEmbedding(keras.layers.Layer):
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
-        feature_ids: int32 (batch, fields), each in [0, num_ids). An id out of range raises on
-            TensorFlow and PyTorch but gives NaN on JAX: `PreparedDataset` checks ids on the way in.
+        feature_ids: int32 (batch, fields), each in [0, num_ids). A layer does not look at ids: one
+            out of range raises on TensorFlow and PyTorch and gives NaN on JAX. Models check them
+            on the host, see `CheckedInputs`.
         feature_values: float32 (batch, fields); the numeric value, or 1.0.
 
     Returns:
         (batch, fields, embedding_dim), in the layer's compute dtype.
+
+    Raises:
+        ValueError: if an argument is out of range; when called, if ids and values are not both
+            (batch, fields), with at least one row.
 
     Example:
         >>> layer = FieldEmbedding(num_ids=10, embedding_dim=4)
@@ -83,6 +89,8 @@ class FieldEmbedding(keras.layers.Layer):
         )
 
     def call(self, feature_ids, feature_values):
+        check_shape("feature_ids", feature_ids.shape, ("rows", "fields"))
+        check_shape("feature_values", feature_values.shape, ("rows", feature_ids.shape[1]))
         # (batch, fields, dim): a numeric field is its vector times its value
         return gather_rows(self.embeddings, feature_ids, feature_values, self.compute_dtype)
 

@@ -1,5 +1,6 @@
 """Models: the slow DeepFM and ReLoop2, which adds fast memories."""
 
+from reloop2_keras import needs_keras  # noqa: F401  (first: stops with one line)
 from reloop2_keras.core.correction import Served
 from reloop2_keras.models.deepfm import DeepFM
 from reloop2_keras.models.reloop2 import ReLoop2

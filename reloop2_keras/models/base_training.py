@@ -12,8 +12,6 @@ class BaseTraining:
         Validation data are scored by the base model alone, too: stopping early by them follows
         the training and not the memories.
         """
-        if getattr(x, "keeps_own_order", False):
-            kwargs.setdefault("shuffle", False)
         # steps compiled for one of the two would go on for the other
         self.scores_base, self.test_function = True, None
         try:

@@ -3,8 +3,11 @@
 import keras
 from keras import ops
 
+from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs, check_shape
 from reloop2_keras.layers.factorization_machine import FactorizationMachine
 from reloop2_keras.layers.field_embedding import FieldEmbedding
+from reloop2_keras.models.checked_inputs import CheckedInputs, is_host
+from reloop2_keras.models.portable_files import PortableFiles
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
 
 PRESETS = {
@@ -27,7 +30,7 @@ PRESETS = {
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class DeepFM(RowSparseTraining, keras.Model):
+class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
     """DeepFM over F fields in one embedding table (Guo et al., 2017; method.md, section 1).
 
     v_f = V[id_f] * value_f, w_f = w[id_f] * value_f;
@@ -48,13 +51,15 @@ class DeepFM(RowSparseTraining, keras.Model):
 
     Call arguments:
         inputs: dict of `feature_ids` int32 (batch, F) and `feature_values` float32 (batch, F).
-            Further entries (such as `feature_hashes`) are passed over.
+            Each id lies in its own field's range, each value is finite; host arrays are checked,
+            see `CheckedInputs`. Further entries (such as `feature_hashes`) are ignored.
 
     Returns:
         float32 (batch, 1), probabilities, whatever the dtype policy.
 
     Raises:
-        ValueError: if an argument is out of range or `fields` is empty.
+        ValueError: if an argument is out of range or `fields` is empty; when called, naming row,
+            field and value, if the inputs do not fit.
 
     Example:
         >>> base = DeepFM(fields=[100, 50, 1], embedding_dim=8, hidden_units=(32, 16))
@@ -164,9 +169,15 @@ class DeepFM(RowSparseTraining, keras.Model):
         Returns:
             dict: `logit` float32 (batch, 1); `hidden` float32 (batch, hidden_units[-1]), the last
             hidden layer after ReLU; `embedding` float32 (batch, F * embedding_dim), flattened v.
+
+        Raises:
+            ValueError: if the inputs do not fit: of tensors only the shapes are looked at.
         """
-        ids = ops.convert_to_tensor(inputs["feature_ids"])
-        values = ops.convert_to_tensor(inputs["feature_values"])
+        if is_host(inputs) or not {IDS, VALUES} <= set(inputs):
+            check_inputs(inputs, self.fields)
+        ids, values = (ops.convert_to_tensor(inputs[name]) for name in (IDS, VALUES))
+        for name, x in ((IDS, ids), (VALUES, values)):
+            check_shape(name, x.shape, ("rows", len(self.fields)))
         # (batch, F, D) and (batch, F, 1)
         vectors = self.field_embedding(ids, values)
         linear = ops.sum(self.linear_embedding(ids, values), axis=1)
@@ -189,12 +200,6 @@ class DeepFM(RowSparseTraining, keras.Model):
 
     def call(self, inputs, training=False):
         return ops.sigmoid(self.logits_and_keys(inputs, training=training)["logit"])
-
-    def fit(self, x=None, *args, **kwargs):
-        """Train; see `keras.Model.fit`. Prepared batches keep their own seeded order."""
-        if getattr(x, "keeps_own_order", False):
-            kwargs.setdefault("shuffle", False)
-        return super().fit(x, *args, **kwargs)
 
     def compute_output_shape(self, input_shape):
         return (input_shape["feature_ids"][0], 1)

@@ -4,26 +4,27 @@ python -m reloop2_keras.models.neutral dump MODEL.keras OUT.npz
 python -m reloop2_keras.models.neutral load IN.npz MODEL.keras
 python -m reloop2_keras.models.neutral outputs MODEL.keras BATCH.npz OUT.npz
 
-The file holds every weight under a name like `base/hidden_0/kernel` or `memory/sums`, and under
-`description` (uint8, JSON) class names, arguments and the SHA-256 of each array. Not in it:
-optimizer, compile options, layer names, dtype policy, `row_sparse`.
+The file is described in `reloop2_keras/core/neutral.py`. Not in it: optimizer, compile options,
+layer names, dtype policy, `row_sparse`.
 """
 
-import hashlib
-import json
-import os
+import argparse
 import sys
+import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from reloop2_keras import layers
+from reloop2_keras.core import neutral
+from reloop2_keras.core.files import replaced
 from reloop2_keras.models.deepfm import DeepFM
 from reloop2_keras.models.reloop2 import ReLoop2
 
 # of Keras alone; row_sparse says how a model is trained, not what it computes
 NOT_ARGUMENTS = ("name", "trainable", "dtype", "row_sparse")
+_BAD_INPUT = (ValueError, OSError, TypeError, KeyError, zipfile.BadZipFile, EOFError)
 numpy = keras.ops.convert_to_numpy
 
 
@@ -75,64 +76,73 @@ def rebuild(description):
     return getattr(layers, name)(**config)
 
 
-def variables(model):
-    """Return a dict: neutral name -> Keras variable, of all weights."""
-    if isinstance(model, ReLoop2):
-        memories = {str(i): variables(memory) for i, memory in enumerate(model.memories)}
-        parts = {"base": variables(model.base), "memories": _flat(memories)}
-        if model.gate is not None:
-            parts["gate"] = {w.name: w for w in model.gate.weights}
-    elif isinstance(model, DeepFM):
-        children = [model.field_embedding, model.linear_embedding, *model.hidden_layers]
-        children.append(model.deep_logit)
-        parts = {child.name: {w.name: w for w in child.weights} for child in children}
-    else:
-        inner = model.normalize.weights if hasattr(model, "normalize") else []
-        mine = {w.name: w for w in model.weights if not any(w is other for other in inner)}
-        return {**mine, **_flat({"normalize": {w.name: w for w in inner}})}
-    return _flat(parts)
+def arrays_of(model):
+    """Return a dict: neutral name -> NumPy array, of all that a model holds.
+
+    Raises:
+        ValueError: if the model is not built.
+    """
+    if not model.built:
+        raise ValueError("expected a model that is built, found one without weights: call it once")
+    if not isinstance(model, ReLoop2):
+        return {name: _plain(numpy(w)) for name, w in _weights(model).items()}
+    arrays = {f"base/{name}": array for name, array in arrays_of(model.base).items()}
+    for part, layer in _learning(model).items():
+        arrays |= {f"{part}/{name}": array for name, array in layer.core.state().items()}
+    return arrays
 
 
-def _flat(parts):
-    return {f"{part}/{name}": w for part, named in parts.items() for name, w in named.items()}
+def _learning(model):
+    """What learns online: neutral name -> layer."""
+    parts = {f"memories/{number}": memory for number, memory in enumerate(model.memories)}
+    return {**parts, **({"gate": model.gate} if model.gate else {})}
 
 
-def _beside(path, write):
-    beside = path.with_name(f".part.{path.name}")
-    write(beside)
-    os.replace(beside, path)
+def _weights(base):
+    children = [base.field_embedding, base.linear_embedding, *base.hidden_layers, base.deep_logit]
+    return {f"{child.name}/{w.name}": w for child in children for w in child.weights}
+
+
+def _plain(array):
+    """NumPy has no bfloat16 of its own: what reads the file would see raw bytes."""
+    return array if array.dtype.kind in "iuf" else array.astype("float32")
 
 
 def dump(model, path):
-    """Write a model as a neutral file, beside its place, then renamed."""
-    arrays = {name: numpy(w) for name, w in variables(model).items()}
-    sums = {name: hashlib.sha256(a.tobytes()).hexdigest() for name, a in arrays.items()}
-    text = json.dumps({"model": describe(model), "sha256": sums}, sort_keys=True)
-    arrays["description"] = np.frombuffer(text.encode("utf-8"), "uint8")
-    _beside(Path(path), lambda p: np.savez(p, **arrays))
+    """Write a built `DeepFM` or `ReLoop2` as a neutral file, beside its place, then renamed.
+
+    Args:
+        path: must end in .npz.
+
+    Raises:
+        ValueError: naming the file, if the model is another one, not built or not finite.
+    """
+    neutral.write(path, describe(model), arrays_of(model))
 
 
 def load(path):
     """Return the model of a neutral file.
 
     Raises:
-        ValueError: if the file is not neutral, or an array is missing, left over or misshapen.
+        FileNotFoundError: if there is none.
+        ValueError: naming the file and what in it is damaged, of another size, or not of this
+            package. Nothing of a size that the file only claims is allocated.
     """
-    with np.load(path) as file:
-        arrays = dict(file)
-    if "description" not in arrays:
-        raise ValueError(f"{path}: expected a neutral file with a `description`, found none")
-    model = rebuild(json.loads(arrays.pop("description").tobytes())["model"])
-    named = variables(model)
-    if named.keys() != arrays.keys():
-        raise ValueError(f"{path}: arrays and model differ in {sorted(named.keys() ^ arrays)}")
-    for name, variable in named.items():
-        if tuple(variable.shape) != arrays[name].shape:
-            raise ValueError(
-                f"{path}: {name}: expected shape {tuple(variable.shape)}, "
-                f"found {arrays[name].shape}"
-            )
-        variable.assign(arrays[name])
+    description, arrays = neutral.read(path)
+    try:
+        model = rebuild(description)
+        base = model.base if isinstance(model, ReLoop2) else model
+        prefix = "" if base is model else "base/"
+        for name, variable in _weights(base).items():
+            variable.assign(arrays[prefix + name])
+        if base is not model:
+            for part, layer in _learning(model).items():
+                start = part + "/"
+                layer.load_state(
+                    {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+                )
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: expected a model of this package: {error}") from error
     return model
 
 
@@ -146,28 +156,78 @@ def outputs(model, batch):
     return out
 
 
-def main(argv):
-    """Command line; returns the exit status."""
-    if len(argv) < 3 or argv[0] not in ("dump", "load", "outputs"):
-        sys.stderr.write(__doc__)
-        return 2
-    command, source, *rest = argv
+def _model(path):
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not found. Expected a .keras file")
+    if not zipfile.is_zipfile(path):  # Keras would say that there is no such file
+        raise ValueError(f"{path}: expected a .keras file, found another one, or a part of one")
+    return keras.saving.load_model(path, compile=False)
+
+
+def _dump(arguments):
+    dump(_model(arguments.model), arguments.output)
+
+
+def _load(arguments):
+    load(arguments.neutral).save(arguments.model)
+
+
+def _outputs(arguments):
+    model = _model(arguments.model)
+    with np.load(arguments.batch) as batch:
+        found = outputs(model, dict(batch))
+    with replaced(arguments.output) as beside:
+        np.savez(beside, **found)
+
+
+def _file(*endings):
+    """A type of argument: a path that ends as it should."""
+
+    def path(text):
+        if Path(text).suffix not in endings:
+            raise argparse.ArgumentTypeError(
+                f"expected a name that ends in {' or '.join(endings)}, found {text!r}"
+            )
+        return Path(text)
+
+    return path
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m reloop2_keras.models.neutral",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    model, npz = ("model", _file(".keras")), _file(".npz")
+    for name, run, *arguments in (
+        ("dump", _dump, model, ("output", npz)),
+        ("load", _load, ("neutral", npz), model),
+        ("outputs", _outputs, model, ("batch", npz), ("output", npz)),
+    ):
+        command = commands.add_parser(name)
+        command.set_defaults(run=run)
+        for argument, kind in arguments:
+            command.add_argument(argument, type=kind)
+    return parser
+
+
+def main(argv=None):
+    """Command line; returns the exit status: 2 for bad input."""
+    arguments = _parser().parse_args(argv)
     try:
-        if command == "dump":
-            dump(keras.saving.load_model(source, compile=False), rest[0])
-        elif command == "load":
-            model = load(source)
-            _beside(Path(rest[0]), model.save)
-        else:
-            model = keras.saving.load_model(source, compile=False)
-            with np.load(rest[0]) as batch:
-                np.savez(rest[1], **outputs(model, dict(batch)))
-    except (ValueError, OSError, TypeError, KeyError) as error:
-        sys.stderr.write(f"neutral: {source}: {error}\n")
+        arguments.run(arguments)
+    except _BAD_INPUT as error:
+        names = [str(path) for path in vars(arguments).values() if isinstance(path, Path)]
+        text = (str(error).strip() or repr(error)).splitlines()[0][:500]
+        if not any(name in text for name in names):
+            text = f"{' '.join(names)}: {text}"
+        sys.stderr.write(f"neutral: {text}\n")
         return 2
     sys.stdout.write(keras.backend.backend() + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

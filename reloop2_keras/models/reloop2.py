@@ -9,6 +9,8 @@ from reloop2_keras.layers.error_memory import ErrorMemory
 from reloop2_keras.layers.feature_error_memory import FeatureErrorMemory
 from reloop2_keras.layers.online_gate import OnlineGate
 from reloop2_keras.models.base_training import BaseTraining
+from reloop2_keras.models.checked_inputs import CheckedInputs
+from reloop2_keras.models.portable_files import PortableFiles, neutral_optimizers
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
 from reloop2_keras.models.serving import HASHES, Serving, checked_hashes, key_dim, serve
 from reloop2_keras.models.synced_steps import SyncedSteps
@@ -16,7 +18,9 @@ from reloop2_keras.models.warm_start import warm_start
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class ReLoop2(BaseTraining, SyncedSteps, RowSparseTraining, keras.Model):
+class ReLoop2(
+    BaseTraining, CheckedInputs, PortableFiles, SyncedSteps, RowSparseTraining, keras.Model
+):
     """A base model whose predictions are corrected by error memories.
 
     Without a gate it is the paper's: one memory, y_pred = clip(p + lambda * y_err) (method.md,
@@ -207,6 +211,8 @@ class ReLoop2(BaseTraining, SyncedSteps, RowSparseTraining, keras.Model):
             >>> served = model.serve(x)            # show served["corrected"]
             >>> model.observe(served, y)           # an hour later
         """
+        self.checked(x)
+        self.checked(x)
         self._ensure_built(x)
         hashes = checked_hashes(x) if HASHES in self._keys else None
         plain = {k: v for k, v in x.items() if k != HASHES} if isinstance(x, dict) else x
@@ -276,7 +282,7 @@ class ReLoop2(BaseTraining, SyncedSteps, RowSparseTraining, keras.Model):
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "base": serialize(self.base),
+            "base": neutral_optimizers(serialize(self.base)),
             "memory": [serialize(memory) for memory in self.memories],
             "compensation": self.compensation,
             "label_weight": self.label_weight,
@@ -291,7 +297,7 @@ class ReLoop2(BaseTraining, SyncedSteps, RowSparseTraining, keras.Model):
         def made(part):
             return keras.saving.deserialize_keras_object(part, custom_objects)
 
-        config = {**config, "base": made(config["base"])}
+        config = {**config, "base": made(neutral_optimizers(config["base"]))}
         config["memory"] = [made(memory) for memory in config["memory"]]
         if isinstance(config["gate"], dict):
             config["gate"] = made(config["gate"])

@@ -51,13 +51,14 @@ class RowSparseTraining:
 
     def train_step(self, *args):
         """See `keras.Model.train_step`."""
-        tables = [
-            (layer.embeddings, layer.rows_l2)
-            for layer in _tables(self)
-            if layer.trains_rows and layer.trainable
-        ]
-        if not tables:
+        layers = [layer for layer in _tables(self) if layer.trains_rows and layer.trainable]
+        if not layers:
             return super().train_step(*args)
+        if not all(layer.built for layer in layers):
+            # Keras builds models before the first step, but on TensorFlow leaves it to that step
+            x, _, _ = keras.utils.unpack_x_y_sample_weight(args[-1])
+            self(x)
+        tables = [(layer.embeddings, layer.rows_l2) for layer in layers]
         return row_sparse_train_step(self, tables, *args)
 
 

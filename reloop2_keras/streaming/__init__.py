@@ -1,5 +1,6 @@
 """Prequential evaluation: predict a slot, score it, then learn from it."""
 
+from reloop2_keras import needs_keras  # noqa: F401  (first: stops with one line)
 from reloop2_keras.core.binned_metrics import BinnedMetrics
 from reloop2_keras.core.metrics import auc, ece, evaluate, gauc, logloss
 from reloop2_keras.core.prequential import iter_prequential

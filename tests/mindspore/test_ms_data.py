@@ -14,7 +14,7 @@ from mindspore_port.dataset import main as dataset_main
 from mindspore_port.dataset import to_mindrecord
 from mindspore_port.layers import FeatureErrorMemory
 from mindspore_port.streaming import Arm, FrozenBase, Gated, Memory, auc
-from reloop2_keras.core.checks import FieldRanges
+from reloop2_keras.core.array_checks import FieldRanges
 
 
 def epoch(batches, number=0):
