@@ -212,7 +212,6 @@ class ReLoop2(
             >>> model.observe(served, y)           # an hour later
         """
         self.checked(x)
-        self.checked(x)
         self._ensure_built(x)
         hashes = checked_hashes(x) if HASHES in self._keys else None
         plain = {k: v for k, v in x.items() if k != HASHES} if isinstance(x, dict) else x
@@ -266,17 +265,12 @@ class ReLoop2(
         """
         if memory not in ("keep", "reset"):
             raise ValueError(f'`memory` must be "keep" or "reset". Received: {memory!r}')
-        if memory == "reset":
-            for part in [
-                *self.memories,
-                *([self.gate] if isinstance(self.gate, OnlineGate) else []),
-            ]:
+        for part in [*self.memories, self.gate] if memory == "reset" else []:
+            if isinstance(part, ErrorMemory | OnlineGate):
                 part.reset()
-        config = {name: getattr(self, name) for name in ("compensation", "label_weight", "key")}
-        memories = self.memories[0] if len(self.memories) == 1 else list(self.memories)
-        return type(self)(
-            base, memories, **config, gate=self.gate, name=self.name, dtype=self.dtype_policy
-        )
+        names = ("memory", "compensation", "label_weight", "key", "gate", "name")
+        config = {name: getattr(self, name) for name in names}
+        return type(self)(base, **config, dtype=self.dtype_policy)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

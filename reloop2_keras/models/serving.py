@@ -171,6 +171,8 @@ def in_batches(function, inputs, batch_size):
     Returns:
         dict of NumPy arrays (rows, ...).
     """
+    if int(batch_size) != batch_size or batch_size < 1:
+        raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
     rows = len(next(iter(inputs.values())))
     if rows == 0:
         raise ValueError("`inputs` must have at least one row. Received: none")
