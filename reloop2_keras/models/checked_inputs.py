@@ -18,8 +18,8 @@ class CheckedInputs:
     Backends differ: PyTorch raises for such an id, TensorFlow raises or takes the nearest row,
     JAX gives NaN. So `fit`, `evaluate`, `predict`, their `…_on_batch` and a plain call check the
     arrays they are given before the step, and name row, field and value; see
-    `core.input_checks.check_inputs`. Batches of generators and of a `keras.utils.PyDataset` are checked
-    one by one as they come, those of a `PreparedDataset` when they are read from their files.
+    `core.input_checks.check_inputs`. Batches of generators and of a `keras.utils.PyDataset` are
+    checked one by one as they come, those of a `PreparedDataset` when they are read.
 
     Not checked: a `tf.data.Dataset`, a PyTorch `DataLoader` or a Grain dataset, whose batches are
     tensors of a framework, and tensors that are given to a plain call. There PyTorch and
