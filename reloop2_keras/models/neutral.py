@@ -4,8 +4,9 @@ python -m reloop2_keras.models.neutral dump MODEL.keras OUT.npz
 python -m reloop2_keras.models.neutral load IN.npz MODEL.keras
 python -m reloop2_keras.models.neutral outputs MODEL.keras BATCH.npz OUT.npz
 
-The file holds every weight under a name like `base/hidden_0/kernel` or `memory/sums`, and under
-`description` (uint8, JSON) class names, arguments and the SHA-256 of each array. Not in it:
+The file holds every weight of the base under a name like `base/hidden_0/kernel`, what memories and
+gate learnt under a name like `memories/0/sums` (float64, int64), and under `description` (uint8,
+JSON) class names, arguments and the SHA-256 of each array. Not in it:
 optimizer, compile options, layer names, dtype policy, `row_sparse`.
 """
 
@@ -76,25 +77,32 @@ def rebuild(description):
 
 
 def variables(model):
-    """Return a dict: neutral name -> Keras variable, of all weights."""
+    """Return a dict: neutral name -> Keras variable, of the base's weights."""
     if isinstance(model, ReLoop2):
-        memories = {str(i): variables(memory) for i, memory in enumerate(model.memories)}
-        parts = {"base": variables(model.base), "memories": _flat(memories)}
-        if model.gate is not None:
-            parts["gate"] = {w.name: w for w in model.gate.weights}
-    elif isinstance(model, DeepFM):
-        children = [model.field_embedding, model.linear_embedding, *model.hidden_layers]
-        children.append(model.deep_logit)
-        parts = {child.name: {w.name: w for w in child.weights} for child in children}
-    else:
-        inner = model.normalize.weights if hasattr(model, "normalize") else []
-        mine = {w.name: w for w in model.weights if not any(w is other for other in inner)}
-        return {**mine, **_flat({"normalize": {w.name: w for w in inner}})}
-    return _flat(parts)
+        return {f"base/{name}": w for name, w in variables(model.base).items()}
+    children = [model.field_embedding, model.linear_embedding, *model.hidden_layers]
+    children.append(model.deep_logit)
+    return {f"{child.name}/{w.name}": w for child in children for w in child.weights}
 
 
-def _flat(parts):
-    return {f"{part}/{name}": w for part, named in parts.items() for name, w in named.items()}
+def learnt(model):
+    """Return a dict: prefix of neutral names -> core object, of the memories and the gate."""
+    if not isinstance(model, ReLoop2):
+        return {}
+    parts = {f"memories/{n}/": memory.core for n, memory in enumerate(model.memories)}
+    return {**parts, "gate/": model.gate.core} if model.gate else parts
+
+
+def states(model):
+    """Return a dict: neutral name -> array in float64 or int64, of what memories and gate learnt.
+
+    Weights of their layers are float32 copies.
+    """
+    return {
+        prefix + name: array
+        for prefix, core in learnt(model).items()
+        for name, array in core.state().items()
+    }
 
 
 def _beside(path, write):
@@ -105,7 +113,7 @@ def _beside(path, write):
 
 def dump(model, path):
     """Write a model as a neutral file, beside its place, then renamed."""
-    arrays = {name: numpy(w) for name, w in variables(model).items()}
+    arrays = {name: numpy(w) for name, w in variables(model).items()} | states(model)
     sums = {name: hashlib.sha256(a.tobytes()).hexdigest() for name, a in arrays.items()}
     text = json.dumps({"model": describe(model), "sha256": sums}, sort_keys=True)
     arrays["description"] = np.frombuffer(text.encode("utf-8"), "uint8")
@@ -124,8 +132,9 @@ def load(path):
         raise ValueError(f"{path}: expected a neutral file with a `description`, found none")
     model = rebuild(json.loads(arrays.pop("description").tobytes())["model"])
     named = variables(model)
-    if named.keys() != arrays.keys():
-        raise ValueError(f"{path}: arrays and model differ in {sorted(named.keys() ^ arrays)}")
+    known = named.keys() | states(model).keys()
+    if known != arrays.keys():
+        raise ValueError(f"{path}: arrays and model differ in {sorted(known ^ arrays.keys())}")
     for name, variable in named.items():
         if tuple(variable.shape) != arrays[name].shape:
             raise ValueError(
@@ -133,6 +142,11 @@ def load(path):
                 f"found {arrays[name].shape}"
             )
         variable.assign(arrays[name])
+    for prefix, core in learnt(model).items():
+        try:
+            core.load_state({name: arrays[prefix + name] for name in core.state()})
+        except ValueError as error:
+            raise ValueError(f"{path}: {prefix}{error}") from error
     return model
 
 
