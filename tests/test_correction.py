@@ -1,11 +1,9 @@
 """Correction: what is served, what is learnt, and that nothing is learnt by halves or twice."""
 
-import threading
-import time
-
 import numpy as np
 import pytest
 from memory_checks import batch, make, same_state
+from threads import run_threads
 
 from reloop2_keras.core.compensation import compensated
 from reloop2_keras.core.correction import Compensation, Correction
@@ -151,26 +149,6 @@ def test_a_memory_two_corrections_share_is_written_by_both():
         places, y, p = places_of([memory], 20)
         correction.learn(correction(p, places), y)
     assert memory.num_writes == 2
-
-
-def run_threads(jobs, seconds):
-    """Run each job again and again in a thread of its own; raise the first error."""
-    errors, end = [], time.monotonic() + seconds
-
-    def again(job):
-        try:
-            while time.monotonic() < end and not errors:
-                job()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=again, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 @pytest.mark.parametrize("kind", ["sketch", "feature", "exact"])
