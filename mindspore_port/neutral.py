@@ -1,7 +1,8 @@
 """The neutral file between Keras and MindSpore: .npz, named and laid out as in Keras.
 
-It holds every weight (names.py), and under `description` (uint8, JSON) class names, arguments
-and the SHA-256 of each array. `reloop2_keras/models/neutral.py` is its other end.
+It holds every weight and what memories and gate learnt (names.py), and under `description`
+(uint8, JSON) class names, arguments and the SHA-256 of each array. Its other end is
+`reloop2_keras/models/neutral.py`.
 """
 
 import hashlib
@@ -23,7 +24,9 @@ def dump(model, path):
         neutral, transposed = to_neutral(name)
         arrays[neutral] = np.ascontiguousarray(array.T) if transposed else array
     sums = {name: _sha256(array) for name, array in arrays.items()}
-    text = json.dumps({"model": describe(model), "sha256": sums}, sort_keys=True)
+    description = describe(model)
+    description.get("base", description)["config"].pop("compute_dtype", None)  # Keras' is a policy
+    text = json.dumps({"model": description, "sha256": sums}, sort_keys=True)
     arrays["description"] = np.frombuffer(text.encode("utf-8"), "uint8")
     path = Path(path)
     beside = path.with_name(f".part.{path.name}")

@@ -1,22 +1,22 @@
 """Choices made on the validation period, by replay and without retraining."""
 
+import collections
 import itertools
 
 import numpy as np
 
-from mindspore_port.layers import compensate
-from mindspore_port.layers.state import to_tensor
 from mindspore_port.models.serving import HASHES, Serving
-from mindspore_port.streaming.arms import Arm, FrozenBase, read
+from mindspore_port.streaming.arms import Arm, FrozenBase
 from mindspore_port.streaming.metrics import auc, logloss
 from mindspore_port.streaming.prequential import iter_prequential
+from reloop2_keras.core.compensation import compensated
 
 COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 LABEL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
-    """Serve training rows and return their keys, to fit a memory's key normalisation.
+    """Serve training rows and return their keys, to fit a memory's key normalization.
 
     Args:
         base: trained base model.
@@ -74,27 +74,36 @@ def tune_memory(
     """
     slots = list(slots)
     fill = _fill(slots, delay, fill)
-    frozen = FrozenBase(base, sorted({key for _, key in candidates.values()}))
-    served = []
-    for slot in slots:
+    frozen = FrozenBase(base, sorted({key for _, key in candidates.values()} - {HASHES}))
+    labels, probability = [], []
+    readings = {name: [] for name in candidates}
+    pending = collections.deque()  # what delayed labels will be learnt with
+    for t, slot in enumerate(slots):
+        while len(pending) > delay:
+            for (memory, _), update in zip(candidates.values(), pending.popleft(), strict=True):
+                memory.core.write_at(*update)
         arrays = slot.load()
-        served.append((frozen.serve(arrays), arrays["label"]))
-    scored = served[fill:]
-    labels = np.concatenate([y for _, y in scored])
-    probability = np.concatenate([out["probability"] for out, _ in scored])
+        served, y = frozen.serve(arrays), arrays["label"]
+        p = served["probability"]
+        updates = []
+        for name, (memory, key) in candidates.items():
+            reading, places = memory.look_up(served[key])
+            updates.append((places, y, p))
+            if t >= fill:
+                readings[name].append(reading)
+        pending.append(updates)
+        if t >= fill:
+            labels.append(y)
+            probability.append(p)
+    labels, probability = np.concatenate(labels), np.concatenate(probability)
 
     rows = []
     for name, (memory, key) in candidates.items():
-        readings = []
-        for t in range(delay + 1, len(served)):
-            out, y = served[t - 1 - delay]
-            memory.write(out[key], y, out["probability"])
-            if t >= fill:
-                readings.append(read(memory, served[t][0][key]))
         memory.reset()
-        reading = {k: to_tensor(np.concatenate([r[k] for r in readings])) for k in readings[0]}
+        parts = readings.pop(name)
+        reading = {part: np.concatenate([r[part] for r in parts]) for part in parts[0]}
         for weight, strength in itertools.product(label_weights, compensations):
-            p = compensate(to_tensor(probability), reading, strength, weight).asnumpy()
+            p = np.clip(compensated(probability, reading, strength, weight), 0.0, 1.0)
             rows.append(
                 {
                     "candidate": name,
@@ -140,8 +149,7 @@ def replay(base, slots, candidates, delay=0, fill=None):
 
 
 def _layer_keys(fast):
-    keys = fast.keys if hasattr(fast, "keys") else [fast.key]
-    return [key for key in keys if key != HASHES]
+    return [key for key in fast.keys if key != HASHES]
 
 
 def _fill(slots, delay, fill):
