@@ -13,6 +13,7 @@ from mindspore_port.models.files import (
     named_parameters,
     pack,
     save_arrays,
+    unpack,
     weights,
 )
 
@@ -67,7 +68,10 @@ class Checkpoints:
         if not paths:
             return 0
         arrays = load_arrays(paths[-1])
-        if CONFIG not in arrays or arrays.pop(CONFIG).tobytes() != pack(describe(base)).tobytes():
+        found = unpack(arrays, paths[-1])
+        # files of version 0.1 do not say it
+        found["config"].setdefault("compute_dtype", base.compute_dtype)
+        if pack(found).tobytes() != pack(describe(base)).tobytes():
             raise ValueError(
                 f"{paths[-1]}: expected a checkpoint of the model that is trained, found one with "
                 "other arguments; choose another --ckpt_path or --resume false"

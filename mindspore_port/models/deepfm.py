@@ -188,4 +188,5 @@ class DeepFM(nn.Cell):
             "dropout": self.dropout,
             "embedding_l2": self.embedding_l2,
             "initializer_stddev": self.initializer_stddev,
+            "compute_dtype": self.compute_dtype,
         }
