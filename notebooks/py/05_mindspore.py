@@ -102,16 +102,15 @@ pd.DataFrame(differences).T  # largest difference over 256 rows
 def stream(package, dataset, models):
     """Run all arms of a package over the slots; returns its report and the seconds."""
     streaming = importlib.import_module(f"{package}.streaming")
-    copy_memory = importlib.import_module(f"{package}.models").copy_memory
 
     def paper(name):
         m = models[name]
         return lambda mix=False: streaming.Memory(
-            copy_memory(m.memory), m.key, m.compensation, m.label_weight, mix
+            m.memory.copy(), m.key, m.compensation, m.label_weight, mix
         )
 
     def gated(mix=False):
-        memory = copy_memory(models["feature"].memory)
+        memory = models["feature"].memory.copy()
         return streaming.Gated([(memory, "feature_hashes")], shuffle_labels=mix)
 
     arms = streaming.standard_arms(
