@@ -21,13 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from mindspore_port import neutral
-from mindspore_port.layers.exact_error_memory import ExactErrorMemory
-from mindspore_port.layers.sketch_error_memory import SketchErrorMemory
-from mindspore_port.layers.state import to_numpy, to_tensor
 from mindspore_port.logs import Log, fail
 from mindspore_port.models.files import load_model, save_model
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import Serving
+from reloop2_keras.core.memories import ExactMemory, SketchMemory
 
 TOLERANCE = 1e-4  # of the check; parity in float32 is about 1e-6
 ROWS = 256
@@ -59,7 +57,9 @@ def convert(direction, source, target, say=None):
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".convert.") as folder:
         middle = Path(folder) / "neutral.npz"
         if to_keras:
-            model = load_model(source) if source.suffix == ".ckpt" else neutral.load(source)
+            # compared in float32: a neutral file keeps no dtype of computation
+            ckpt = source.suffix == ".ckpt"
+            model = load_model(source, "float32") if ckpt else neutral.load(source)
             neutral.dump(model, middle)
             model = neutral.load(middle)  # in float32, as Keras will run it
             keras_file = target
@@ -171,18 +171,16 @@ def sure_rows(model, served):
     if not isinstance(model, ReLoop2):
         return sure
     for memory, key in zip(model.memories, model.keys, strict=True):
-        if isinstance(memory, SketchErrorMemory):
-            keys = to_numpy(memory.normalize(to_tensor(served[key])), "float64")
-            projected = keys @ to_numpy(memory.projections, "float64")
+        core = memory.core
+        if isinstance(core, SketchMemory):
+            projected = core.normalization(served[key]) @ core.projections.astype("float64")
             sure &= (np.abs(projected) > 1e-5).all(axis=1)
-        elif isinstance(memory, ExactErrorMemory):
-            held = to_numpy(memory.keys, "float64")[memory.rows.asnumpy()[:, 2] > 0]
-            if len(held) > memory.num_neighbors:
-                keys = to_numpy(memory.normalize(to_tensor(served[key])), "float64")
-                keys /= np.maximum(np.linalg.norm(keys, axis=1, keepdims=True), 1e-12)
-                similarity = -np.sort(-(keys @ held.T), axis=1)
-                last = similarity[:, memory.num_neighbors - 1]
-                sure &= last - similarity[:, memory.num_neighbors] > 1e-5
+        elif isinstance(core, ExactMemory):
+            held = core.keys[core.rows[:, 2] > 0].astype("float64")
+            if len(held) > core.num_neighbors:
+                similarity = -np.sort(-(core.places(served[key]) @ held.T), axis=1)
+                last = similarity[:, core.num_neighbors - 1]
+                sure &= last - similarity[:, core.num_neighbors] > 1e-5
     return sure
 
 

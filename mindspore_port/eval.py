@@ -14,9 +14,9 @@ from mindspore_port.data import PreparedDataset
 from mindspore_port.layers import ExactErrorMemory, FeatureErrorMemory, SketchErrorMemory
 from mindspore_port.logs import Log, fail
 from mindspore_port.models.files import load_model
-from mindspore_port.models.gated import warm_start
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import HASHES
+from mindspore_port.models.warm_start import warm_start
 from mindspore_port.streaming.arms import Arm, FrozenBase, Gated, Memory
 from mindspore_port.streaming.prequential import backend
 from mindspore_port.streaming.tune import best_setting, training_keys, tune_memory
@@ -77,7 +77,7 @@ def make_arms(config, model, dataset, log):
     else:
         fast = Gated(list(zip(model.memories, model.keys, strict=True)), model.gate)
     # one that was written already has seen what came before the slots
-    written = any(int(memory.num_writes.asnumpy()) for memory in model.memories)
+    written = any(memory.num_writes for memory in model.memories)
     frozen = FrozenBase(model.base)
     return [Arm("base", frozen), Arm("compensated", frozen, fast)], [] if written else warmup
 

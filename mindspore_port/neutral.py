@@ -27,7 +27,7 @@ def dump(model, path):
         neutral_name, transposed = to_neutral(name)
         arrays[neutral_name] = np.ascontiguousarray(array.T) if transposed else array
     description = describe(model)
-    description.get("base", description)["config"].pop("compute_dtype")
+    description.get("base", description)["config"].pop("compute_dtype", None)
     neutral.write(path, description, arrays)
 
 

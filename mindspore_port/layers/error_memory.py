@@ -1,111 +1,113 @@
-"""What all error memories share: arguments, checks, the order of a write."""
+"""What all error memories share as cells; what they do is in `reloop2_keras.core.memories`."""
 
-import numpy as np
-from mindspore import nn
+from mindspore import Tensor
 
-from mindspore_port.layers.state import assign, state, to_numpy, to_tensor
+from mindspore_port.layers.shown_state import ShownState
+from mindspore_port.layers.state import to_numpy
+from reloop2_keras.core.shown import shows
 
 
-class ErrorMemory(nn.Cell):
+@shows("sampling_rate", "decay", "seed", "num_writes", "width")
+class ErrorMemory(ShownState):
     """Base class: a fixed-size memory of what a model got wrong.
 
-    Calling it (or `read`) answers, for a query key, what was observed for rows like it. `write`,
-    `reset`, `merge` change the state in place; they stay outside compiled graphs and are called
-    when labels have arrived. The state is Parameters without gradient: saved in checkpoints.
+    Calling it answers, for query keys, what was observed for rows like them, as part of a graph.
+    All else (`read`, `look_up`, `write`, `write_at`, `merge`, `reset`) happens on the host; see
+    `core.Memory` for what is promised to several threads.
 
     Two families: `SimilarityErrorMemory` (the paper's; keys are vectors of the base model) and
     `FeatureErrorMemory` (ours; keys are hashes of raw feature values).
 
     Args:
-        sampling_rate: float in (0, 1]: each row is written with this probability.
-        decay: float in (0, 1]: before each write everything remembered is weighted by it.
-            1.0 (default) never forgets.
-        seed: int, seed of projections and sampling.
+        core: a `reloop2_keras.core.memories.Memory`.
 
     Call arguments:
-        keys: (batch, dim).
+        keys: Tensor (batch, dim).
 
     Returns:
-        A reading: dict of float32 (batch, ...).
-
-    Raises:
-        ValueError: if an argument is out of range.
+        A reading: dict of float32 Tensors (batch, ...).
     """
 
-    read_batch_size = 4096  # rows that a reader should ask for at once
-
-    def __init__(self, sampling_rate=1.0, decay=1.0, seed=1001):
-        super().__init__()
-        for name, value in (("sampling_rate", sampling_rate), ("decay", decay)):
-            if not 0 < value <= 1:
-                raise ValueError(f"`{name}` must be in (0, 1]. Received: {value}")
-        self.sampling_rate = sampling_rate
-        self.decay = decay
-        self.seed = seed
-        self.built = False
+    @property
+    def read_batch_size(self):
+        """int: rows that a reader should ask for at once."""
+        return self.core.read_batch_size
 
     def build(self, dim):
-        """Allocate the state for keys of width `dim`."""
-        # number of writes so far: makes sampling reproducible across save and load
-        self.num_writes = state("num_writes", (), "int32")
-        self.dim = int(dim)
-        # in a tuple: nn.Cell must not take the same weights for a second child
-        self._looking_up = (_LookUp(self),)
-        self.built = True
+        """Allocate the state for keys of width `dim`.
+
+        Raises:
+            ValueError: if the memory cannot be built for that width, or was for another one.
+        """
+        if self.built:
+            self.core.check_width(dim)
+        else:
+            self.core.build(dim)
+        self.sync()
+
+    def __call__(self, keys):
+        # MindSpore would read past the end and say nothing
+        if len(keys.shape) != 2:
+            raise ValueError(f"`keys` must have shape (rows, columns). Received: {keys.shape}")
+        self.build(keys.shape[1])
+        return super().__call__(keys)
 
     def read(self, keys):
-        """Return the reading for query keys (batch, dim), array or Tensor; see the class."""
-        return self(to_tensor(keys))
+        """Return the reading for query keys (batch, dim), array or Tensor: dict of Tensors."""
+        return {name: Tensor(part) for name, part in self.look_up(keys)[0].items()}
 
     def look_up(self, keys):
-        """Read, and say where: hashed once, for reading and for the write that follows.
+        """Read on the host, and say where: hashed once, for reading and the write that follows.
 
         Args:
-            keys: (batch, dim), see `read`.
+            keys: array or Tensor (batch, dim).
 
         Returns:
-            (reading, places): what `read` returns, and what `write_at` takes: a Tensor
-            (batch, ...); the keys themselves for a memory that does not hash.
+            (reading, places): dict of NumPy arrays, and what `write_at` takes, an array (batch, …).
+
+        Raises:
+            ValueError: if keys are misshapen, of another width or kind, or not finite.
         """
-        keys = to_tensor(keys)
-        return self.read(keys), keys
+        return self.core.look_up(to_numpy(keys))
 
     @property
     def num_gate_inputs(self):
         """int: how many inputs of an `OnlineGate` one reading gives."""
-        raise NotImplementedError
+        return self.core.num_gate_inputs
 
     def gate_inputs(self, reading, probabilities):
         """Return a reading as inputs of an `OnlineGate`: float32 (batch, num_gate_inputs).
 
         Args:
-            reading: what `read` returned.
+            reading: what calling the memory returned.
             probabilities: float32 (batch,), base predictions of the same rows.
         """
         raise NotImplementedError
 
-    def write(self, keys, labels, probabilities):
+    def write(self, keys, labels, probabilities, offsets=None):
         """Remember rows in their order: what was predicted for them and what then happened.
 
         Args:
             keys: (rows, dim), the keys of serving time.
             labels: (rows,) of 0 and 1.
-            probabilities: float (rows,) in [0, 1], the BASE model's predictions of serving time.
+            probabilities: float (rows,) in [0, 1], the predictions of serving time: the BASE
+                model's, but see `FeatureErrorMemory`.
+            offsets: see `FeatureErrorMemory`; None for all others.
 
         Returns:
             int, the number of rows that passed the filters.
 
         Raises:
-            ValueError: if lengths differ, or labels or probabilities are out of range.
+            ValueError: if anything does not fit; the memory is then as it was, built or not.
         """
-        return self._write(keys, labels, probabilities)
+        return self._written(self.core.write, keys, labels, probabilities, offsets)
 
-    def write_at(self, places, labels, probabilities, **more):
+    def write_at(self, places, labels, probabilities, offsets=None):
         """`write` for rows that were looked up before.
 
         Args:
             places: what `look_up` returned for their keys.
-            labels, probabilities, **more: see `write`.
+            labels, probabilities, offsets: see `write`.
 
         Returns:
             int, the number of rows that passed the filters.
@@ -113,119 +115,35 @@ class ErrorMemory(nn.Cell):
         Raises:
             ValueError: as `write`, and if places are not what `look_up` returns.
         """
-        return self.write(places, labels, probabilities, **more)
+        return self._written(self.core.write_at, places, labels, probabilities, offsets)
 
-    def _write(self, keys, labels, probabilities, store=None, **more):
-        if store is None:
-            keys, store = self._host_keys(keys), self._store
-            if self.built and keys.ndim == 2 and keys.shape[1] != self.dim:
-                raise ValueError(f"`keys` must have {self.dim} columns. Received: {keys.shape[1]}")
-        labels = to_numpy(labels, "float32").reshape(-1)
-        probabilities = to_numpy(probabilities, "float32").reshape(-1)
-        if not (len(keys) == len(labels) == len(probabilities)) or keys.ndim != 2:
-            raise ValueError(
-                "`keys` (rows, dim), `labels` (rows,) and `probabilities` (rows,) must have equal "
-                f"numbers of rows. Received shapes: {keys.shape}, {labels.shape}, "
-                f"{probabilities.shape}"
-            )
-        within = (probabilities >= 0) & (probabilities <= 1)  # False for NaN too
-        for name, array, good, want in (
-            ("labels", labels, np.isin(labels, (0.0, 1.0)), "0 or 1"),
-            ("probabilities", probabilities, within, "in [0, 1]"),
-        ):
-            if not good.all():
-                raise ValueError(f"`{name}` must be {want}. Received: {array[~good][0]}")
-        if not self.built:
-            self.build(keys.shape[1])
-        keep = self._keep(labels, probabilities)
-        if self.decay != 1.0:
-            self._fade(self.decay)
-        assign(self.num_writes, self.num_writes.asnumpy() + 1)
-        if len(keep) and keep.all():  # spares a copy
-            store(keys, labels, probabilities, **more)
-        elif keep.any():
-            more = {name: value[keep] for name, value in more.items()}
-            store(keys[keep], labels[keep], probabilities[keep], **more)
-        return int(keep.sum())
-
-    def _host_keys(self, keys):
-        """Check keys and return them as a NumPy array."""
-        raise NotImplementedError
-
-    def _host_buckets(self, places, columns):
-        """Check places that are buckets: int32 (rows, columns), 2^num_bits of them a column."""
-        if not self.built:
-            raise ValueError("The memory must be built before `write_at`")
-        buckets = to_numpy(places)
-        bits = self.num_bits
-        right = buckets.ndim == 2 and buckets.shape[1] == columns and buckets.dtype.kind == "i"
-        if not right or not (buckets >> bits == np.arange(columns)).all():
-            raise ValueError(
-                "`places` must be what `look_up(keys)` returned, column k in "
-                f"[k * 2^{bits}, (k + 1) * 2^{bits}). "
-                f"Received: shape {buckets.shape}, dtype {buckets.dtype}"
-            )
-        return buckets
-
-    def _keep(self, labels, probabilities):
-        if self.sampling_rate == 1.0:
-            return np.ones(len(labels), bool)
-        step = int(self.num_writes.asnumpy())
-        draws = np.random.default_rng((self.seed, step)).random(len(labels))
-        return draws < self.sampling_rate
-
-    def _store(self, keys, labels, probabilities):
-        raise NotImplementedError
-
-    def _fade(self, factor):
-        raise NotImplementedError
-
-    def _states(self):
-        """The parameters that `reset` empties."""
-        raise NotImplementedError
-
-    def reset(self):
-        """Forget everything observed. Projections and key normalisation stay."""
-        if self.built:
-            for parameter in (*self._states(), self.num_writes):
-                assign(parameter, np.zeros(parameter.shape))
+    def _written(self, write, where, labels, probabilities, offsets):
+        more = None if offsets is None else to_numpy(offsets)
+        written = write(to_numpy(where), to_numpy(labels), to_numpy(probabilities), more)
+        self.sync()
+        return written
 
     def merge(self, other):
-        """Take in all that another memory of the same configuration and key width holds."""
-        raise NotImplementedError
+        """Take in all that another memory of the same configuration and key width holds.
 
-    def _check_mergeable(self, other):
-        mine, theirs = self.get_config(), other.get_config()
-        differing = [key for key in mine if mine[key] != theirs.get(key)]
-        if type(other) is not type(self) or differing:
+        Raises:
+            ValueError: if the configurations or widths differ, or a memory is not built.
+        """
+        if type(other) is not type(self):
             raise ValueError(
                 f"`other` must be a {type(self).__name__} of the same configuration. "
-                f"Received: {type(other).__name__} that differs in {differing}"
+                f"Received: {type(other).__name__}"
             )
-        if not (self.built and other.built):
-            raise ValueError("Both memories must be built before `merge`")
-        if other.dim != self.dim:  # sums may have one shape all the same
-            raise ValueError(
-                f"`other` must be built for keys of width {self.dim}. Received: {other.dim}"
-            )
+        self.core.merge(other.core)
+        self.sync()
 
-    def _add(self, other, parameters):
-        """Add another memory's parameters of these names, and its number of writes."""
-        for name in (*parameters, "num_writes"):
-            mine, theirs = getattr(self, name), getattr(other, name)
-            assign(mine, mine.asnumpy() + theirs.asnumpy())
+    def copy(self):
+        """Return a new memory of the same configuration and content that shares nothing."""
+        twin = type(self)(**self.get_config())
+        twin.load_core(self.core.copy())
+        return twin
 
-    def get_config(self):
-        """Return the arguments by name."""
-        return {"sampling_rate": self.sampling_rate, "decay": self.decay, "seed": self.seed}
-
-
-class _LookUp(nn.Cell):
-    """Reading and places of a memory that hashes as one cell, so that graph mode compiles them."""
-
-    def __init__(self, memory):
-        super().__init__(auto_prefix=False)  # or it would rename the memory's parameters
-        self.memory = memory
-
-    def construct(self, keys):
-        return self.memory.reading_and_buckets(keys)
+    def load_core(self, core):
+        """Show another core object of the same kind and configuration from now on."""
+        self.core = core
+        self.sync()

@@ -5,14 +5,12 @@ import numpy as np
 from mindspore import Tensor, ops
 
 from mindspore_port.layers.error_memory import ErrorMemory
-from mindspore_port.layers.state import assign, state, to_numpy, to_tensor
-
-# a logit offset beyond this says no more than "always" or "never"
-MAX_OFFSET = 8.0
-# a bucket with more variance than that (5 million rows or more) is halved, see `_halve_the_full`
-FULL = 2.0**20
+from reloop2_keras.core.memories import FeatureMemory
+from reloop2_keras.core.memories.feature import MAX_OFFSET
+from reloop2_keras.core.shown import shows
 
 
+@shows("num_bits", "prior", "fields", "crosses", "residual", "num_tables", "sums")
 class FeatureErrorMemory(ErrorMemory):
     """One table of 2^bits buckets for each field, or cross of fields, of (residual, variance).
 
@@ -20,23 +18,26 @@ class FeatureErrorMemory(ErrorMemory):
     The bucket of table k is a hash of the row's raw value(s). With p the prediction that was served
     and y the label, each bucket holds sum(y - p) and sum(p (1 - p)), and reads
     r_k = sum(y - p) / (sum(p (1 - p)) + prior): the one-step Newton estimate of that value's
-    missing logit offset, shrunk to 0 (method.md, section 4). An `OnlineGate` adds r_k to the logit.
+    missing logit offset, shrunk to 0 (docs/method.md, section 4). An `OnlineGate` adds r_k to the
+    logit.
 
     With `residual="corrected"` (an extension of that section) a write is told the prediction AFTER
     the gate, q, and the offset r_k that was read for the row; it then adds
-    y - q + q (1 - q) r_k to the first sum and q (1 - q) to the second. Each table so learns what
-    the others leave over, by the same two sums. With q = p and r_k = 0 the two are the same.
+    y - q + q (1 - q) r_k to the first sum and q (1 - q) to the second. Each table thus learns what
+    the other tables do not explain; it still needs only two sums. With q = p and r_k = 0 the two
+    are the same.
 
     Args:
         num_bits: int in [1, 24]; 2^num_bits buckets a table.
         prior: float > 0, pseudo-variance that shrinks offsets of rarely seen values.
         fields: list of ints, columns of `feature_hashes` that get a table; None: all of them.
         crosses: list of lists of ints: each gets one more table, keyed by all its columns.
-        residual: "base" or "corrected", see above.
-        **kwargs: see `ErrorMemory`.
+        residual: "base" or "corrected", see above: then `write` and `write_at` must be given
+            `offsets`, float (rows, num_tables), the reading's `offset` at serving time.
+        **kwargs: see `core.Memory`: sampling_rate, decay, seed.
 
     Call arguments:
-        keys: int32 (batch, F), `feature_hashes` of the prepared dataset.
+        keys: int32 Tensor (batch, F), `feature_hashes` of the prepared dataset.
 
     Returns:
         A reading: dict with `offset` float32 (batch, num_tables), in logits, within +-8.
@@ -44,7 +45,8 @@ class FeatureErrorMemory(ErrorMemory):
     Raises:
         ValueError: if an argument is out of range; on building, if a column does not exist.
 
-    Memory: num_tables * 2^num_bits * 8 bytes, whatever the length of the stream.
+    Memory: num_tables * 2^num_bits * 16 bytes on the host, whatever the length of the stream, and
+    half of that again for the parameters that graphs read.
 
     Example:
         >>> memory = FeatureErrorMemory(num_bits=10, prior=1.0)
@@ -54,64 +56,28 @@ class FeatureErrorMemory(ErrorMemory):
         [[0.6667], [0.0]]
     """
 
+    SHOWN = ("sums",)
+
     def __init__(self, num_bits=16, prior=1.0, fields=None, crosses=(), residual="base", **kwargs):
-        super().__init__(**kwargs)
-        if int(num_bits) != num_bits or not 1 <= num_bits <= 24:
-            raise ValueError(f"`num_bits` must be an integer in [1, 24]. Received: {num_bits}")
-        if not prior > 0:
-            raise ValueError(f"`prior` must be > 0. Received: {prior}")
-        if residual not in ("base", "corrected"):
-            raise ValueError(f'`residual` must be "base" or "corrected". Received: {residual!r}')
-        self.num_bits = int(num_bits)
-        self.prior = float(prior)
-        try:
-            self.fields = None if fields is None else [int(column) for column in fields]
-            self.crosses = [[int(column) for column in cross] for cross in crosses]
-        except (TypeError, ValueError):
-            raise ValueError(
-                "`fields` must list columns of `feature_hashes` by number, and `crosses` lists of "
-                "them; `PreparedDataset.columns` turns names into numbers. "
-                f"Received: {fields} and {crosses}"
-            ) from None
-        self.residual = residual
-        if any(len(set(cross)) < 2 for cross in self.crosses):
-            raise ValueError(
-                f"`crosses` must list two or more distinct columns each. Received: {crosses}"
-            )
-        if self.fields is not None and not self.fields and not self.crosses:
-            raise ValueError("`fields` and `crosses` must name at least one table. Received: none")
+        super().__init__(FeatureMemory(num_bits, prior, fields, crosses, residual, **kwargs))
 
-    def build(self, dim):
-        """Allocate the tables for `feature_hashes` of `dim` columns."""
-        fields = range(dim) if self.fields is None else self.fields
-        self.tables = [*([column] for column in fields), *self.crosses]
-        used = [column for table in self.tables for column in table]
-        if min(used) < 0 or max(used) >= dim:
-            raise ValueError(
-                f"`fields` and `crosses` must name columns in [0, {dim}). "
-                f"Received: {self.fields} and {self.crosses}"
-            )
-        if len(self.tables) << self.num_bits >= 2**31:
-            raise ValueError(
-                "tables * 2^`num_bits` must stay below 2^31 (int32 bucket indices). "
-                f"Received: {len(self.tables)} tables and {self.num_bits} bits"
-            )
-        super().build(dim)
-        # columns: sum of residuals, sum of variances
-        self._unchecked = FULL
-        self.sums = state("sums", (len(self.tables) << self.num_bits, 2))
-        number = np.arange(self.num_tables, dtype="int64")
-        # each table is salted, so that what collides in one does not in another
-        self.salts = Tensor(((number * 0x9E3779B9) & 0xFFFFFFFF).astype("uint32").view("int32"))
-        self.starts = Tensor((number << self.num_bits).astype("int32"))
+    def sync(self):
+        """See `ShownState.sync`."""
+        if self.built and self._shown_version is None:
+            self.tables = self.core.tables(self.width)
+            number = np.arange(self.num_tables, dtype="int64")
+            # each table is salted, so that what collides in one does not in another
+            self.salts = Tensor(((number * 0x9E3779B9) & 0xFFFFFFFF).astype("uint32").view("int32"))
+            self.starts = Tensor((number << self.num_bits).astype("int32"))
+        super().sync()
 
-    @property
-    def num_tables(self):
-        """int, K: one table for each field and cross; known once built."""
-        return len(self.tables)
+    def __call__(self, keys):
+        if keys.dtype not in (ms.int32, ms.int64):
+            raise ValueError(f"`keys` must be integers, the hashes. Received dtype: {keys.dtype}")
+        return super().__call__(keys.astype(ms.int32))
 
     def buckets(self, keys):
-        """Return each row's bucket in each table: int32 (batch, num_tables).
+        """Return each row's bucket in each table: int32 (batch, num_tables); see `core.hash_rows`.
 
         Buckets of table k lie in [k * 2^num_bits, (k + 1) * 2^num_bits). Arithmetic is int32 with
         wrap-around, alike on every device: crosses by FNV-1a, then murmur3's finalizer.
@@ -129,157 +95,14 @@ class FeatureErrorMemory(ErrorMemory):
         return ops.bitwise_and(hashed, (1 << self.num_bits) - 1) + self.starts
 
     def construct(self, keys):
-        return self.reading_and_buckets(keys)[0]
-
-    def read(self, keys):
-        """Return the reading for `feature_hashes` (batch, F), array or Tensor; see the class."""
-        return self.look_up(keys)[0]
-
-    def look_up(self, keys):
-        """See `ErrorMemory.look_up`; places are the `buckets`."""
-        keys = to_tensor(keys, "int32")
-        self._check_columns(keys)
-        return self._looking_up[0](keys)
-
-    def reading_and_buckets(self, keys):
-        """`look_up` of a Tensor, as part of a graph."""
-        buckets = self.buckets(keys)
         # (batch, tables, 2)
-        sums = ops.gather(self.sums, buckets, 0)
+        sums = ops.gather(self.shown_sums, self.buckets(keys), 0)
         offset = sums[:, :, 0] / (sums[:, :, 1] + self.prior)
-        return {"offset": ops.clamp(offset, -MAX_OFFSET, MAX_OFFSET)}, buckets
-
-    @property
-    def num_gate_inputs(self):
-        return self.num_tables
+        return {"offset": ops.clamp(offset, -MAX_OFFSET, MAX_OFFSET)}
 
     def gate_inputs(self, reading, probabilities):
         """Return the offsets, float32 (batch, num_tables)."""
         return reading["offset"]
-
-    def write(self, keys, labels, probabilities, offsets=None):
-        """Remember rows; see `ErrorMemory.write`.
-
-        Args:
-            keys: int32 (rows, F).
-            labels: (rows,) of 0 and 1.
-            probabilities: float (rows,): what was predicted, by the base model
-                (`residual="base"`) or after the gate (`residual="corrected"`).
-            offsets: float (rows, num_tables), needed with `residual="corrected"`: the reading's
-                `offset` at serving time.
-
-        Returns:
-            int, the number of rows written.
-
-        Raises:
-            ValueError: as `ErrorMemory.write`, and if `offsets` is missing or not wanted.
-        """
-        if not self.built:
-            self.build(len(keys[0]))
-        more = self._checked_offsets(len(keys), offsets)
-        return self._write(keys, labels, probabilities, **more)
-
-    def write_at(self, places, labels, probabilities, offsets=None):
-        """`write` for rows that were looked up before.
-
-        Args:
-            places: int32 (rows, num_tables), what `look_up` or `buckets` returned.
-            labels, probabilities, offsets: see `write`.
-
-        Returns:
-            int, the number of rows written.
-
-        Raises:
-            ValueError: as `write`, and if places are not what `look_up` returns.
-        """
-        buckets = self._host_buckets(places, len(self.tables) if self.built else 0)
-        more = self._checked_offsets(len(buckets), offsets)
-        return self._write(buckets, labels, probabilities, store=self._store_buckets, **more)
-
-    def _checked_offsets(self, rows, offsets):
-        if (offsets is None) == (self.residual == "corrected"):
-            raise ValueError(
-                '`offsets` must be given with `residual="corrected"` and only then. '
-                f"Received: residual={self.residual!r}, offsets {type(offsets).__name__}"
-            )
-        if offsets is None:
-            return {}
-        offsets = to_numpy(offsets, "float32")
-        if offsets.shape != (rows, self.num_tables):
-            raise ValueError(
-                f"`offsets` must have shape {(rows, self.num_tables)}. Received: {offsets.shape}"
-            )
-        return {"offsets": offsets}
-
-    def _host_keys(self, keys):
-        keys = to_numpy(keys)
-        if keys.dtype.kind not in "iu":
-            raise ValueError(f"`keys` must be integers, the hashes. Received dtype: {keys.dtype}")
-        if self.built and keys.ndim == 2:
-            self._check_columns(keys)
-        return keys.astype("int32")
-
-    def _check_columns(self, keys):
-        if keys.shape[-1] != self.dim:
-            raise ValueError(f"`keys` must have {self.dim} columns. Received: {keys.shape[-1]}")
-
-    def _halve_the_full(self, rows):
-        """Halve buckets above `FULL`, now and then: their ratio stays, and new rows keep counting.
-
-        A float32 sum of 2^24 no longer grows by 1, and its ratio would drift off.
-        """
-        self._unchecked += rows
-        if self._unchecked >= FULL:
-            sums = self.sums.asnumpy()
-            if (sums[:, 1] > FULL).any():
-                assign(self.sums, np.where(sums[:, 1:] > FULL, sums * np.float32(0.5), sums))
-            self._unchecked = 0
-
-    def _store(self, keys, labels, probabilities, **more):
-        self._store_buckets(to_numpy(self.buckets(to_tensor(keys))), labels, probabilities, **more)
-
-    def _store_buckets(self, buckets, labels, probabilities, offsets=None):
-        self._halve_the_full(len(labels))
-        # (rows, 1)
-        error = (labels - probabilities)[:, None]
-        variance = (probabilities * (1.0 - probabilities))[:, None]
-        if offsets is not None:
-            error = error + variance * offsets
-        shape = (len(labels), self.num_tables)
-        updates = np.stack([np.broadcast_to(part, shape) for part in (error, variance)], axis=-1)
-        updates = to_tensor(updates.reshape(-1, 2), "float32")
-        ops.scatter_add(self.sums, to_tensor(buckets.reshape(-1)), updates)
-
-    def _fade(self, factor):
-        assign(self.sums, self.sums.asnumpy() * np.float32(factor))
-
-    def _states(self):
-        return (self.sums,)
-
-    def merge(self, other):
-        """Add the other memory's sums: the same as having written its rows here.
-
-        Args:
-            other: `FeatureErrorMemory` of the same configuration.
-
-        Raises:
-            ValueError: if the configurations or the numbers of columns differ, or a memory is not
-                built.
-        """
-        self._check_mergeable(other)
-        self._add(other, ("sums",))
-        self._halve_the_full(FULL)
-
-    def get_config(self):
-        """Return the arguments by name."""
-        return {
-            **super().get_config(),
-            "num_bits": self.num_bits,
-            "prior": self.prior,
-            "fields": self.fields,
-            "crosses": self.crosses,
-            "residual": self.residual,
-        }
 
 
 def _mixed(hashed, factor, shift):

@@ -1,16 +1,19 @@
-"""Centring and whitening of memory keys."""
+"""Centering and whitening of memory keys, as a cell over `core.Normalization`."""
 
-import numpy as np
-from mindspore import nn, ops
+from mindspore import ops
 
-from mindspore_port.layers.state import assign, state, to_numpy
+from mindspore_port.layers.shown_state import ShownState
+from mindspore_port.layers.state import EXECUTOR, to_numpy
+from reloop2_keras.core.normalization import Normalization
+from reloop2_keras.core.shown import shows
 
 
-class KeyNormalization(nn.Cell):
+@shows("mode", "ridge", "mean", "rotation")
+class KeyNormalization(ShownState):
     """Subtract the mean key of the training data, and optionally whiten.
 
     Keys after a ReLU live in one orthant, so most signed projections see the same sign and
-    SimHash collides too much; centring mends that (ours; method.md, section 2). Whitening
+    SimHash collides too much; centering mends that (ours; docs/method.md, section 2). Whitening
     gives every principal direction the same variance (ours).
 
     Args:
@@ -19,13 +22,13 @@ class KeyNormalization(nn.Cell):
             directions without variance are not blown up.
 
     Call arguments:
-        keys: float (batch, dim).
+        keys: float32 Tensor (batch, dim).
 
     Returns:
         float32 (batch, dim). The input as it is until `adapt` was called.
 
     Raises:
-        ValueError: if `mode` is unknown.
+        ValueError: if an argument is out of range.
 
     Example:
         >>> normalize = KeyNormalization("center")
@@ -36,21 +39,23 @@ class KeyNormalization(nn.Cell):
     """
 
     def __init__(self, mode="center", ridge=0.1):
-        super().__init__()
-        if mode not in ("none", "center", "whiten"):
-            raise ValueError(f'`mode` must be "none", "center" or "whiten". Received: {mode!r}')
-        self.mode = mode
-        self.ridge = ridge
-        self.built = False
+        super().__init__(Normalization(mode, ridge))
+
+    @property
+    def SHOWN(self):  # noqa: N802
+        """Names of the arrays that this mode has."""
+        return tuple(self.core.state())
+
+    @property
+    def built(self):
+        """bool: whether the core object has its arrays."""
+        return self.mode == "none" or self.mean is not None
 
     def build(self, dim):
         """Allocate mean and rotation for keys of width `dim`; until `adapt`, the identity."""
-        if self.mode != "none":
-            self.mean = state("mean", (dim,))
-        if self.mode == "whiten":
-            self.rotation = state("rotation", (dim, dim))
-            assign(self.rotation, np.eye(dim))
-        self.built = True
+        if not self.built:
+            self.core.build(dim)
+        self.sync()
 
     def adapt(self, keys):
         """Fit mean (and rotation) to keys, an array (rows, dim) or an iterable of such arrays.
@@ -59,33 +64,22 @@ class KeyNormalization(nn.Cell):
             int, dim.
 
         Raises:
-            ValueError: if there are no rows.
+            ValueError: if there are no rows, or a key is not finite.
         """
         chunks = [keys] if hasattr(keys, "shape") else keys
-        count, total, outer = 0, 0.0, 0.0
-        for chunk in chunks:
-            chunk = to_numpy(chunk, "float64")
-            count += len(chunk)
-            total = total + chunk.sum(axis=0)
-            if self.mode == "whiten":
-                outer = outer + chunk.T @ chunk
-        if count == 0:
-            raise ValueError("`keys` must hold at least one row. Received: none")
-        if not self.built:
-            self.build(len(total))
-        mean = total / count
-        if self.mode != "none":
-            assign(self.mean, mean)
-        if self.mode == "whiten":
-            variance, vectors = np.linalg.eigh(outer / count - np.outer(mean, mean))
-            variance = np.maximum(variance, 0.0) + self.ridge * max(variance.mean(), 1e-12)
-            assign(self.rotation, vectors / np.sqrt(variance))
-        return len(mean)
+        with EXECUTOR:  # an iterable may run a model
+            dim = self.core.fit(to_numpy(chunk) for chunk in chunks)
+            self.sync()
+        return dim
 
     def construct(self, keys):
         if self.mode == "none":
             return keys
-        keys = keys - self.mean
+        keys = keys - self.shown_mean
         if self.mode == "whiten":
-            keys = ops.matmul(keys, self.rotation)
+            keys = ops.matmul(keys, self.shown_rotation)
         return keys
+
+    def get_config(self):
+        """Return the arguments by name."""
+        return {"mode": self.mode, "ridge": self.ridge}

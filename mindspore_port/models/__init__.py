@@ -2,11 +2,12 @@
 
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.files import load_model, save_model
-from mindspore_port.models.gated import copy_memory, gated, learn, warm_start
 from mindspore_port.models.reloop2 import ReLoop2
-from mindspore_port.models.serving import Served, Serving
+from mindspore_port.models.serving import Serving
 from mindspore_port.models.train import train_base
 from mindspore_port.models.train_step import TrainStep, adam
+from mindspore_port.models.warm_start import warm_start
+from reloop2_keras.core.correction import Served
 
 __all__ = [
     "DeepFM",
@@ -15,9 +16,6 @@ __all__ = [
     "Serving",
     "TrainStep",
     "adam",
-    "copy_memory",
-    "gated",
-    "learn",
     "load_model",
     "save_model",
     "train_base",

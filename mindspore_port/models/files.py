@@ -1,5 +1,6 @@
 """Checkpoints that say themselves what they hold."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ import numpy as np
 from mindspore import Tensor
 
 from mindspore_port import layers
+from mindspore_port.layers.shown_state import ShownState
 from mindspore_port.layers.state import assign, to_numpy
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
@@ -64,35 +66,63 @@ def _rebuilt(description):
 
 
 def named_parameters(model):
-    """Return a dict: dotted name (its place in the model) -> Parameter, of all that is kept."""
+    """Return a dict: dotted name (its place in the model) -> Parameter, of all that was trained.
+
+    Not what memories and gate show to graphs: those are copies; see `learnt`.
+    """
     return {
         name: parameter
         for name, parameter in model.parameters_and_names()
-        if name.split(".")[-1] != "dropout_step"
+        if name.split(".")[-1] != "dropout_step" and not name.split(".")[-1].startswith("shown_")
     }
 
 
+def learnt(model):
+    """Return a dict: dotted place -> core object, of the memories and the gate of a model."""
+    if isinstance(model, ReLoop2):
+        parts = {f"memories.{n}.": memory.core for n, memory in enumerate(model.memories)}
+        return parts if model.gate is None else {**parts, "gate.": model.gate.core}
+    return {"": model.core} if isinstance(model, ShownState) else {}
+
+
 def weights(model):
-    """Return a dict: dotted name of a parameter (its place in the model) -> NumPy array."""
-    return {name: to_numpy(parameter) for name, parameter in named_parameters(model).items()}
+    """Return a dict: dotted name (its place in the model) -> NumPy array, of all that is kept.
+
+    What memories and gate learnt is as core holds it, in float64 and int64, all of one moment.
+    """
+    arrays = {name: to_numpy(parameter) for name, parameter in named_parameters(model).items()}
+    with model.correction.locked() if isinstance(model, ReLoop2) else contextlib.nullcontext():
+        for place, core in learnt(model).items():
+            for name, array in core.state().items():
+                arrays[place + name.replace("/", ".")] = array
+    return arrays
 
 
 def set_weights(model, arrays, source="`arrays`"):
-    """Write arrays into a model's parameters.
+    """Write arrays into a model: its parameters, and what memories and gate learnt.
+
+    Files of version 0.1 hold float32 and int32 of the same names.
 
     Raises:
-        ValueError: naming `source` and the first name that is missing, left over or misshapen.
+        ValueError: naming `source` and the first name that is missing, left over or misshapen, or
+            of which something was learnt that is not finite. Nothing is changed then.
     """
-    parameters = named_parameters(model)
-    for name in sorted(parameters.keys() ^ arrays.keys()):
-        found = "no such array" if name in parameters else "an array of that name"
+    kept = weights(model)
+    for name in sorted(kept.keys() ^ arrays.keys()):
+        found = "no such array" if name in kept else "an array of that name"
         raise ValueError(f"{source}: {name}: expected the weights of the model, found {found}")
-    for name, parameter in parameters.items():
-        if tuple(parameter.shape) != arrays[name].shape:
+    for name, mine in kept.items():
+        if mine.shape != arrays[name].shape:
             raise ValueError(
-                f"{source}: {name}: expected shape {tuple(parameter.shape)}, "
-                f"found {arrays[name].shape}"
+                f"{source}: {name}: expected shape {mine.shape}, found {arrays[name].shape}"
             )
+    parameters = named_parameters(model)
+    for name in kept.keys() - parameters.keys():
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{source}: {name}: expected finite numbers, found NaN or infinity")
+    for place, core in learnt(model).items():
+        core.load_state({n: arrays[place + n.replace("/", ".")] for n in core.state()})
+    for name, parameter in parameters.items():
         assign(parameter, arrays[name])
 
 
@@ -204,14 +234,20 @@ def save_model(model, path):
     save_arrays({CONFIG: pack(describe(model)), **weights(model)}, path)
 
 
-def load_model(path):
+def load_model(path, compute_dtype=None):
     """Return the model that `save_model` or `convert` wrote.
+
+    Args:
+        path: of the file.
+        compute_dtype: of the base's dense layers, instead of that of the file.
 
     Raises:
         FileNotFoundError, ValueError: if the file is missing or not of that kind.
     """
     arrays = load_arrays(path)
     description = unpack(arrays, path)
+    if compute_dtype is not None:
+        description.get("base", description)["config"]["compute_dtype"] = compute_dtype
     # a checkpoint of training holds moments and counts, too
     arrays = {name: a for name, a in arrays.items() if not name.startswith("training.")}
     shapes = {}

@@ -3,22 +3,29 @@
 from mindspore import nn, ops
 
 from mindspore_port.layers.compensate import compensate
+from mindspore_port.layers.error_memory import ErrorMemory
 from mindspore_port.layers.feature_error_memory import FeatureErrorMemory
 from mindspore_port.layers.online_gate import OnlineGate
-from mindspore_port.layers.state import to_numpy
-from mindspore_port.models.gated import gated, learn, warm_start
-from mindspore_port.models.serving import HASHES, Served, Serving, hashes_of, in_batches, key_dim
+from mindspore_port.layers.state import EXECUTOR, to_numpy
+from mindspore_port.models.serving import HASHES, Serving, hashes_of, key_dim
+from mindspore_port.models.warm_start import warm_start
+from reloop2_keras.core.correction import Compensation, Correction, Served
 
 
 class ReLoop2(nn.Cell):
     """A base model whose predictions are corrected by error memories.
 
-    Without a gate it is the paper's: one memory, y_pred = clip(p + lambda * y_err) (method.md,
-    section 2). With a gate (ours, section 4) any number of memories become inputs of a logistic
-    regression that learns online how far to trust each.
+    Without a gate it is the paper's: one memory, y_pred = clip(p + lambda * y_err)
+    (docs/method.md, section 2). With a gate (ours, section 4) any number of memories become inputs
+    of a logistic regression that learns online how far to trust each.
 
-    Calling it and `predict` return corrected probabilities. `observe` learns from rows whose
-    labels have arrived. Train the base model alone, by `train_base` or `TrainStep`.
+    Calling it and `predict` return corrected probabilities; `serve` does so too, and keeps what
+    `observe` will learn from when labels have arrived. Train the base model alone, by `train_base`
+    or `TrainStep`.
+
+    `serve`, `predict`, `observe` and calling it may happen in several threads: a `serve` sees
+    memories and gate before or after an `observe`, never half of it, one `observe` waits for
+    another, and runs of the base take turns.
 
     Args:
         base: `DeepFM`.
@@ -31,9 +38,9 @@ class ReLoop2(nn.Cell):
         gate: None, True (an `OnlineGate` of the right size) or an `OnlineGate`.
 
     Call arguments:
-        feature_ids: int32 (batch, F).
-        feature_values: float32 (batch, F).
-        feature_hashes: int32 (batch, F), needed by a `FeatureErrorMemory`.
+        feature_ids: int32 Tensor (batch, F).
+        feature_values: float32 Tensor (batch, F).
+        feature_hashes: int32 Tensor (batch, F), needed by a `FeatureErrorMemory`.
 
     Returns:
         float32 (batch, 1).
@@ -44,28 +51,26 @@ class ReLoop2(nn.Cell):
     Example:
         >>> model = ReLoop2(base, FeatureErrorMemory(residual="corrected"), gate=True)
         >>> model.warm_start(dataset.train(batch_size=4096, hashes=True))
-        >>> p = model.predict(arrays)               # serve
-        >>> model.observe(arrays, arrays["label"])  # labels arrived
+        >>> p = model.predict(x)           # serve; x is a dict of arrays
+        >>> model.observe(x, x["label"])   # labels arrived
         >>> save_model(model, "reloop2.ckpt")
     """
 
     def __init__(self, base, memory, compensation=0.5, label_weight=1.0, key="hidden", gate=None):
         super().__init__()
-        for name, value in (("compensation", compensation), ("label_weight", label_weight)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"`{name}` must be in [0, 1]. Received: {value}")
+        Compensation(compensation, label_weight)  # checks both
         memories = list(memory) if isinstance(memory, list | tuple) else [memory]
-        if not memories or any(not (hasattr(m, "read") and hasattr(m, "write")) for m in memories):
+        if not memories or not all(isinstance(m, ErrorMemory) for m in memories):
             raise ValueError(
                 f"`memory` must be an ErrorMemory or a list of them. Received: {memory!r}"
             )
         features = [isinstance(m, FeatureErrorMemory) for m in memories]
-        if gate is None and (len(memories) > 1 or features[0]):
+        if not gate and (len(memories) > 1 or features[0]):
             raise ValueError(
                 "`gate` must be given for several memories or a FeatureErrorMemory: the paper's "
                 f"compensation takes one memory of similarity. Received: gate={gate!r}"
             )
-        if gate is not None and gate is not True and not isinstance(gate, OnlineGate):
+        if gate and gate is not True and not isinstance(gate, OnlineGate):
             raise ValueError(f"`gate` must be None, True or an OnlineGate. Received: {gate!r}")
         names = list(key) if isinstance(key, list | tuple) else [key] * len(memories)
         if len(names) != len(memories):
@@ -79,13 +84,12 @@ class ReLoop2(nn.Cell):
         self.keys = [HASHES if f else name for f, name in zip(features, names, strict=True)]
         for each, name in zip(memories, self.keys, strict=True):
             width = len(base.fields) if name == HASHES else key_dim(base, name)
-            if not each.built:
+            if not each.built or name != HASHES:  # hashes may have more columns than the base
                 each.build(width)
         self.memories = nn.CellList(memories)
-        self.gate = self._fitting(gate, sum(m.num_gate_inputs for m in memories))
+        self.gate = self._fitting(gate or None, sum(m.num_gate_inputs for m in memories))
         layer_keys = tuple(dict.fromkeys(name for name in self.keys if name != HASHES))
-        # in a tuple: nn.Cell must not take the same weights for a second child
-        self._serving = (Serving(base, layer_keys),)
+        self._serving = Serving(base, layer_keys)
         self.set_train(False)  # a new cell says "train" and would keep that graph
 
     @staticmethod
@@ -104,6 +108,28 @@ class ReLoop2(nn.Cell):
         """The memory, or the list of them if there are several."""
         return self.memories[0] if len(self.memories) == 1 else list(self.memories)
 
+    @property
+    def correction(self):
+        """`core.Correction` of the memories and the rule: what serves and learns."""
+        if self.gate is None:
+            rule = Compensation(self.compensation, self.label_weight)
+        else:
+            rule = self.gate.core
+        return Correction([memory.core for memory in self.memories], rule)
+
+    def _learners(self):
+        return [*self.memories, *([] if self.gate is None else [self.gate])]
+
+    def sync(self):
+        """Bring what graphs read of memories and gate up to date; see `ShownState.sync`."""
+        for part in self._learners():
+            part.sync()
+
+    def __call__(self, *args):
+        with EXECUTOR, self.correction.locked():  # all parts are of one moment
+            self.sync()
+            return super().__call__(*args)
+
     def construct(self, feature_ids, feature_values, feature_hashes=None):
         served = self.base.logits_and_keys(feature_ids, feature_values)
         p = served["logit"].sigmoid()[:, 0]
@@ -117,57 +143,49 @@ class ReLoop2(nn.Cell):
             readings.append(memory.gate_inputs(reading, p))
         return ops.expand_dims(self.gate(p, ops.cat(readings, axis=1)), -1)
 
-    def serve(self, arrays):
+    def serve(self, x, batch_size=4096):
         """Predict rows and keep what their labels will be learnt with, for labels that come late.
 
         Args:
-            arrays: dict with `feature_ids`, `feature_values` (rows, F), and `feature_hashes` for a
-                `FeatureErrorMemory`.
+            x: dict with arrays `feature_ids`, `feature_values` (rows, F), and `feature_hashes` for
+                a `FeatureErrorMemory`.
+            batch_size: int, the most rows that the base takes at once.
 
         Returns:
             `Served`, with `corrected` float32 (rows,), for `observe`.
 
         Raises:
-            ValueError: if `feature_hashes` is needed and not there, or not of integers.
+            ValueError: if `feature_hashes` is needed and not there, or not of integers, or if the
+                base or its keys give NaN.
 
         Example:
-            >>> served = model.serve(arrays)            # show served["corrected"]
-            >>> model.observe(served, labels)           # an hour later
+            >>> served = model.serve(x)            # show served["corrected"]
+            >>> model.observe(served, labels)      # an hour later
         """
-        served = self._serving[0](arrays)
-        if HASHES in self.keys:
-            served[HASHES] = hashes_of(arrays)
-        needed = {name: served[name] for name in dict.fromkeys(["probability", *self.keys])}
-        size = min(memory.read_batch_size for memory in self.memories)
-        out = in_batches(self._served, needed, size)
-        return Served(probability=served["probability"], **out)
+        hashes = hashes_of(x) if HASHES in self.keys else None
+        served = self._serving(x, batch_size)
+        pairs = zip(self.memories, self.keys, strict=True)
+        keys = [(m.core, hashes if key == HASHES else served[key]) for m, key in pairs]
+        places = [core.places(core.checked_keys(key)) for core, key in keys]
+        return self.correction(served["probability"], places)
 
-    def _served(self, batch):
-        if self.gate is not None:
-            return gated(list(self.memories), self.keys, self.gate, batch)
-        reading, places = self.memories[0].look_up(batch[self.keys[0]])
-        settings = self.compensation, self.label_weight
-        return {
-            "corrected": compensate(batch["probability"], reading, *settings),
-            "places_0": places,
-        }
-
-    def predict(self, arrays):
-        """Return corrected probabilities, NumPy float32 (rows,); `arrays` as for `serve`."""
-        return self.serve(arrays)["corrected"]
+    def predict(self, x, batch_size=4096):
+        """Return corrected probabilities, NumPy float32 (rows,); `x` as for `serve`."""
+        return self.serve(x, batch_size)["corrected"]
 
     def adapt(self, batches):
-        """Fit the key normalisation of memories of similarity to keys of training batches.
+        """Fit the key normalization of memories of similarity to keys of training batches.
 
         Args:
-            batches: sequence of dicts with `feature_ids` and `feature_values`.
+            batches: sequence of dicts with `feature_ids` and `feature_values`, such as
+                `dataset.train(...)`; read once for each memory of similarity.
         """
         for memory, key in zip(self.memories, self.keys, strict=True):
             if key != HASHES:
-                memory.adapt(self._serving[0](batch)[key] for batch in batches)
+                memory.adapt(self._serving(batch)[key] for batch in batches)
 
     def warm_start(self, batches):
-        """Write training rows into the feature memories; see `gated.warm_start`.
+        """Write training rows into the feature memories; see `models.warm_start`.
 
         Args:
             batches: `dataset.train(batch_size, hashes=True)`.
@@ -178,24 +196,32 @@ class ReLoop2(nn.Cell):
         features = [m for m in self.memories if isinstance(m, FeatureErrorMemory)]
         return warm_start(self.base, batches, features)
 
-    def observe(self, arrays, labels):
+    def observe(self, x, y=None):
         """Learn from rows whose labels arrived. Call it AFTER they were scored.
 
         Args:
-            arrays: dict of arrays as for `serve`, or what `serve` returned. Given arrays, the
-                memories are read again: right only if nothing was observed since the rows were
-                predicted. Where labels come late, keep `serve`'s answer and give that.
-            labels: (rows,) or (rows, 1) of 0 and 1.
+            x: dict of arrays as for `serve`, a tuple `(x, y)`, or what `serve` returned. Given
+                arrays, the memories are read again: right only if nothing was observed since the
+                rows were predicted. Where labels come late, keep `serve`'s answer and give that.
+            y: (rows,) or (rows, 1) of 0 and 1.
 
         Returns:
             int, the number of rows written (all of them without threshold and sampling); the
             least of all memories.
+
+        Raises:
+            ValueError: if labels do not fit, or `x` is a `Served` of another model or was observed
+                already. Gate and memories are then as they were.
         """
-        served = arrays if isinstance(arrays, Served) else self.serve(arrays)
-        labels = to_numpy(labels).reshape(-1)
-        if self.gate is not None:
-            self.gate.update(labels, served["probability"], served["gate_inputs"])
-        return min(learn(list(self.memories), served, labels))
+        if y is None:
+            if not isinstance(x, tuple) or len(x) != 2:
+                raise ValueError(
+                    "`y`, the labels, must be given, or `x` be a tuple (x, y). "
+                    f"Received: {type(x).__name__} and no `y`"
+                )
+            x, y = x
+        served = x if isinstance(x, Served) else self.serve(x)
+        return min(self.correction.learn(served, to_numpy(y)))
 
     def with_base(self, base, memory="keep"):
         """Return a model around a retrained base, with the SAME memories and gate.
@@ -205,7 +231,7 @@ class ReLoop2(nn.Cell):
             memory: "keep" or "reset" (memories and gate).
 
         Returns:
-            `ReLoop2`.
+            a model of this class.
 
         Raises:
             ValueError: if `memory` is neither.
@@ -213,10 +239,9 @@ class ReLoop2(nn.Cell):
         if memory not in ("keep", "reset"):
             raise ValueError(f'`memory` must be "keep" or "reset". Received: {memory!r}')
         if memory == "reset":
-            for part in [*self.memories, *([self.gate] if self.gate is not None else [])]:
+            for part in self._learners():
                 part.reset()
-        config = self.get_config()
-        return ReLoop2(base, list(self.memories), **config, gate=self.gate)
+        return type(self)(base, list(self.memories), **self.get_config(), gate=self.gate)
 
     def get_config(self):
         """Return the arguments by name that are not models themselves."""

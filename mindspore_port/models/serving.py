@@ -4,19 +4,10 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
-from mindspore_port.layers.state import to_numpy, to_tensor
+from mindspore_port.layers.state import EXECUTOR, to_numpy, to_tensor
 from reloop2_keras.core.input_checks import check_inputs
 
 HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a layer's output
-
-
-class Served(dict):
-    """What was served for some rows, as NumPy arrays: kept until their labels arrive.
-
-    `probability` (rows,), the base's. From `Serving` also each key (rows, dim) and `logit` (rows,);
-    from `ReLoop2.serve` `corrected` (rows,), `gate_inputs` (rows, K) and `places_0` (rows, ...), …:
-    what the first memory looked up, ….
-    """
 
 
 def key_dim(base, key):
@@ -48,14 +39,16 @@ class Serving:
         self.batch_size = batch_size
         self._cell = _ServedOutputs(base)
 
-    def __call__(self, arrays):
+    def __call__(self, arrays, batch_size=None):
         """Return a dict of NumPy float32 arrays: `probability`, `logit` (rows,), keys (rows, dim).
+
+        Threads may call it: they take turns.
 
         Args:
             arrays: dict with `feature_ids` and `feature_values` (rows, F).
+            batch_size: int, instead of that of this object.
         """
         check_inputs(arrays, self.base.fields)
-        self._cell.set_train(False)
 
         def forward(batch):
             outputs = self._cell(batch["feature_ids"], batch["feature_values"])
@@ -63,7 +56,9 @@ class Serving:
             served = {"probability": probability, "logit": outputs["logit"][:, 0]}
             return {**served, **{key: outputs[key] for key in self.keys}}
 
-        return in_batches(forward, inputs(arrays), self.batch_size)
+        with EXECUTOR:
+            self._cell.set_train(False)
+            return in_batches(forward, inputs(arrays), batch_size or self.batch_size)
 
 
 def inputs(arrays):

@@ -1,16 +1,23 @@
-"""What is compared: each arm is a slow base, frozen or trained on, with or without a fast part."""
-
-import dataclasses
-import functools
+"""Slow bases of the arms that are compared, frozen or trained on; fast parts are core's."""
 
 import numpy as np
 
-from mindspore_port.layers import OnlineGate, compensate
 from mindspore_port.layers.state import assign, to_tensor
 from mindspore_port.models.deepfm import DeepFM
-from mindspore_port.models.gated import gated, learn
-from mindspore_port.models.serving import HASHES, Served, Serving, in_batches, inputs
+from mindspore_port.models.serving import HASHES, Serving, inputs
 from mindspore_port.models.train_step import TrainStep, adam
+from reloop2_keras.core.arms import Arm, Gated, Memory, Recalibration, arms_of
+from reloop2_keras.core.correction import Served
+
+__all__ = [
+    "Arm",
+    "FrozenBase",
+    "Gated",
+    "IncrementalBase",
+    "Memory",
+    "Recalibration",
+    "standard_arms",
+]
 
 
 class FrozenBase:
@@ -81,132 +88,6 @@ class IncrementalBase(FrozenBase):
                 )
 
 
-class Memory:
-    """Fast part: an error memory with the paper's compensation.
-
-    Args:
-        memory: `ErrorMemory`.
-        key: name of the served key it is read and written by.
-        compensation: float, lambda.
-        label_weight: float, gamma.
-        shuffle_labels: bool. True makes the control: labels are permuted within a slot before
-            they are written, so that the memory holds the slot's click rate but no more.
-        seed: int, of that permutation.
-    """
-
-    learns_from = ("probability",)  # of what was served; the rest is in what `predict` kept
-
-    def __init__(
-        self, memory, key, compensation, label_weight=1.0, shuffle_labels=False, seed=1001
-    ):
-        self.memory, self.key = memory, key
-        self.compensation, self.label_weight = compensation, label_weight
-        self._rng = np.random.default_rng(seed) if shuffle_labels else None
-
-    def predict(self, served):
-        """Return corrected probabilities (rows,) and what must be kept until labels arrive."""
-        if not self.memory.built:
-            self.memory.build(served[self.key].shape[1])
-        kept = in_batches(
-            self._corrected,
-            {name: served[name] for name in ("probability", self.key)},
-            self.memory.read_batch_size,
-        )
-        return kept["corrected"], kept
-
-    def _corrected(self, batch):
-        reading, places = self.memory.look_up(batch[self.key])
-        settings = self.compensation, self.label_weight
-        corrected = compensate(batch["probability"], reading, *settings)
-        return {"corrected": corrected, "places": places}
-
-    def observe(self, served, labels, kept):
-        """Write a slot's rows, with the keys and predictions of serving time.
-
-        Args:
-            served: what the base served.
-            labels: (rows,).
-            kept: what `predict` returned with it; None for rows that were not predicted.
-        """
-        if self._rng is not None:
-            labels = self._rng.permutation(labels)
-        if kept is None:
-            self.memory.write(served[self.key], labels, served["probability"])
-        else:
-            self.memory.write_at(kept["places"], labels, served["probability"])
-
-
-class Gated:
-    """Fast part: any memories as inputs of an `OnlineGate` (ours; method.md, section 4).
-
-    Args:
-        memories: list of `(memory, key)`; a `FeatureErrorMemory` has the key "feature_hashes".
-            Without any this is the control that only recalibrates: what it gains needs no memory.
-        gate: `OnlineGate` of the right size, or None to make one.
-        shuffle_labels: bool. True makes the control: the MEMORIES learn labels permuted within a
-            slot. The gate learns the true ones, and so that there is nothing to listen to.
-        seed: int, of that permutation.
-    """
-
-    learns_from = ("probability",)  # of what was served; the rest is in what `predict` kept
-
-    def __init__(self, memories=(), gate=None, shuffle_labels=False, seed=1001):
-        self.memories = [memory for memory, _ in memories]
-        self.keys = [key for _, key in memories]
-        self.gate = gate
-        self._rng = np.random.default_rng(seed) if shuffle_labels else None
-
-    def predict(self, served):
-        """Return gated probabilities (rows,), and with what was read to make them."""
-        for memory, key in zip(self.memories, self.keys, strict=True):
-            if not memory.built:
-                memory.build(served[key].shape[1])
-        if self.gate is None:
-            self.gate = OnlineGate(sum(memory.num_gate_inputs for memory in self.memories))
-        step = functools.partial(gated, self.memories, self.keys, self.gate)
-        needed = {name: served[name] for name in dict.fromkeys(["probability", *self.keys])}
-        size = min([4096, *(memory.read_batch_size for memory in self.memories)])
-        kept = in_batches(step, needed, size)
-        return kept["corrected"], kept
-
-    def observe(self, served, labels, kept):
-        """One Newton step of the gate on the slot, then write its rows."""
-        self.gate.update(labels, served["probability"], kept.get("gate_inputs"))
-        if self._rng is not None:
-            labels = self._rng.permutation(labels)
-        learn(self.memories, {**served, **kept}, labels)
-
-
-class Recalibration(Gated):
-    """Fast part: only the base's logit is rescaled and shifted online, by an `OnlineGate`."""
-
-    def __init__(self, gate=None):
-        super().__init__((), gate)
-
-
-@dataclasses.dataclass
-class Arm:
-    """A named combination: a slow base, and a fast part or None.
-
-    Example:
-        >>> frozen = FrozenBase(base)
-        >>> arms = [Arm("frozen", frozen), Arm("sketch", frozen, Memory(sketch, "hidden", 0.5))]
-    """
-
-    name: str
-    slow: FrozenBase
-    fast: Memory | Gated | None = None
-
-
-def read(memory, keys):
-    """Read a memory for any number of rows: dict of NumPy float32 (rows,)."""
-    if not memory.built:
-        memory.build(keys.shape[1])
-    return in_batches(
-        lambda batch: memory.read(batch["keys"]), {"keys": keys}, memory.read_batch_size
-    )
-
-
 def standard_arms(base, memories, incremental=True, **incremental_options):
     """Make the arms of method.md, section 5, for the given memories.
 
@@ -222,16 +103,5 @@ def standard_arms(base, memories, incremental=True, **incremental_options):
         list of `Arm`: frozen, recalibrated, shuffled (one or two), one a memory, incremental,
         incremental+<last memory>.
     """
-    frozen = FrozenBase(base)
-    arms = [Arm("frozen", frozen), Arm("recalibrated", frozen, Recalibration())]
-    names = list(memories)
-    for name in dict.fromkeys([*names[:1], *names[-1:]]):
-        control = "shuffled" if name == names[0] else f"shuffled {name}"
-        arms.append(Arm(control, frozen, memories[name](True)))
-    arms += [Arm(name, frozen, memories[name](False)) for name in names]
-    if incremental:
-        trained = IncrementalBase(base, **incremental_options)
-        arms.append(Arm("incremental", trained))
-        if names:
-            arms.append(Arm(f"incremental+{names[-1]}", trained, memories[names[-1]](False)))
-    return arms
+    trained = IncrementalBase(base, **incremental_options) if incremental else None
+    return arms_of(FrozenBase(base), memories, trained)

@@ -5,10 +5,9 @@ import itertools
 
 import numpy as np
 
-from mindspore_port.layers import compensate
-from mindspore_port.layers.state import to_tensor
 from mindspore_port.models.serving import HASHES, Serving
-from mindspore_port.streaming.arms import Arm, FrozenBase, read
+from mindspore_port.streaming.arms import Arm, FrozenBase
+from reloop2_keras.core.compensation import compensated
 from reloop2_keras.core.metrics import auc, logloss
 from reloop2_keras.core.prequential import iter_prequential, report_of
 
@@ -17,7 +16,7 @@ LABEL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
-    """Serve training rows and return their keys, to fit a memory's key normalisation.
+    """Serve training rows and return their keys, to fit a memory's key normalization.
 
     Args:
         base: trained base model.
@@ -76,32 +75,35 @@ def tune_memory(
     slots = list(slots)
     fill = _fill(slots, delay, fill)
     frozen = FrozenBase(base, sorted({key for _, key in candidates.values()} - {HASHES}))
-    labels, probability, readings = [], [], {name: [] for name in candidates}
-    pending = collections.deque()  # what was served of the slots whose labels have not arrived
-    for number, slot in enumerate(slots):
+    labels, probability = [], []
+    readings = {name: [] for name in candidates}
+    pending = collections.deque()  # what delayed labels will be learnt with
+    for t, slot in enumerate(slots):
         while len(pending) > delay:
-            served, y = pending.popleft()
-            for memory, key in candidates.values():
-                memory.write(served[key], y, served["probability"])
-            del served
+            for (memory, _), update in zip(candidates.values(), pending.popleft(), strict=True):
+                memory.core.write_at(*update)
         arrays = slot.load()
         served, y = frozen.serve(arrays), arrays["label"]
-        if number >= fill:
+        p = served["probability"]
+        updates = []
+        for name, (memory, key) in candidates.items():
+            reading, places = memory.look_up(served[key])
+            updates.append((places, y, p))
+            if t >= fill:
+                readings[name].append(reading)
+        pending.append(updates)
+        if t >= fill:
             labels.append(y)
-            probability.append(served["probability"])
-            for name, (memory, key) in candidates.items():
-                readings[name].append(read(memory, served[key]))
-        pending.append((served, y))
-        del arrays, served  # the keys of `delay` slots are held while the next one is served
+            probability.append(p)
     labels, probability = np.concatenate(labels), np.concatenate(probability)
 
     rows = []
     for name, (memory, key) in candidates.items():
         memory.reset()
         parts = readings.pop(name)
-        reading = {k: to_tensor(np.concatenate([part[k] for part in parts])) for k in parts[0]}
+        reading = {part: np.concatenate([r[part] for r in parts]) for part in parts[0]}
         for weight, strength in itertools.product(label_weights, compensations):
-            p = compensate(to_tensor(probability), reading, strength, weight).asnumpy()
+            p = np.clip(compensated(probability, reading, strength, weight), 0.0, 1.0)
             rows.append(
                 {
                     "candidate": name,
@@ -148,8 +150,7 @@ def replay(base, slots, candidates, delay=0, fill=None):
 
 
 def _layer_keys(fast):
-    keys = fast.keys if hasattr(fast, "keys") else [fast.key]
-    return [key for key in keys if key != HASHES]
+    return [key for key in fast.keys if key != HASHES]
 
 
 def _fill(slots, delay, fill):

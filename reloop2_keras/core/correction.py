@@ -102,7 +102,7 @@ class Correction:
         check_probabilities(probability, name="probability")
         probability = np.asarray(probability, "float32").reshape(-1)
         served = Served(probability=probability)
-        with self._locked():
+        with self.locked():
             readings = [m.read_at(at) for m, at in zip(self.memories, places, strict=True)]
             if isinstance(self.rule, Gate):
                 inputs = self._inputs(readings, probability)
@@ -148,7 +148,7 @@ class Correction:
             )
         labels = check_labels(labels, len(served["probability"]))
         theirs = labels if memory_labels is None else check_labels(memory_labels, len(labels))
-        with self._locked():
+        with self.locked():
             if getattr(served, "spent", False):
                 raise ValueError("`served` was learnt already: its rows would count twice")
             solution = None
@@ -174,7 +174,7 @@ class Correction:
             start = stop
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Hold the locks of all parts, always in one order: parts may be shared by objects."""
         parts = {id(part): part for part in (*self.memories, self.rule) if hasattr(part, "lock")}
         with contextlib.ExitStack() as stack:

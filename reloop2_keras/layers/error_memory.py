@@ -3,7 +3,8 @@
 import numpy as np
 from keras import ops
 
-from reloop2_keras.layers.shown_state import ShownState, shows
+from reloop2_keras.core.shown import shows
+from reloop2_keras.layers.shown_state import ShownState
 
 
 @shows("sampling_rate", "decay", "seed", "num_writes", "width")

@@ -7,8 +7,8 @@ from keras import ops
 from reloop2_keras.backend import take_sums
 from reloop2_keras.core.memories import FeatureMemory
 from reloop2_keras.core.memories.feature import MAX_OFFSET
+from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.error_memory import ErrorMemory
-from reloop2_keras.layers.shown_state import shows
 
 
 @shows("num_bits", "prior", "fields", "crosses", "residual", "num_tables", "sums")

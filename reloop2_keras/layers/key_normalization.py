@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from reloop2_keras.core.normalization import Normalization
-from reloop2_keras.layers.shown_state import ShownState, shows
+from reloop2_keras.core.shown import shows
+from reloop2_keras.layers.shown_state import ShownState
 
 
 @shows("mode", "ridge")

@@ -4,8 +4,9 @@ import keras
 from keras import ops
 
 from reloop2_keras.core.gate import PROBABILITY_CLIP, Gate
+from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.logit import logit
-from reloop2_keras.layers.shown_state import ShownState, shows
+from reloop2_keras.layers.shown_state import ShownState
 
 
 @shows("num_readings", "forgetting", "coefficients", "precision")

@@ -6,27 +6,6 @@ import numpy as np
 from reloop2_keras.backend import is_tracing
 
 
-def shows(*names):
-    """Give a class read-only attributes that are its core object's; arrays cannot be written to."""
-
-    def shown(name):
-        def get(self):
-            value = getattr(self.core, name)
-            if isinstance(value, np.ndarray):
-                value = value.view()
-                value.flags.writeable = False
-            return value
-
-        return property(get, doc=f"`{name}` of the core object.")
-
-    def decorate(cls):
-        for name in names:
-            setattr(cls, name, shown(name))
-        return cls
-
-    return decorate
-
-
 class ShownState(keras.layers.Layer):
     """Base class: learning happens in a core object, in float64 on the host, under its lock.
 

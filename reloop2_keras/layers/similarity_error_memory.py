@@ -3,10 +3,10 @@
 from keras import ops
 
 from reloop2_keras.core.memories.similarity import CLIP
+from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.error_memory import ErrorMemory
 from reloop2_keras.layers.key_normalization import KeyNormalization
 from reloop2_keras.layers.logit import logit
-from reloop2_keras.layers.shown_state import shows
 
 
 @shows("temperature", "error_threshold", "key_normalization")

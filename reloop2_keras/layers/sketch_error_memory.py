@@ -5,7 +5,7 @@ from keras import ops
 
 from reloop2_keras.backend import bucket_means, by_chunks, pack_signs, take_sums
 from reloop2_keras.core.memories import SketchMemory
-from reloop2_keras.layers.shown_state import shows
+from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory
 
 

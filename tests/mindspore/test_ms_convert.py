@@ -88,7 +88,7 @@ def test_hash_bits_are_those_of_keras(models):
     got = feature.buckets(Tensor(found["h"])).asnumpy()
     np.testing.assert_array_equal(got, found["feature"])
     keys = sketch.normalize(Tensor(found["k"])).asnumpy().astype("float64")
-    projected = (keys @ sketch.projections.asnumpy().astype("float64")).reshape(300, 9, 6)
+    projected = (keys @ sketch.projections.astype("float64")).reshape(300, 9, 6)
     sure = (np.abs(projected) > 1e-5).all(axis=2)
     got = sketch.buckets(Tensor(found["k"])).asnumpy()
     assert sure.mean() > 0.99

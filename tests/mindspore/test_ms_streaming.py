@@ -93,7 +93,7 @@ def test_memories_and_training_adapt_and_controls_do_not(mode, tmp_path):
     before = [p.asnumpy().copy() for p in model.get_parameters()]
 
     def exact(mix=False):
-        memory = ExactErrorMemory(20_000, 20)
+        memory = ExactErrorMemory(20_000, 20, key_normalization="none")
         return Memory(memory, "embedding", 0.7, shuffle_labels=mix)
 
     def feature(mix=False):
@@ -121,8 +121,8 @@ def test_memories_and_training_adapt_and_controls_do_not(mode, tmp_path):
 
 def test_tuning_looks_for_a_lambda_that_helps():
     slots = stream(5)
-    memories = {"exact": (ExactErrorMemory(5000, 20), "embedding")}
-    memories["sketch"] = (SketchErrorMemory(10, 6), "embedding")
+    memories = {"exact": (ExactErrorMemory(5000, 20, key_normalization="none"), "embedding")}
+    memories["sketch"] = (SketchErrorMemory(10, 6, key_normalization="none"), "embedding")
     grid = tune_memory(base(), slots, memories, label_weights=(1.0,))
     assert len(grid) == 24
     assert best_setting(grid)["compensation"] > 0
@@ -140,7 +140,7 @@ def test_replay_and_tuning_hold_back_labels_as_the_stream_does():
         return Gated([(FeatureErrorMemory(10), "feature_hashes")])
 
     def exact():
-        return ExactErrorMemory(5000, 20)
+        return ExactErrorMemory(5000, 20, key_normalization="none")
 
     paper = Memory(exact(), "embedding", 0.5, 0.3)
     arms = [Arm("feature", FrozenBase(model), feature()), Arm("exact", FrozenBase(model), paper)]

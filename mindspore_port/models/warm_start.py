@@ -1,0 +1,33 @@
+"""What training left over, written into feature memories before the stream begins (ours)."""
+
+from mindspore_port.models.serving import Serving, hashes_of
+from reloop2_keras.core import warm_start as core
+
+
+def warm_start(base, batches, memories, shuffle_seed=None, again=False):
+    """Write the base model's residuals on its training rows into feature memories.
+
+    See `core.warm_start`.
+
+    Args:
+        base: the trained base model.
+        batches: iterable of dicts with `label`, the inputs and `feature_hashes`, such as
+            `dataset.train(batch_size, hashes=True)`.
+        memories: list of `FeatureErrorMemory`.
+        shuffle_seed: int, for a control: labels are permuted within each batch. None: as they are.
+        again: bool, whether memories that are not empty may take more rows.
+
+    Returns:
+        int, rows written.
+
+    Raises:
+        ValueError: if a memory is not keyed by features, or there is none, or one is not empty: the
+            same rows would count twice; or hashes are missing.
+    """
+    serving = Serving(base, ())
+
+    def rows():
+        for arrays in batches:
+            yield hashes_of(arrays), arrays["label"], serving(arrays)["probability"]
+
+    return core.warm_start(memories, rows(), shuffle_seed, again)
