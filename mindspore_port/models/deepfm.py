@@ -178,6 +178,10 @@ class DeepFM(nn.Cell):
         # range breaks what the process does afterwards
         arrays = {IDS: to_numpy(feature_ids), VALUES: to_numpy(feature_values)}
         check_inputs(arrays, self.fields)
+        return self.unchecked(feature_ids, feature_values)
+
+    def unchecked(self, feature_ids, feature_values):
+        """The same for `Batches`: they check ids when they read them, and pad with id 0."""
         return super().__call__(feature_ids, feature_values)
 
     def construct(self, feature_ids, feature_values):

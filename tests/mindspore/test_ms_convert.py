@@ -71,7 +71,7 @@ def test_round_trips_keep_every_bit(models, tmp_path):
         assert_same_content(models / f"{kind}.npz", tmp_path / f"{kind}.npz")
     run_keras("torch", str(HERE / "keras_models.py"), str(tmp_path), str(tmp_path / "again"))
     for kind in KINDS:
-        assert_same_content(models / f"{kind}.npz", tmp_path / "again" / f"{kind}.npz")
+        assert_same_content(tmp_path / f"{kind}.npz", tmp_path / "again" / f"{kind}.npz")
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
