@@ -46,11 +46,18 @@ class ErrorMemory(ShownState):
         self.sync()
 
     def __call__(self, keys):
-        # MindSpore would read past the end and say nothing
+        return super().__call__(self.checked(keys))
+
+    def checked(self, keys):
+        """Return a Tensor of keys as a graph takes it; graphs would read past the end in silence.
+
+        Raises:
+            ValueError: if keys are misshapen, of another width or kind.
+        """
         if len(keys.shape) != 2:
             raise ValueError(f"`keys` must have shape (rows, columns). Received: {keys.shape}")
         self.build(keys.shape[1])
-        return super().__call__(keys)
+        return keys
 
     def read(self, keys):
         """Return the reading for query keys (batch, dim), array or Tensor: dict of Tensors."""

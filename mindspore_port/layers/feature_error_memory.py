@@ -71,10 +71,11 @@ class FeatureErrorMemory(ErrorMemory):
             self.starts = Tensor((number << self.num_bits).astype("int32"))
         super().sync()
 
-    def __call__(self, keys):
+    def checked(self, keys):
+        """See `ErrorMemory.checked`."""
         if keys.dtype not in (ms.int32, ms.int64):
             raise ValueError(f"`keys` must be integers, the hashes. Received dtype: {keys.dtype}")
-        return super().__call__(keys.astype(ms.int32))
+        return super().checked(keys).astype(ms.int32)
 
     def buckets(self, keys):
         """Return each row's bucket in each table: int32 (batch, num_tables); see `core.hash_rows`.

@@ -46,10 +46,10 @@ class ShownState(nn.Cell):
                     assign(getattr(self, shown), value)
             self._shown_version = self.core.version
 
-    def __call__(self, *args):
+    def __call__(self, *args, **kwargs):
         with EXECUTOR:
             self.sync()
-            return super().__call__(*args)
+            return super().__call__(*args, **kwargs)
 
     def load_state(self, arrays):
         """Take the arrays of another cell of this configuration: its `core.state()`.

@@ -13,7 +13,7 @@ from mindspore import Tensor
 
 from mindspore_port import layers
 from mindspore_port.layers.shown_state import ShownState
-from mindspore_port.layers.state import assign, to_numpy
+from mindspore_port.layers.state import EXECUTOR, assign, to_numpy
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.names import to_neutral
@@ -90,8 +90,9 @@ def weights(model):
 
     What memories and gate learnt is as core holds it, in float64 and int64, all of one moment.
     """
-    arrays = {name: to_numpy(parameter) for name, parameter in named_parameters(model).items()}
-    with model.correction.locked() if isinstance(model, ReLoop2) else contextlib.nullcontext():
+    locked = model.correction.locked() if isinstance(model, ReLoop2) else contextlib.nullcontext()
+    with EXECUTOR, locked:
+        arrays = {name: to_numpy(parameter) for name, parameter in named_parameters(model).items()}
         for place, core in learnt(model).items():
             for name, array in core.state().items():
                 arrays[place + name.replace("/", ".")] = array

@@ -125,10 +125,16 @@ class ReLoop2(nn.Cell):
         for part in self._learners():
             part.sync()
 
-    def __call__(self, *args):
+    def __call__(self, feature_ids, feature_values, feature_hashes=None):
+        hashes = []
+        if HASHES in self.keys:
+            if feature_hashes is None:
+                raise ValueError(f"`{HASHES}` must be given: a FeatureErrorMemory is keyed by them")
+            for memory, key in zip(self.memories, self.keys, strict=True):
+                hashes = [memory.checked(feature_hashes)] if key == HASHES else hashes
         with EXECUTOR, self.correction.locked():  # all parts are of one moment
             self.sync()
-            return super().__call__(*args)
+            return super().__call__(feature_ids, feature_values, *hashes)
 
     def construct(self, feature_ids, feature_values, feature_hashes=None):
         served = self.base.logits_and_keys(feature_ids, feature_values)

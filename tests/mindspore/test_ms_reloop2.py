@@ -89,7 +89,7 @@ def test_late_labels_are_learnt_with_what_was_read_at_serving_time():
     assert np.abs(late.predict(slots[3]) - pending[-1][0]["corrected"]).max() > 0.01
 
 
-def test_bad_input_leaves_gate_and_memories_as_they_were():
+def test_bad_input_leaves_gate_and_memories_as_they_were(mode):
     model, x = make("gated"), batch(60)
     model.adapt([x])
     model.observe(x, x["label"])
@@ -109,6 +109,11 @@ def test_bad_input_leaves_gate_and_memories_as_they_were():
             model.observe({**x, **change}, y)
     with pytest.raises(ValueError, match="'feature_hashes'"):
         model.predict({k: v for k, v in x.items() if k != "feature_hashes"})
+    with pytest.raises(ValueError, match="`feature_hashes` must be given"):
+        model(*tensors(x))
+    for bad, message in ((hashes[:, :2], "must have 3 columns"), (hashes / 2, "be integers")):
+        with pytest.raises(ValueError, match=message):
+            model(*tensors(x), ms.Tensor(bad))
     with pytest.raises(ValueError, match="at least one row"):
         model.serve({k: v[:0] for k, v in x.items()})
     with pytest.raises(ValueError, match="`y`, the labels, must be given"):
