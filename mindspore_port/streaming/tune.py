@@ -95,6 +95,7 @@ def tune_memory(
         if t >= fill:
             labels.append(y)
             probability.append(p)
+        del arrays, served  # a slot's keys are gone before the next one is served
     labels, probability = np.concatenate(labels), np.concatenate(probability)
 
     rows = []

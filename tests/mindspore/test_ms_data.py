@@ -107,7 +107,11 @@ def test_on_noise_labels_no_memory_beats_chance(noise):
     base = DeepFM(dataset.fields, 4, (8,), initializer_stddev=0.3)
     frozen = FrozenBase(base)
     arms = [
-        Arm("exact", frozen, Memory(ExactErrorMemory(5000, 3), "embedding", 0.9)),
+        Arm(
+            "exact",
+            frozen,
+            Memory(ExactErrorMemory(5000, 3, key_normalization="none"), "embedding", 0.9),
+        ),
         Arm("feature", frozen, Gated([(FeatureErrorMemory(16), "feature_hashes")])),
     ]
     report = prequential(dataset.slots(), arms, warmup=dataset.validation_slots(2))
@@ -116,7 +120,7 @@ def test_on_noise_labels_no_memory_beats_chance(noise):
         # 1,600 rows of a fair coin: the AUC's sd is .0144
         assert abs(report.overall()[arm]["auc"] - 0.5) < 0.06, arm
     # the same memory does read what it holds: with self-hits AUC would be this
-    memory, slot = ExactErrorMemory(5000, 3), dataset.slots()[0].load()
+    memory, slot = ExactErrorMemory(5000, 3, key_normalization="none"), dataset.slots()[0].load()
     served = frozen.serve(slot)
     memory.write(served["embedding"], slot["label"], served["probability"])
     hit = memory.read(served["embedding"])["mean_label"].asnumpy()
