@@ -46,7 +46,7 @@ def median(times, name):
 
 
 def write(name, ours, peer, unit, ratio, target, **more):
-    """Print a row and write it to runs/bench/<name>.json (the format of design.md)."""
+    """Print a row and write it to runs/bench/<name>.json (see README.md there)."""
     name = f"{name}-{BACKEND}" if BACKEND else name
     row = {
         "name": name,

@@ -93,7 +93,7 @@ def _write(path, arrays):
         else {"type": str(array.dtype)}
         for name, array in arrays.items()
     }
-    # one file a writer: siblings of a sharded one would be read along (method.md, section 7.2)
+    # one file a writer: siblings of a sharded one would be read along (docs/method.md, section 7.2)
     writer = FileWriter(str(path), shard_num=1)
     writer.add_schema(schema, "rows of a prepared dataset")
     rows = len(arrays["label"])

@@ -12,7 +12,7 @@ def read_mindrecord(path, columns=None, batch_rows=65_536):
     """Read ONE MindRecord file through `mindspore.dataset`, rows in the file's order.
 
     The file stands in a list: `MindDataset("file")` would read its sibling shards as well, and a
-    memory would then hold the rows it is scored on (method.md, section 7.2).
+    memory would then hold the rows it is scored on (docs/method.md, section 7.2).
 
     Returns:
         dict of arrays, every column of the file or those named.

@@ -51,7 +51,7 @@ def sigmoid(z):
 
 
 def test_two_slots_by_hand():
-    # method.md, section 4, in NumPy: read, gate, one Newton step, write
+    # docs/method.md, section 4, in NumPy: read, gate, one Newton step, write
     model = ReLoop2(deepfm(), FeatureErrorMemory(12, residual="base"), gate=True)
     sums, coefficients = {}, np.array([1.0, 0, 0, 0])
     hessian = np.diag([10.0, 1, 1, 1])

@@ -1,4 +1,4 @@
-"""Rules of design.md that a machine can hold."""
+"""Rules of the house that a machine can hold."""
 
 import ast
 import importlib.util

@@ -131,7 +131,7 @@ def test_memory_and_training_adapt_and_controls_do_not():
 
 
 def test_noise_labels_no_arm_beats_chance():
-    # method.md, section 7.2: a memory that held the scored rows would read their labels
+    # docs/method.md, section 7.2: a memory that held the scored rows would read their labels
     arms = standard_arms(
         base(),
         {

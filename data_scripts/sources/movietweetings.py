@@ -45,7 +45,7 @@ def _packed(path):
 
 
 def movietweetings(folder: str | os.PathLike) -> Source:
-    """Read `ratings.dat` and `movies.dat`; label = rating >= 8 (method.md, section 4).
+    """Read `ratings.dat` and `movies.dat`; label = rating >= 8 (docs/method.md, section 4).
 
     Fields: user, item, genres (the whole string), year. The file is by user, so rows are sorted
     by time, ties in file order. The log is small (MBs) and is read whole.

@@ -8,7 +8,7 @@ def compensate(probabilities, reading, compensation=0.5, label_weight=1.0):
 
     y_err = gamma * (mean_label - p) + (1 - gamma) * (mean_label - mean_probability)
     y_pred = clip(p + lambda * y_err, 0, 1); where the memory found nothing, y_pred = p.
-    (ReLoop2, KDD 2023; method.md, section 2. Every published number uses gamma = 1.)
+    (ReLoop2, KDD 2023; docs/method.md, section 2. Every published number uses gamma = 1.)
 
     Args:
         probabilities: float32 (batch,), base predictions p.

@@ -7,7 +7,7 @@ from mindspore import Parameter, Tensor, nn, ops
 class FieldEmbedding(nn.Cell):
     """Look up all fields of a row in ONE table and scale each vector by the field's value.
 
-    v_f = V[id_f] * value_f (method.md, section 1). Ids are global: each field owns a range of
+    v_f = V[id_f] * value_f (docs/method.md, section 1). Ids are global: each field owns a range of
     rows of the table, told apart by offsets that data preparation has already added.
 
     Args:

@@ -11,7 +11,7 @@ from mindspore_port.layers.state import state, to_numpy
 from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs
 
 PRESETS = {
-    # method.md, section 1; learning rates and batch sizes stand in default_config.yaml
+    # docs/method.md, section 1; learning rates and batch sizes stand in default_config.yaml
     "criteo": {
         "embedding_dim": 80,
         "hidden_units": (1024, 512, 256, 128),
@@ -30,7 +30,7 @@ PRESETS = {
 
 
 class DeepFM(nn.Cell):
-    """DeepFM over F fields in one embedding table (Guo et al., 2017; method.md, section 1).
+    """DeepFM over F fields in one embedding table (Guo et al., 2017; docs/method.md, section 1).
 
     v_f = V[id_f] * value_f, w_f = w[id_f] * value_f;
     logit = sum_f w_f + FM(v) + MLP(flattened v); output sigmoid(logit).

@@ -89,7 +89,7 @@ class IncrementalBase(FrozenBase):
 
 
 def standard_arms(base, memories, incremental=True, **incremental_options):
-    """Make the arms of method.md, section 5, for the given memories.
+    """Make the arms of docs/method.md, section 5, for the given memories.
 
     Args:
         base: trained base model.

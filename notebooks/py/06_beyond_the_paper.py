@@ -203,7 +203,7 @@ pd.concat([order.tail(6)[::-1], order.head(6)]).round(2)
 
 # %%
 forms = {
-    "base, cold (method.md)": [("base", None, {})],
+    "base, cold (docs/method.md)": [("base", None, {})],
     "base, warm": [("base", True, {})],
     "corrected, cold": [("corrected", None, {})],
     "corrected, warm": [("corrected", True, {})],

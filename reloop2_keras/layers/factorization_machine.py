@@ -10,7 +10,7 @@ from reloop2_keras.core.input_checks import check_shape
 class FactorizationMachine(keras.layers.Layer):
     """Sum of the inner products of all pairs of field vectors.
 
-    FM = 1/2 * sum_d((sum_f v_f)^2 - sum_f v_f^2) (method.md, section 1; Rendle, 2010).
+    FM = 1/2 * sum_d((sum_f v_f)^2 - sum_f v_f^2) (docs/method.md, section 1; Rendle, 2010).
 
     Call arguments:
         vectors: float (batch, fields, dim), already scaled by the field values.

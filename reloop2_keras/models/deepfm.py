@@ -11,7 +11,7 @@ from reloop2_keras.models.portable_files import PortableFiles
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
 
 PRESETS = {
-    # method.md, section 1; the learning rates and batch sizes belong to compile and fit
+    # docs/method.md, section 1; the learning rates and batch sizes belong to compile and fit
     "criteo": {
         "embedding_dim": 80,
         "hidden_units": (1024, 512, 256, 128),
@@ -31,7 +31,7 @@ PRESETS = {
 
 @keras.saving.register_keras_serializable(package="reloop2")
 class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
-    """DeepFM over F fields in one embedding table (Guo et al., 2017; method.md, section 1).
+    """DeepFM over F fields in one embedding table (Guo et al., 2017; docs/method.md, section 1).
 
     v_f = V[id_f] * value_f, w_f = w[id_f] * value_f;
     logit = sum_f w_f + FM(v) + MLP(flattened v); output sigmoid(logit).

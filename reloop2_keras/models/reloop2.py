@@ -23,7 +23,7 @@ class ReLoop2(
 ):
     """A base model whose predictions are corrected by error memories.
 
-    Without a gate it is the paper's: one memory, y_pred = clip(p + lambda * y_err) (method.md,
+    Without a gate it is the paper's: one memory, y_pred = clip(p + lambda * y_err) (docs/method.md,
     section 2). With a gate (ours, section 4) any number of memories become inputs of a logistic
     regression that learns online how far to trust each.
 

@@ -102,7 +102,7 @@ def noise(folder, tmp_path_factory):
 
 
 def test_on_noise_labels_no_memory_beats_chance(noise):
-    # method.md, section 7.2: a memory that held the scored rows would read their labels
+    # docs/method.md, section 7.2: a memory that held the scored rows would read their labels
     dataset = PreparedDataset(noise)
     base = DeepFM(dataset.fields, 4, (8,), initializer_stddev=0.3)
     frozen = FrozenBase(base)
