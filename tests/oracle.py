@@ -1,4 +1,4 @@
-"""Float64 NumPy oracle of docs/method.md: DeepFM, exact memory, sketch, tables. Loops, no tricks."""
+"""Float64 NumPy oracle of docs/method.md: DeepFM, memories. Loops, no tricks."""
 
 import numpy as np
 
