@@ -164,3 +164,14 @@ def test_predictions_follow_what_is_learnt_between_them():
     np.testing.assert_allclose(
         keras.ops.convert_to_numpy(batch)[:, 0], made.serve(x)["corrected"], atol=1e-5
     )
+
+
+def test_a_warm_started_model_is_saved_at_once_and_with_all(tmp_path):
+    made, (x, y) = model(FeatureErrorMemory(8, residual="corrected"), gate=True), rows(300)
+    assert made.warm_start([(x, y)]) == 300
+    made.save(tmp_path / "warm.keras")  # warnings are errors here
+    again = keras.saving.load_model(tmp_path / "warm.keras")
+    same(state(again), state(made))
+    np.testing.assert_allclose(again.serve(x)["corrected"], made.serve(x)["corrected"], atol=1e-6)
+    with pytest.raises(ValueError, match="count twice"):
+        again.warm_start([(x, y)])

@@ -69,7 +69,7 @@ def tune_memory(
 
     Example:
         >>> grid = tune_memory(base, dataset.validation_slots(5),
-        ...                    {"sketch": (SketchErrorMemory(), "hidden")})
+        ...                    {"sketch": (sketch, "hidden")})
         >>> best_setting(grid)["compensation"]
     """
     slots = list(slots)

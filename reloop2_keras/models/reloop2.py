@@ -195,7 +195,9 @@ class ReLoop2(
             int, the number of rows written.
         """
         features = [m for m in self.memories if isinstance(m, FeatureErrorMemory)]
-        return warm_start(self.base, batches, features)
+        rows = warm_start(self.base, batches, features)
+        self.build()  # so that it can be saved at once
+        return rows
 
     def serve(self, x, batch_size=4096):
         """Predict rows and keep what their labels will be learnt with, for labels that come late.
@@ -268,8 +270,8 @@ class ReLoop2(
         for part in [*self.memories, self.gate] if memory == "reset" else []:
             if isinstance(part, ErrorMemory | OnlineGate):
                 part.reset()
-        names = ("memory", "compensation", "label_weight", "key", "gate", "name")
-        config = {name: getattr(self, name) for name in names}
+        same = ("memory", "compensation", "label_weight", "key", "gate", "name")
+        config = {name: getattr(self, name) for name in same}
         return type(self)(base, **config, dtype=self.dtype_policy)
 
     def get_config(self):

@@ -69,8 +69,10 @@ def tune_memory(
         ValueError: if there are not more than `delay + 1` slots, or than `fill`.
 
     Example:
+        >>> sketch = SketchErrorMemory()
+        >>> sketch.adapt(training_keys(base, dataset.train(4096))["hidden"])
         >>> table = tune_memory(base, dataset.validation_slots(5),
-        ...                     {"sketch": (SketchErrorMemory(), "hidden")})
+        ...                     {"sketch": (sketch, "hidden")})
         >>> best_setting(table)["compensation"]
     """
     slots = list(slots)
