@@ -154,8 +154,8 @@ def test_a_memory_two_corrections_share_is_written_by_both():
 @pytest.mark.parametrize("kind", ["sketch", "feature", "exact"])
 def test_readers_see_a_memory_before_or_after_a_write(kind):
     # all labels are 1 and all rows have one key: any reading made of whole writes is known
-    # a large prior: an offset then tells how many rows it was made of
-    more = {"exact": {"capacity": 30_000}, "feature": {"prior": 1e6}, "sketch": {}}
+    # so large a prior that an offset tells how many rows it was made of, were it a million writes
+    more = {"exact": {"capacity": 30_000}, "feature": {"prior": 1e10}, "sketch": {}}
     memory = make(kind, built=True, **more[kind])
     rows, p = 5000, 0.25
     keys = np.ones((rows, 6), "int32" if kind == "feature" else "float32")
@@ -170,8 +170,8 @@ def test_readers_see_a_memory_before_or_after_a_write(kind):
         reading = memory.read_at(places[:500])
         if kind == "feature":
             offset = np.unique(reading["offset"])
-            # (.75 n) / (.1875 n + 1e6) for a whole number of writes
-            n = 1e6 * offset.astype("float64") / (0.75 - 0.1875 * offset.astype("float64"))
+            # (.75 n) / (.1875 n + 1e10) for a whole number of writes
+            n = 1e10 * offset.astype("float64") / (0.75 - 0.1875 * offset.astype("float64"))
             assert len(offset) == 1 and abs(n[0] / rows - round(n[0] / rows)) < 0.02
         elif reading["found"].any():
             assert (reading["found"] == 1).all()
