@@ -88,6 +88,19 @@ def test_movietweetings_may_be_packed(tmp_path):
         movietweetings(tmp_path / "a" / "ratings.dat")
 
 
+def test_movietweetings_that_cannot_be_are_told(tmp_path):
+    write(tmp_path / "ratings.dat", b"1::10::8::1\n1::10::11::2\n1::10::-1::3\n1::10::0::4\n")
+    movies = "10::A (2001)::X\n10::A (2001)::X\n10::B (2002)::Y\n"
+    write(tmp_path / "movies.dat", movies.encode())
+    rows, _, bad = same(movietweetings(tmp_path), "skip")
+    assert [(row[0], row[5], row[6]) for row in rows] == [(1, "X", "2001"), (0, "X", "2001")]
+    assert [(e["file"], e["line"], e["value"]) for e in bad] == [
+        ("ratings.dat", 2, "11"),
+        ("ratings.dat", 3, "-1"),
+        ("movies.dat", 3, "10"),
+    ]
+
+
 def test_several_files_in_the_order_given(tmp_path):
     for i in range(12):
         write(tmp_path / f"day_{i}.tsv", f"label\tu\n{i % 2}\tu{i}\n".encode())
