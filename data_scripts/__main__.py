@@ -145,6 +145,9 @@ def _paths_of(args, parser):
     if getattr(args, "train_line_count", None) is not None:
         if args.limit is not None:
             parser.error("give --limit or --train-line-count, not both: both are rows to use")
+        if args.train_line_count < 1:
+            found = args.train_line_count
+            parser.error(f"argument --train-line-count: expected an integer >= 1, found {found}")
         args.limit = args.train_line_count
 
 

@@ -27,6 +27,9 @@ def check_output(output: Path, overwrite: bool = False, inputs: tuple = ()) -> N
             f"{output}: expected the path of a folder to make, found the working folder, one "
             "above it, or a path that ends in no name"
         )
+    above = next(folder for folder in place.parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise ValueError(f"{output}: expected a folder to make, found that {above} is no folder")
     for path in inputs:
         real = path.resolve()
         if place in (real, *real.parents):

@@ -37,6 +37,10 @@ class Passes:
         for _ in self.frames("count rows"):
             pass
         self._check_lines(lines)
+        if not self.rows:
+            paths = ", ".join(map(str, self._paths))
+            bad = f"{self.errors.total:,} bad ones alone" if self.errors.total else "none"
+            raise InputError(f"{paths}: expected rows, found {bad}")
         return self.rows
 
     def frames(self, description):

@@ -42,7 +42,8 @@ def placed(output: Path, overwrite: bool = False, inputs: tuple = ()) -> Iterato
     Raises:
         FileExistsError: if something came to be at `output` meanwhile that may not be replaced.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
+    with writing(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
     with _work_folder(output) as work:
         new = work / "new"
         new.mkdir()
@@ -88,7 +89,8 @@ def _work_folder(output):
 
 def _claim(output):
     while True:
-        handle, name = tempfile.mkstemp(".lock", f".{output.name}.", output.parent)
+        with writing(output):
+            handle, name = tempfile.mkstemp(".lock", f".{output.name}.", output.parent)
         lock, path = open(handle, "ab"), Path(name)
         # another run may find the file before it is locked, take it for a dead one's, and remove it
         if _locked(lock, path) is not False:

@@ -94,6 +94,7 @@ def test_the_flag_with_and_without_a_value(text, final, place, tmp_path):
         ("criteo --skip_id_convert=2 a b", "expected 0 or 1, found '2'"),
         ("criteo --data_path={data} a b", "unexpected argument b"),
         ("criteo a b --limit 3 --train_line_count=4", "not both"),
+        ("criteo --data_path={data} --train_line_count=-3", "--train-line-count: expected an inte"),
         ("criteo --data_path={data}/none", "none/origin_data/train.txt: expected a file"),
         ("table --data_path={data} a b --label y", "unknown option --data-path"),
     ],

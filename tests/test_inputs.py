@@ -88,6 +88,19 @@ def test_movietweetings_may_be_packed(tmp_path):
         movietweetings(tmp_path / "a" / "ratings.dat")
 
 
+def test_movietweetings_that_cannot_be_are_told(tmp_path):
+    write(tmp_path / "ratings.dat", b"1::10::8::1\n1::10::11::2\n1::10::-1::3\n1::10::0::4\n")
+    movies = "10::A (2001)::X\n10::A (2001)::X\n10::B (2002)::Y\n"
+    write(tmp_path / "movies.dat", movies.encode())
+    rows, _, bad = same(movietweetings(tmp_path), "skip")
+    assert [(row[0], row[5], row[6]) for row in rows] == [(1, "X", "2001"), (0, "X", "2001")]
+    assert [(e["file"], e["line"], e["value"]) for e in bad] == [
+        ("ratings.dat", 2, "11"),
+        ("ratings.dat", 3, "-1"),
+        ("movies.dat", 3, "10"),
+    ]
+
+
 def test_several_files_in_the_order_given(tmp_path):
     for i in range(12):
         write(tmp_path / f"day_{i}.tsv", f"label\tu\n{i % 2}\tu{i}\n".encode())
@@ -108,6 +121,34 @@ def test_several_files_in_the_order_given(tmp_path):
         tabs(tmp_path / "night_*.tsv")
     with pytest.raises(InputError, match="day_1.tsv: expected each file once"):
         tabs([wanted[1], str(tmp_path / "day_*.tsv")])
+
+
+def test_one_file_by_two_names_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "log.tsv", TEXT)
+    (tmp_path / "link.tsv").symlink_to(path)
+    (tmp_path / "hard.tsv").hardlink_to(path)
+    for other in ("./log.tsv", str(path), "link.tsv", "hard.tsv"):
+        with pytest.raises(InputError, match="expected each file once, .* also as log.tsv"):
+            tabs(["log.tsv", other])
+    # the same content is not the same file
+    write(tmp_path / "again.tsv", TEXT)
+    assert len(same(tabs(["log.tsv", "again.tsv"]))[0]) == 2 * len(ROWS)
+
+
+def test_names_with_digits_that_are_no_numbers_can_be_sorted(tmp_path):
+    for name in ("day_2.tsv", "day_\u00b2.tsv", "\u00b2", "1\u00b22.tsv"):
+        write(tmp_path / "logs" / name, TEXT)
+    assert len(tabs(str(tmp_path / "logs" / "*")).paths) == 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"), [(b"", "none"), (b"maybe\tu\n" * 3, "3 bad ones alone")]
+)
+def test_a_log_without_a_good_row_is_named(tmp_path, rows, found):
+    path = write(tmp_path / "log.tsv", b"label\tu\n" + rows)
+    with pytest.raises(InputError, match=f"{path}: expected rows, found {found}"):
+        prepare(tabs(path), tmp_path / "out", on_error="skip")
     with pytest.raises(InputError, match="expected an input file"):
         tabs([])
 

@@ -122,6 +122,16 @@ def test_out_must_be_a_name_of_its_own(name, tmp_path, monkeypatch, capsys):
     assert os.listdir(tmp_path) == ["deep"]
 
 
+@pytest.mark.parametrize("name", ["note.txt/out", "note.txt/deep/out", "x" * 250])
+def test_out_that_cannot_be_is_told_by_its_name(name, tmp_path, capsys):
+    (tmp_path / "note.txt").write_text("mine")
+    out = tmp_path / name
+    assert main(["synthetic", str(out), "--rows", "600", "--overwrite"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"data_scripts: {out}: ") and error.count("\n") == 1
+    assert os.listdir(tmp_path) == ["note.txt"]
+
+
 def test_what_came_to_be_meanwhile_stays(tmp_path):
     out = tmp_path / "out"
     for overwrite, message in ((False, "came to be while"), (True, "found notes.txt")):

@@ -87,6 +87,7 @@ moment = datetime.datetime(2024, 1, 31, 10, 0, 0, 250_000)
         (float("inf"), "inf"),
         (1e20, "1e+20"),
         (np.float32(0.1), "0.1"),
+        (np.float16(0.1), "0.099975586"),  # as from Parquet, where it is read as a float32
         (datetime.date(2024, 1, 31), "2024-01-31"),
         (np.datetime64("2024-01-31"), "2024-01-31"),
         (moment, "2024-01-31 10:00:00.250000"),

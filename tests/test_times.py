@@ -70,6 +70,7 @@ def test_what_is_no_time_is_told_with_the_forms(tmp_path, text):
     ("text", "form"),
     [
         ("20131106", "%Y%m%d"),
+        ("131106", "%y%m%d"),
         ("14102100", "%y%m%d%H"),
         ("2013110612", "%Y%m%d%H"),
         ("201311061230", "%Y%m%d%H%M"),
@@ -84,6 +85,15 @@ def test_dates_written_as_numbers_are_never_taken_for_seconds(tmp_path, text, fo
     got = seconds(tmp_path / "log.tsv", [text, text], time_format=form)[0]
     assert got == [int(moment.timestamp())] * 2
     assert seconds(tmp_path / "log.tsv", [text, text], time_format="seconds")[0] == [int(text)] * 2
+    # a gap in the column made floats of them
+    assert seconds(tmp_path / "log.tsv", [f"{text}.0"] * 2) == message
+    assert seconds(tmp_path / "log.tsv", [f"{text}.0"] * 2, time_format=form)[0] == got
+    path = tmp_path / "log.parquet"
+    columns = {"label": [1, 1], "u": ["u", "u"], "tt": pa.array([float(text)] * 2)}
+    pq.write_table(pa.table(columns), path)
+    assert f"--time-format {form}" in same(table(path, "label", "tt", ["u"]))
+    rows = same(table(path, "label", "tt", ["u"], time_format=form))[0]
+    assert [row[1] for row in rows] == got
 
 
 def test_dates_and_date_times_are_one_form(tmp_path):
@@ -125,10 +135,11 @@ def test_iso_times_equal_python(tmp_path, moment, minutes):
             assert seconds(tmp_path / "log.tsv", [text])[0] == [want]
 
 
-@pytest.mark.parametrize("form", ["ms", "%q", "today", "%%", ""])
+@pytest.mark.parametrize("form", ["ms", "%q", "%Q", "today", "%%", ""])
 def test_forms_that_cannot_be(tmp_path, form):
-    with pytest.raises(ValueError, match='`time_format` must be "auto"'):
+    with pytest.raises(ValueError, match='`time_format` must be "auto"') as caught:
         table(tmp_path / "log.tsv", "label", "t", ["u"], time_format=form)
+    assert "\n" not in str(caught.value)
 
 
 def test_patterns(tmp_path):

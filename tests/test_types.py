@@ -63,6 +63,14 @@ def test_labels(tmp_path, labels, positive, want):
     assert column(table(path, "label", None, ["u"], positive=positive), 0) == (want * ROWS)[:ROWS]
 
 
+def test_labels_of_words_are_told_with_the_option_for_them(tmp_path):
+    path = text(tmp_path / "log.tsv", label=["yes", "no"] * (ROWS // 2))
+    for positive in (None, ">=1"):
+        message = same(table(path, "label", None, ["u"], positive=positive))
+        assert "found 'yes'; " in message and "--positive " in message
+        assert "a missing one" not in message  # a label cannot be missing
+
+
 @pytest.mark.parametrize("labels", [["2", "1"], ["yes", "no"], ["", "1"], ["nan", "1"]])
 def test_other_labels_are_told_with_what_helps(tmp_path, labels):
     path = text(tmp_path / "log.tsv", label=labels * (ROWS // 2))
@@ -74,6 +82,20 @@ def test_a_word_that_no_label_has_is_an_error(tmp_path):
     path = text(tmp_path / "log.tsv", label=["yes", "no"] * (ROWS // 2))
     message = same(table(path, "label", None, ["u"], positive="Yes"))
     assert "that --positive 'Yes' takes for a click, found none" in message
+    message = same(table(path, "label", None, ["u"], positive="!=No"))
+    assert "that --positive '!=No' takes for no click, found none" in message
+
+
+@pytest.mark.parametrize("positive", ["Yes", "!=No"])
+@pytest.mark.parametrize("limit", [40, ROWS])
+def test_a_word_that_no_label_has_is_an_error_of_the_first_rows_too(tmp_path, positive, limit):
+    path = text(tmp_path / "log.tsv", label=["yes", "no"] * (ROWS // 2))
+    for rows in (7, 65_536):
+        source = table(path, "label", None, ["u"], positive=positive)
+        with pytest.raises(ValueError, match=f"--positive '{positive}' takes for .* found none"):
+            prepare(source, tmp_path / "out", limit=limit, chunk_rows=rows, slots=2)
+    source = table(path, "label", None, ["u"], positive="yes")
+    assert prepare(source, tmp_path / "out", limit=limit, slots=2)["errors"]["total"] == 0
 
 
 @pytest.mark.parametrize("rule", ["", ">=abc", ">", "=> 4", "==", ", ,", ">=1.2.3"])
@@ -215,6 +237,13 @@ def test_parquet_files_that_are_none(tmp_path):
     ):
         path.write_bytes(content)
         assert f"{path}: expected a whole Parquet file" in same(table(path, "label", None, ["u"]))
+    # where the writer made checksums of pages
+    options = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
+    pq.write_table(pa.table({"label": [0, 1] * ROWS, "u": ["token"] * 2 * ROWS}), path, **options)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"token" + bytes([5, 0, 0, 0]))] ^= 1  # in the page, not in its header
+    path.write_bytes(content)
+    assert f"{path}: expected a whole Parquet file" in same(table(path, "label", None, ["u"]))
     arrays = [pa.array([1]), pa.array(["a"]), pa.array(["b"])]
     pq.write_table(pa.Table.from_arrays(arrays, names=["label", "u", "u"]), path)
     assert "several called 'u'" in same(table(path, "label", None, ["u"]))

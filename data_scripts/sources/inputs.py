@@ -48,16 +48,32 @@ def expand(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]
             found += fitting
         else:
             found.append(text)
-    twice = {path for path in found if found.count(path) > 1}
-    if twice:
-        raise InputError(f"{min(twice)}: expected each file once, found it twice")
+    seen = {}
+    for text in found:
+        # by what it is, not by its name: ./log.csv and a link are log.csv, too
+        identity = _identity(text)
+        if identity in seen:
+            first = seen[identity]
+            also = "" if first == text else f", also as {first}"
+            raise InputError(f"{text}: expected each file once, found it twice{also}")
+        seen[identity] = text
     if not found:
         raise InputError("expected an input file, found none")
     return [Path(path) for path in found]
 
 
+def _identity(text):
+    try:
+        status = os.stat(text)
+    except OSError:  # told when it is opened
+        return os.path.abspath(text)
+    return status.st_dev, status.st_ino
+
+
 def _natural(text):
-    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", text)]
+    # every other part is a number; what else Python takes for a digit, such as ², is text
+    parts = re.split(r"([0-9]+)", text)
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
 def short_names(paths: list[Path]) -> list[str]:

@@ -48,7 +48,9 @@ def movietweetings(folder: str | os.PathLike) -> Source:
     """Read `ratings.dat` and `movies.dat`; label = rating >= 8 (docs/method.md, section 4).
 
     Fields: user, item, genres (the whole string), year. The file is by user, so rows are sorted
-    by time, ties in file order. The log is small (MBs) and is read whole.
+    by time, ties in file order. The log is small (MBs) and is read whole. A movie that movies.dat
+    does not have lacks genres and year; one that has several different lines there has the first,
+    the others are bad rows.
 
     Args:
         folder: the folder that holds both files, plain or as .gz or .zst.
@@ -71,9 +73,15 @@ def movietweetings(folder: str | os.PathLike) -> Source:
             bad = parsed.is_null() | (column == "f3" and parsed.abs() >= 10**11)
             chunk.reject(bad, ratings[column], f"expected {what}")
             ratings = ratings.with_columns(parsed.alias(column))
+        wrong = ~ratings["f2"].is_between(0, 10)
+        chunk.reject(wrong, ratings["f2"], "expected a rating from 0 to 10")
         ratings = ratings.with_columns(line=chunk.lines)
         ratings = errors.settle(chunk, ratings, limited=False)
         chunk = _lines(paths[1], 3)
+        ids = chunk.frame["f0"]
+        # the same line once more does no harm; another one might be the right one
+        differ = chunk.frame.select(pl.struct(pl.all()).is_first_distinct()).to_series()
+        chunk.reject(differ & ~ids.is_first_distinct(), ids, "expected one line for each movie")
         movies = errors.settle(chunk, chunk.frame, limited=False)
         errors.rows_in -= len(movies)  # they are no rows of the log
         movies = movies.select(

@@ -51,7 +51,7 @@ def opened(path: Path) -> Iterator[pq.ParquetFile]:
             f"{path}: expected Parquet as it is (it is packed within), found it packed"
         )
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: expected a whole Parquet file: {error}") from error

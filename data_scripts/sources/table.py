@@ -94,27 +94,34 @@ def table(
             )
         return times[-1]
 
+    words_click = int(not (rule and rule[0] == "!="))
+
+    def check_words(fitting):
+        # a misspelled word would make a log without a click, or ("!=") of clicks alone
+        if rule and isinstance(rule[1], set) and not fitting:
+            raise InputError(
+                f"{paths[0]}: expected labels in column {label} that --positive {positive!r} takes "
+                f"for {'a' if words_click else 'no'} click, found none"
+            )
+
     def chunks(chunk_rows, errors):
         errors, times = errors or Errors(), Times(time, time_format)
-        parts, last, clicks = [], None, 0
+        parts, last, fitting = [], None, 0
         for chunk in _read(paths, forms, wanted, roles, chunk_rows):
             frame = canonical_frame(chunk, times)
             if time and not sort:
                 last = check_order(chunk, frame, last)
             frame = errors.settle(chunk, frame, limited=not sort)
-            clicks += int(frame["label"].sum())
+            fitting += int((frame["label"] == words_click).sum())
             if sort:
                 parts.append(frame)
                 continue
+            if errors.left == 0:
+                check_words(fitting)  # whoever has all the rows that are wanted asks no more
             yield from frame.iter_slices(chunk_rows)
             if errors.left == 0:
                 return
-        if rule and isinstance(rule[1], set) and not clicks:
-            # a misspelled word would make a log without a click
-            raise InputError(
-                f"{paths[0]}: expected labels in column {label} that --positive {positive!r} takes "
-                "for a click, found none"
-            )
+        check_words(fitting)
         if parts:
             whole = pl.concat(parts).sort("time", maintain_order=True)
             yield from whole.iter_slices(chunk_rows)

@@ -26,8 +26,8 @@ FORMS = (
     "dates as 2013-11-06 or 2013-11-06T12:30:59.123+02:00 (UTC if they say no zone), or seconds, "
     "milli-, micro- or nanoseconds since 1970, the same in all rows; --time-format for others"
 )
-# dates that look like numbers, the last but one as in Avazu's log
-DIGITS = ("%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%y%m%d%H")
+# dates that look like numbers, the last as in Avazu's log
+DIGITS = ("%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%y%m%d", "%y%m%d%H")
 
 
 class Times:
@@ -66,6 +66,8 @@ class Times:
         if kind == pl.Date or isinstance(kind, pl.Datetime):
             return _epoch(values)  # typed: the same in any form
         text = values.str.strip_chars() if kind == pl.String else values.cast(pl.String)
+        # 20131106.0 is what 20131106 becomes in a column of floats
+        text = text.str.replace(r"^(-?[0-9]+)\.0$", "${1}")
         if "%" in self.form:
             return by_pattern(text, self.form)
         dates = _iso(text)
@@ -134,7 +136,7 @@ def check_pattern(pattern: str) -> None:
     except (ValueError, pl.exceptions.PolarsError) as error:
         raise ValueError(
             f'`time_format` must be "auto", one of {", ".join(SCALES)}, or a pattern as '
-            f'"%y%m%d%H". Received: {pattern!r} ({error})'
+            f'"%y%m%d%H". Received: {pattern!r} ({str(error).splitlines()[0]})'
         ) from None
 
 

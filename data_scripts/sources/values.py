@@ -22,13 +22,20 @@ NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 BOOLEANS = {"True": "1", "true": "1", "TRUE": "1", "False": "0", "false": "0", "FALSE": "0"}
 
 
-def numbers(chunk: Chunk, column: str, integer: bool = False) -> pl.Series:
+def numbers(
+    chunk: Chunk,
+    column: str,
+    integer: bool = False,
+    expected: str | None = None,
+    hint: str = "a missing one is written as nothing at all",
+) -> pl.Series:
     """Parse a column as numbers, missing ones as null; True is 1, False is 0.
 
     Args:
         chunk: `Chunk`; rows that hold no number are rejected.
         column: str.
         integer: bool, whether only whole numbers will do.
+        expected, hint: str, what to say of a value that is no number.
 
     Returns:
         Float64 Series.
@@ -48,9 +55,8 @@ def numbers(chunk: Chunk, column: str, integer: bool = False) -> pl.Series:
         parsed = values.cast(pl.Float64)
         bad = pl.repeat(False, len(values), eager=True)
     parsed = parsed.fill_nan(None)  # what a file of floats writes for a missing one
-    kind = "an integer" if integer else "a number"
-    hint = "a missing one is written as nothing at all"
-    chunk.reject(bad, values, f"expected {kind} in column {column}", hint)
+    expected = expected or f"{'an integer' if integer else 'a number'} in column {column}"
+    chunk.reject(bad, values, f"expected {expected}", hint)
     huge = (parsed.abs() > LARGEST).fill_null(False)
     chunk.reject(huge, values, f"expected a number within 3.4e38 (float32) in column {column}")
     return parsed
@@ -97,14 +103,18 @@ def labels(chunk: Chunk, column: str, rule: tuple | None) -> pl.Series:
         clicked = text.is_in(list(rule[1]))
         clicked = clicked if rule[0] == "==" else ~clicked
         return clicked.fill_null(False).cast(pl.UInt8)
-    value = numbers(chunk, column)
+    if rule:
+        hint = "words are compared by --positive WORD, as in --positive click,purchase"
+        value = numbers(chunk, column, hint=hint)
+    else:
+        hint = "or True or False; --positive says what others click"
+        value = numbers(chunk, column, expected="label 0 or 1", hint=hint)
     chunk.reject(value.is_null(), values, f"expected a label in column {column}")
     if rule:
         clicked = OPERATORS[rule[0]](value, rule[1])
     else:
         clicked = value == 1
         wrong = ~value.is_in([0.0, 1.0]).fill_null(True)
-        hint = "or True or False; --positive says what others click"
         chunk.reject(wrong, values, "expected label 0 or 1", hint)
     return clicked.fill_null(False).cast(pl.UInt8)
 

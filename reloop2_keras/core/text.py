@@ -81,8 +81,9 @@ def _of_float(value):
         return None
     if abs(value) < WHOLE_BELOW and value == int(value):
         return str(int(value))
-    # a NumPy scalar's own width: the nearest float64 of a float32 has more digits
-    return str(value)
+    # a NumPy scalar's own width: the nearest float64 of a float32 has more digits. Readers of
+    # files know no narrower one, so that a float16 is the float32 that it becomes there
+    return str(np.float32(value) if isinstance(value, np.float16) else value)
 
 
 def _of_decimal(value):
