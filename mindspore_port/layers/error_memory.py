@@ -152,5 +152,5 @@ class ErrorMemory(ShownState):
 
     def load_core(self, core):
         """Show another core object of the same kind and configuration from now on."""
-        self.core = core
+        self.take_core(core)
         self.sync()

@@ -51,6 +51,12 @@ class ShownState(nn.Cell):
             self.sync()
             return super().__call__(*args, **kwargs)
 
+    def take_core(self, core):
+        """Show another core object from the next `sync` on."""
+        self.core = core
+        if self._shown_version is not None:
+            self._shown_version = -1  # two objects may have changed equally often
+
     def load_state(self, arrays):
         """Take the arrays of another cell of this configuration: its `core.state()`.
 

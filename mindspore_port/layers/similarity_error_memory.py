@@ -32,7 +32,7 @@ class SimilarityErrorMemory(ErrorMemory):
 
     def load_core(self, core):
         """See `ErrorMemory.load_core`."""
-        self.normalize.core = core.normalization
+        self.normalize.take_core(core.normalization)
         super().load_core(core)
 
     def sync(self):

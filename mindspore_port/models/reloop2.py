@@ -10,6 +10,7 @@ from mindspore_port.layers.state import EXECUTOR, to_numpy
 from mindspore_port.models.serving import HASHES, Serving, hashes_of, key_dim
 from mindspore_port.models.warm_start import warm_start
 from reloop2_keras.core.correction import Compensation, Correction, Served
+from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs
 
 
 class ReLoop2(nn.Cell):
@@ -46,7 +47,8 @@ class ReLoop2(nn.Cell):
         float32 (batch, 1).
 
     Raises:
-        ValueError: if an argument is out of range or arguments do not fit together.
+        ValueError: if an argument is out of range or arguments do not fit together; on a call, if
+            an id is out of range or a value not finite.
 
     Example:
         >>> model = ReLoop2(base, FeatureErrorMemory(residual="corrected"), gate=True)
@@ -126,6 +128,10 @@ class ReLoop2(nn.Cell):
             part.sync()
 
     def __call__(self, feature_ids, feature_values, feature_hashes=None):
+        arrays = {IDS: to_numpy(feature_ids), VALUES: to_numpy(feature_values)}
+        if feature_hashes is not None:
+            arrays[HASHES] = to_numpy(feature_hashes)
+        check_inputs(arrays, self.base.fields)  # on the host, as a call of the base does
         hashes = []
         if HASHES in self.keys:
             if feature_hashes is None:

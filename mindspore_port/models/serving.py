@@ -58,7 +58,9 @@ class Serving:
 
         with EXECUTOR:
             self._cell.set_train(False)
-            return in_batches(forward, inputs(arrays), batch_size or self.batch_size)
+            return in_batches(
+                forward, inputs(arrays), self.batch_size if batch_size is None else batch_size
+            )
 
 
 def inputs(arrays):
@@ -102,8 +104,10 @@ def in_batches(function, arrays, batch_size):
         dict of NumPy arrays (rows, ...).
 
     Raises:
-        ValueError: if there are no rows.
+        ValueError: if there are no rows, or `batch_size` is not a positive integer.
     """
+    if int(batch_size) != batch_size or batch_size < 1:
+        raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
     rows = len(next(iter(arrays.values())))
     if rows == 0:
         raise ValueError("`arrays` must have at least one row. Received: none")

@@ -1,10 +1,13 @@
 """Memories, and the rule that turns their readings into a corrected probability."""
 
 import contextlib
+import copy
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.array_state import all_locked
 from reloop2_keras.core.compensation import compensated
 from reloop2_keras.core.gate import Gate
 from reloop2_keras.core.memories import Memory, SimilarityMemory
@@ -18,11 +21,35 @@ class Served(dict):
     where the first memory was read, …; with a gate and memories `gate_inputs` (rows, K), what was
     read there.
 
+    Copies in this process (`copy.copy`, `copy.deepcopy`, `Served(served)`) are spent together.
+    A pickle is spent by itself, since nothing bounds how many a model would have to remember:
+    whoever keeps pickles must see to it that each is learnt once.
+
     Attributes:
         spent: bool, whether its rows were learnt already.
     """
 
-    spent = False
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        given = args[0] if args else None
+        self._learnt = given._learnt if isinstance(given, Served) else [False]
+
+    @property
+    def spent(self) -> bool:
+        return self._learnt[0]
+
+    def spend(self) -> None:
+        """Mark this and its copies as learnt."""
+        self._learnt[0] = True
+
+    def copy(self) -> "Served":
+        """Return a shallow copy, spent together with this one."""
+        return Served(self)
+
+    def __deepcopy__(self, memo: dict) -> "Served":
+        twin = Served(self)
+        twin.update({name: copy.deepcopy(part, memo) for name, part in self.items()})
+        return twin
 
 
 class Compensation:
@@ -97,11 +124,18 @@ class Correction:
             places: for each memory (rows, …), what its `places` returned.
 
         Raises:
-            ValueError: naming the first row whose probability is NaN or out of range.
+            ValueError: naming the first row whose probability is NaN or out of range, or if
+                places are not what these memories returned for as many rows.
         """
         check_probabilities(probability, name="probability")
         probability = np.asarray(probability, "float32").reshape(-1)
         served = Served(probability=probability)
+        found = [len(at) for at in places]
+        if len(found) != len(self.memories) or set(found) - {len(probability)}:
+            raise ValueError(
+                f"`places` must be {len(self.memories)} arrays of {len(probability)} rows. "
+                f"Received: {len(found)} of {found} rows"
+            )
         with self.locked():
             readings = [m.read_at(at) for m, at in zip(self.memories, places, strict=True)]
             if isinstance(self.rule, Gate):
@@ -149,7 +183,7 @@ class Correction:
         labels = check_labels(labels, len(served["probability"]))
         theirs = labels if memory_labels is None else check_labels(memory_labels, len(labels))
         with self.locked():
-            if getattr(served, "spent", False):
+            if isinstance(served, Served) and served.spent:
                 raise ValueError("`served` was learnt already: its rows would count twice")
             solution = None
             if isinstance(self.rule, Gate):
@@ -159,7 +193,8 @@ class Correction:
             if solution is not None:
                 self.rule.store(solution)
             taken = [m.store(update) for m, update in zip(self.memories, updates, strict=True)]
-            served.spent = True
+            if isinstance(served, Served):
+                served.spend()
         return taken
 
     def _updates(self, served: Served, labels: np.ndarray) -> Iterator:
@@ -173,11 +208,6 @@ class Correction:
                 yield memory.checked(places, labels, served["probability"])
             start = stop
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the locks of all parts, always in one order: parts may be shared by objects."""
-        parts = {id(part): part for part in (*self.memories, self.rule) if hasattr(part, "lock")}
-        with contextlib.ExitStack() as stack:
-            for number in sorted(parts):
-                stack.enter_context(parts[number].lock)
-            yield
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the locks of all parts."""
+        return all_locked((*self.memories, self.rule))

@@ -68,7 +68,11 @@ def _column(name: str, values: np.ndarray, rows: int | None) -> np.ndarray:
         raise ValueError(f"`{name}` must have shape (rows,). Received: {array.shape}")
     if rows is not None and len(array) != rows:
         raise ValueError(f"`{name}` must have {rows} rows. Received: {len(array)}")
+    if np.ma.is_masked(values):  # what lies under a mask is no label
+        raise ValueError(f"`{name}` must be numbers. Received an array with masked rows")
     try:
-        return array.reshape(-1).astype("float64")
+        if array.dtype.kind in "biufO":
+            return array.reshape(-1).astype("float64")
     except (TypeError, ValueError):
-        raise ValueError(f"`{name}` must be numbers. Received dtype: {array.dtype}") from None
+        pass
+    raise ValueError(f"`{name}` must be numbers. Received dtype: {array.dtype}")

@@ -120,8 +120,9 @@ class ErrorMemory(ShownState):
         return written
 
     def _ensure_built(self, keys):
-        if not self.built:
-            self.build((None, np.shape(keys)[-1]))
+        with self.core.lock:  # two first calls must not add the weights twice
+            if not self.built:
+                self.build((None, np.shape(keys)[-1]))
 
     def merge(self, other):
         """Take in all that another memory of the same configuration and key width holds.
@@ -140,10 +141,14 @@ class ErrorMemory(ShownState):
     def copy(self):
         """Return a new layer of the same configuration and content that shares nothing."""
         twin = type(self).from_config(self.get_config())
-        twin.core = self.core.copy()
+        twin._take_core(self.core.copy())
         if self.built:
-            twin.build((None, self.core.width))
+            twin.build((None, twin.core.width))
         return twin
+
+    def _take_core(self, core):
+        """Show another core object from now on; before `build` only."""
+        self.core = core
 
     def get_build_config(self):
         return {"width": self.core.width}

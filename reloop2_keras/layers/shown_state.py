@@ -29,6 +29,7 @@ class ShownState(keras.layers.Layer):
         self.core = core
         self._shown_version = None
         self._pushes = False
+        self._kept = None  # what a file will hold, of one moment with other layers
 
     def _show(self):
         """Add the weights: call it in `build`, when the core object has its arrays."""
@@ -109,7 +110,7 @@ class ShownState(keras.layers.Layer):
 
     def save_own_variables(self, store):
         """Keep the core object's arrays, under their names."""
-        for name, array in self.core.state().items():
+        for name, array in (self._kept or self.core.state()).items():
             if "/" not in name:  # a layer of its own keeps those
                 store[name] = array
 

@@ -51,11 +51,9 @@ class SimilarityErrorMemory(ErrorMemory):
             self.build((None, self.core.width))
         self._changed()
 
-    def copy(self):
-        """See `ErrorMemory.copy`."""
-        twin = super().copy()
-        twin.normalize.core = twin.core.normalization
-        return twin
+    def _take_core(self, core):
+        super()._take_core(core)
+        self.normalize.core = core.normalization
 
     def gate_inputs(self, reading, probabilities):
         """Return how far the logit of the mean label lies from that of p and of the mean p (ours).

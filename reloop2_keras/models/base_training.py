@@ -1,5 +1,7 @@
 """A model around a base: `fit` trains and scores the base alone."""
 
+import contextlib
+
 
 class BaseTraining:
     """Mixin before `keras.Model`, whose `call` gives the base's output while `scores_base`."""
@@ -18,3 +20,22 @@ class BaseTraining:
             return super().fit(x, *args, **kwargs)
         finally:
             self.scores_base, self.test_function = False, None
+
+    def predict(self, *args, **kwargs):
+        """See `keras.Model.predict`; corrected within a callback of `fit`, too."""
+        with self._corrected():
+            return super().predict(*args, **kwargs)
+
+    def predict_on_batch(self, *args, **kwargs):
+        """See `keras.Model.predict_on_batch`; corrected within a callback of `fit`, too."""
+        with self._corrected():
+            return super().predict_on_batch(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _corrected(self):
+        # a step that is compiled within `fit` would go on giving the base's output afterwards
+        before, self.scores_base = self.scores_base, False
+        try:
+            yield
+        finally:
+            self.scores_base = before

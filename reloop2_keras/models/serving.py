@@ -122,7 +122,9 @@ class Serving:
         if self._run is None or self._run[0] != form:
             step = compiled(lambda batch: serve(self.base, unboxed(batch), self.keys), [self.base])
             self._run = form, step
-        return in_batches(self._run[1], boxed, batch_size or self.batch_size)
+        return in_batches(
+            self._run[1], boxed, self.batch_size if batch_size is None else batch_size
+        )
 
 
 def _boxed(x):

@@ -244,3 +244,13 @@ def test_compensate_by_hand(mode):
         np.testing.assert_allclose(compensate(p, one, 0.5, weight).asnumpy(), [want], atol=1e-6)
     low = {**one, "mean_label": ms.Tensor([0.0], ms.float32)}
     np.testing.assert_allclose(compensate(p, low, 1.0, 0.0).asnumpy(), [0.0], atol=1e-6)
+
+
+def test_another_core_that_changed_as_often_is_shown():
+    keys = np.arange(150, dtype="int32").reshape(50, 3)
+    one, other = FeatureErrorMemory(4), FeatureErrorMemory(4)
+    for memory, label in ((one, 1), (other, 0)):
+        memory.write(keys, np.full(50, label), np.full(50, 0.5))
+    one.load_core(other.core)
+    wanted = other(ms.Tensor(keys))["offset"].asnumpy()
+    np.testing.assert_array_equal(one(ms.Tensor(keys))["offset"].asnumpy(), wanted)

@@ -208,3 +208,21 @@ def test_eight_threads_lose_no_row_and_tear_no_reading(mode):
     np.testing.assert_allclose(
         model(*given).asnumpy()[sure, 0], model.predict(slots[1])[sure], atol=1e-5
     )
+
+
+def test_a_call_checks_ids_and_values_before_a_graph_runs(mode):
+    model, x = make("gated"), batch(30)
+    names = ("feature_ids", "feature_values", "feature_hashes")
+    for name, value in (("feature_ids", -1), ("feature_ids", 31), ("feature_values", np.nan)):
+        bad = {key: x[key].copy() for key in names}
+        bad[name][3, 1] = value
+        with pytest.raises(ValueError, match=f"`{name}`, row 3, field 1"):
+            model(*(ms.Tensor(bad[key]) for key in names))
+    found = model(*(ms.Tensor(x[key]) for key in names)).asnumpy()  # the process goes on
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5])
+def test_batches_of_no_rows_are_refused(size):
+    with pytest.raises(ValueError, match="`batch_size` must be a positive integer"):
+        make("gated").serve(batch(30), batch_size=size)

@@ -77,7 +77,7 @@ class ExactMemory(SimilarityMemory):
             )
         return units.astype("float32", copy=False)
 
-    def read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
+    def _read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
         """Return the reading at keys of length 1."""
         out = np.zeros((len(places), 3), "float32")
         with self.lock:

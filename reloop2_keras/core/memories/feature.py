@@ -120,7 +120,7 @@ class FeatureMemory(Memory):
         """Return buckets as they are; ValueError unless column k lies in table k."""
         return checked_buckets(places, self.num_tables, self.num_bits)
 
-    def read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
+    def _read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
         """Return `offset` float32 (rows, num_tables), in logits, within +-8."""
         with self.lock:
             return {"offset": read_ratios(self.sums, places, self.prior, MAX_OFFSET)}

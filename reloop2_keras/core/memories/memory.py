@@ -68,11 +68,18 @@ class Memory(ArrayState):
         return self.width is not None
 
     def build(self, width: int) -> None:
-        """Allocate the state for keys of `width` columns."""
-        self.check_width(width)
-        self._allocate(int(width))
-        self.width = int(width)
-        self.version += 1
+        """Allocate the state for keys of `width` columns; what is built already stays as it is.
+
+        Raises:
+            ValueError: if the memory cannot be built for that width, or was for another one.
+        """
+        with self.lock:  # two first calls must not allocate twice: the rows between would be lost
+            self.check_width(width)
+            if self.built:
+                return
+            self._allocate(int(width))
+            self.width = int(width)
+            self.version += 1
 
     def check_width(self, width: int) -> None:
         """Raise ValueError unless the memory can be built for keys of `width` columns."""
@@ -97,7 +104,17 @@ class Memory(ArrayState):
         raise NotImplementedError
 
     def read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the reading: dict of float32 (rows, …)."""
+        """Return the reading at places: dict of float32 (rows, …).
+
+        Raises:
+            ValueError: if places are not what `places` returns: a compiled loop would read
+                whatever lies there in memory.
+        """
+        if not self.built:
+            raise ValueError("The memory must be built before `read_at`")
+        return self._read_at(self.checked_places(places))
+
+    def _read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
         raise NotImplementedError
 
     @property
@@ -117,10 +134,9 @@ class Memory(ArrayState):
     def look_up(self, keys: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return (reading, places): hashed once, for reading and for the write that follows."""
         keys = self.checked_keys(keys)
-        if not self.built:
-            self.build(keys.shape[1])
+        self.build(keys.shape[1])
         places = self.places(keys)
-        return self.read_at(places), places
+        return self._read_at(places), places
 
     def read(self, keys: np.ndarray) -> dict[str, np.ndarray]:
         """Return the reading for query keys (rows, width)."""
@@ -220,8 +236,7 @@ class Memory(ArrayState):
                 trial = self.copy()
                 trial.build(keys.shape[1])
             update = trial.checked(trial.places(keys), labels, probabilities, offsets)
-            if not self.built:
-                self.build(keys.shape[1])
+            self.build(keys.shape[1])
             return self.store(update)
 
     def _add(self, update: Update) -> None:

@@ -51,7 +51,7 @@ class SketchMemory(SimilarityMemory):
             raise ValueError(f"`num_arrays` must be a positive integer. Received: {num_arrays}")
         if int(num_bits) != num_bits or not 1 <= num_bits <= 20:
             raise ValueError(f"`num_bits` must be an integer in [1, 20]. Received: {num_bits}")
-        if num_arrays << num_bits >= 2**31:
+        if int(num_arrays) << int(num_bits) >= 2**31:
             raise ValueError(
                 "`num_arrays` * 2^`num_bits` must stay below 2^31 (int32 bucket indices). "
                 f"Received: {num_arrays} and {num_bits}"
@@ -85,7 +85,7 @@ class SketchMemory(SimilarityMemory):
         """Return buckets as they are; ValueError unless column k lies in array k."""
         return checked_buckets(places, self.num_arrays, self.num_bits)
 
-    def read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
+    def _read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
         """Return the reading at buckets; attention over bucket means, not pooled sums."""
         with self.lock:
             scale = 1.0 / (max(self.total, 1e-30) * self.temperature)
