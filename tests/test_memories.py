@@ -235,6 +235,16 @@ def test_copies_share_nothing_and_weights_cannot_be_set_past_the_state():
             memory.merge(OnlineGate())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_layer_reads_what_others_wrote_into_its_core(kind):
+    memory = make(kind)
+    memory.core.write(*batch(kind, 20))  # as an arm does: the layer was never built
+    keys = batch(kind, 20)[0]
+    assert_same(reading(memory, keys), memory.core.read(keys), 1e-5)
+    assert np.any(next(iter(reading(memory, keys).values())))
+    assert not any(np.any(part) for part in reading(make(kind), keys).values())  # nor its core
+
+
 def test_what_belongs_to_nobodys_training_stays_so():
     memory = make("sketch", key_normalization="whiten")
     memory.adapt(batch("sketch", 30)[0])

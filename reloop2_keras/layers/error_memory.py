@@ -46,6 +46,8 @@ class ErrorMemory(ShownState):
 
     def read(self, keys):
         """Return the reading for query keys (batch, dim); see the class."""
+        if not self.built:  # the core may be built already, by an arm that it works for
+            self.build((None, self.core.width or keys.shape[-1]))
         self._before_read()
         return self.traced_read(keys)
 
