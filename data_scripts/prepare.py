@@ -16,9 +16,9 @@ from data_scripts.placing import placed, recover
 from data_scripts.sources.source import Source
 from data_scripts.vocabulary import FieldVocabulary, to_table
 from data_scripts.writer import FORMAT, PeriodWriter, writing
+from reloop2_keras.core.description import SCHEMA_VERSION, sealed
 from reloop2_keras.core.files import file_checksum
 
-SCHEMA_VERSION = 1
 CUT = ("train_fraction", "validation_fraction", "slots", "train_rows")
 MATRICES = ("feature_ids", "feature_values", "feature_hashes")
 BLOCK = 4096  # rows of a matrix that stay in the cache while column after column is filled in
@@ -123,6 +123,7 @@ def prepare(
             "vocabulary": _vocabulary(folder, output, fields),
             "errors": {"total": passes.errors.total, "first": passes.errors.first},
         }
+        meta = sealed(meta)
         text = json.dumps(meta, indent=1, ensure_ascii=False) + "\n"
         with writing(output / "dataset.json"):
             (folder / "dataset.json").write_text(text, encoding="utf-8")

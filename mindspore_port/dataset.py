@@ -18,7 +18,7 @@ from mindspore_port.data import PreparedDataset
 from mindspore_port.logs import Log, fail
 from mindspore_port.reading import INDEX_SUFFIX
 from reloop2_keras.core.array_checks import FEATURES
-from reloop2_keras.core.description import periods_of
+from reloop2_keras.core.description import periods_of, sealed
 from reloop2_keras.core.files import file_checksum
 
 BLOCK = 8192  # rows handed to the writer at once
@@ -68,6 +68,7 @@ def to_mindrecord(source, target, say=None):
         vocabulary = meta["vocabulary"]["name"]
         (beside / vocabulary).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(dataset.folder / vocabulary, beside / vocabulary)
+        meta = sealed(meta)
         text = json.dumps(meta, indent=1, ensure_ascii=False) + "\n"
         (beside / "dataset.json").write_text(text, encoding="utf-8")
         beside.chmod(0o755)  # mkdtemp's folders are private

@@ -6,6 +6,7 @@ import os
 
 import pyarrow.parquet as pq
 
+from reloop2_keras.core.description import sealed
 from reloop2_keras.core.files import file_checksum
 
 TRAIN, SLOT = "train/000.parquet", "slots/001.parquet"
@@ -168,12 +169,12 @@ def write_table(table, path):
     pq.write_table(table, path, compression="zstd", write_page_checksum=True, data_page_size=2000)
 
 
-def describe(folder, edit):
-    """Change dataset.json."""
+def describe(folder, edit, seal_it=True):
+    """Change dataset.json, and its own checksum with it: the liar knows of checksums."""
     path = folder / "dataset.json"
     meta = json.loads(path.read_text())
     edit(meta)
-    path.write_text(json.dumps(meta))
+    path.write_text(json.dumps(sealed(meta) if seal_it else meta))
 
 
 def entries(meta):

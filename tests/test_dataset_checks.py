@@ -183,3 +183,32 @@ def test_no_flipped_bit_changes_a_value_in_silence(folder):
                     np.testing.assert_array_equal(a[name], b[name])
         paths[number].write_bytes(raw)
     assert taken["refused"] > 100, taken
+
+
+def _swap_slots(meta):
+    meta["periods"]["slots"][:2] = meta["periods"]["slots"][1::-1]
+
+
+def _drop_a_slot(meta):
+    del meta["periods"]["slots"][1]
+
+
+def _rename_a_field(meta):
+    meta["fields"][3]["name"] = "another"
+
+
+def _another_maximum(meta):
+    meta["fields"][0]["maximum"] *= 2
+
+
+@pytest.mark.parametrize(
+    "edit", [_swap_slots, _drop_a_slot, _rename_a_field, _another_maximum], ids=lambda e: e.__name__
+)
+def test_what_makes_sense_but_was_not_written_so_is_refused(folder, edit):
+    describe(folder, edit, seal_it=False)
+    assert re.search(r"dataset\.json: sha256: expected", refused(folder))
+
+
+def test_a_description_of_version_0_1_has_no_checksum_and_is_read(folder):
+    describe(folder, lambda meta: meta.pop("sha256"), seal_it=False)
+    assert sum(len(part["label"]) for part in read_all(folder)[:3]) == 240

@@ -1,5 +1,6 @@
 """dataset.json, checked: keys, types, names inside the folder, numbers that agree."""
 
+import hashlib
 import json
 import os
 import re
@@ -42,7 +43,26 @@ def read_description(folder: Path) -> dict[str, Any]:
     _check_columns(check, meta)
     _check_periods(check, meta)
     _check_names(check, meta)
+    _check_seal(check, meta)
     return meta
+
+
+def sealed(meta: dict[str, Any]) -> dict[str, Any]:
+    """Return a description with the SHA-256 of all else in it, under `sha256`.
+
+    Example:
+        >>> sealed({"rows": 3})["sha256"] == sealed({"rows": 3, "sha256": "old"})["sha256"]
+        True
+    """
+    rest = {key: value for key, value in meta.items() if key != "sha256"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return {**rest, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _check_seal(check, meta):
+    # what makes sense by itself may have been changed all the same: slots swapped, a field renamed
+    if "sha256" in meta and meta["sha256"] != sealed(meta)["sha256"]:
+        check.fail("sha256", f"{sealed(meta)['sha256']}, of what is there", meta["sha256"])
 
 
 def periods_of(meta: dict[str, Any]) -> list[dict[str, Any]]:
