@@ -443,9 +443,7 @@ for part in [*gone.memories, gone.gate]:
     part.reset()
 new, old = FrozenBase(retrained, ("hidden",)), FrozenBase(base, ("hidden",))
 unchanged = gated(*[m.copy() for m in kept.memories])
-unchanged.gate = type(kept.gate).from_config(kept.gate.get_config())
-unchanged.gate.build()
-unchanged.gate.set_weights(kept.gate.get_weights())
+unchanged.gate = kept.gate.copy()
 switch = prequential(
     slots[half:],
     [
