@@ -175,3 +175,22 @@ def test_a_warm_started_model_is_saved_at_once_and_with_all(tmp_path):
     np.testing.assert_allclose(again.serve(x)["corrected"], made.serve(x)["corrected"], atol=1e-6)
     with pytest.raises(ValueError, match="count twice"):
         again.warm_start([(x, y)])
+
+
+def test_a_base_without_fields_is_not_given_what_is_not_a_number():
+    x = keras.Input((3,), name="x")
+    last = keras.layers.Dense(4, activation="relu", name="last")(x)
+    base = keras.Model(x, keras.layers.Dense(1, activation="sigmoid")(last))
+    made = ReLoop2(base, SketchErrorMemory(4, 3, key_normalization="none"), key="last")
+    rows = np.ones((6, 3), "float32")
+    assert made.observe(rows, np.ones(6)) == 6
+    rows[4, 1] = np.nan
+    before = state(made)
+    for call in (
+        made.serve,
+        lambda x: made.predict(x, verbose=0),
+        lambda x: made.observe(x, x[:, 0]),
+    ):
+        with pytest.raises(ValueError, match="must be finite.* in row 4, column 1"):
+            call(rows)
+    same(state(made), before)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs
+from reloop2_keras.core.rows import check_finite
 
 
 class CheckedInputs:
@@ -28,8 +29,8 @@ class CheckedInputs:
     An error in the middle, from a batch that does not fit say, leaves the weights of the last step.
     (Keras on JAX takes the weights off a model while it steps, and would lose them.)
 
-    The fields are those of the attribute `fields`, or of `base.fields`; a model that has neither
-    is not checked.
+    The fields are those of the attribute `fields`, or of `base.fields`; of a model that has neither
+    the arrays are only checked for NaN and infinity.
     """
 
     @property
@@ -49,6 +50,7 @@ class CheckedInputs:
         """
         fields = self.checked_fields
         if fields is None:
+            _check_finite(x)
             return x
         if isinstance(x, dict):
             check_inputs(_on_host(x), fields)
@@ -159,6 +161,16 @@ def is_host(inputs: Any) -> bool:
     return isinstance(inputs, dict) and all(
         isinstance(inputs.get(name), np.ndarray | list) for name in (IDS, VALUES)
     )
+
+
+def _check_finite(x):
+    # on TensorFlow a ReLU makes 0 of NaN, and a sure prediction of that
+    parts = (
+        x.items() if isinstance(x, dict) else enumerate(x if isinstance(x, list | tuple) else [x])
+    )
+    for name, part in parts:
+        if isinstance(part, np.ndarray) and part.dtype.kind == "f" and part.size and part.ndim:
+            check_finite(f"inputs[{name!r}]", part.reshape(len(part), -1))
 
 
 def _on_host(x):
