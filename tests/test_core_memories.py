@@ -211,6 +211,9 @@ def test_keys_that_are_not_finite_or_no_integers_are_refused():
             keys[1, 4] = bad
             with pytest.raises(ValueError, match="`keys` must be finite.* in row 1, column 4"):
                 make(kind).write(keys, [0, 1, 0], [0.1, 0.2, 0.3])
+        for large in (1e16, -3e38):  # squares of these are infinite in float32
+            with pytest.raises(ValueError, match=r"`keys` must be within \+-1e\+15"):
+                make(kind).write(np.full((1, 6), large), [1], [0.5])
     with pytest.raises(ValueError, match="`keys` must be integers"):
         FeatureMemory(8).write(np.ones((3, 2)), [0, 1, 0], [0.1, 0.2, 0.3])
     memory = FeatureMemory(8, residual="corrected")

@@ -11,6 +11,7 @@ from reloop2_keras.core.rows import check_finite
 # mean labels are this far from 0 and 1 when a gate takes their logit: a few neighbors of one
 # class are no proof of certainty
 CLIP = 0.02
+LARGEST = 1e15  # of a key's numbers: products of two such still fit float32
 
 
 class SimilarityMemory(Memory):
@@ -68,7 +69,12 @@ class SimilarityMemory(Memory):
         if keys.ndim != 2:
             raise ValueError(f"`keys` must have shape (rows, columns). Received: {keys.shape}")
         self.check_width(keys.shape[1])
-        return check_finite("keys", keys)
+        check_finite("keys", keys)
+        if keys.size and max(keys.max(), -keys.min()) > LARGEST:
+            raise ValueError(
+                f"`keys` must be within +-{LARGEST:g}. Received: {np.abs(keys).max():g}"
+            )
+        return keys
 
     def _kept(self, labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray | None:
         keep = super()._kept(labels, probabilities)
