@@ -7,10 +7,10 @@ from mindspore_port.layers.error_memory import ErrorMemory
 from mindspore_port.layers.feature_error_memory import FeatureErrorMemory
 from mindspore_port.layers.online_gate import OnlineGate
 from mindspore_port.layers.state import EXECUTOR, to_numpy
-from mindspore_port.models.serving import HASHES, Serving, hashes_of, key_dim
+from mindspore_port.models.serving import HASHES, Serving, key_dim
 from mindspore_port.models.warm_start import warm_start
 from reloop2_keras.core.correction import Compensation, Correction, Served
-from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs
+from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs, checked_hashes
 
 
 class ReLoop2(nn.Cell):
@@ -174,7 +174,7 @@ class ReLoop2(nn.Cell):
             >>> served = model.serve(x)            # show served["corrected"]
             >>> model.observe(served, labels)      # an hour later
         """
-        hashes = hashes_of(x) if HASHES in self.keys else None
+        hashes = checked_hashes(x, "arrays") if HASHES in self.keys else None
         served = self._serving(x, batch_size)
         pairs = zip(self.memories, self.keys, strict=True)
         keys = [(m.core, hashes if key == HASHES else served[key]) for m, key in pairs]

@@ -71,26 +71,6 @@ def inputs(arrays):
     }
 
 
-def hashes_of(arrays):
-    """Return `feature_hashes` of a dict of arrays, int32 (rows, F).
-
-    Raises:
-        ValueError: if there are none, or they are not integers.
-    """
-    if HASHES not in arrays:
-        raise ValueError(
-            f"`arrays` must be a dict with {HASHES!r}, which a FeatureErrorMemory is keyed by. "
-            f"Received: {sorted(arrays)}"
-        )
-    hashes = to_numpy(arrays[HASHES])
-    if hashes.dtype.kind not in "iu":
-        raise ValueError(
-            f"`arrays[{HASHES!r}]` must be integers: floats lose bits of a hash. "
-            f"Received dtype: {hashes.dtype}"
-        )
-    return hashes.astype("int32")
-
-
 def in_batches(function, arrays, batch_size):
     """Apply a row-wise function of a dict of Tensors batch by batch.
 

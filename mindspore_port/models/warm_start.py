@@ -1,7 +1,8 @@
 """What training left over, written into feature memories before the stream begins (ours)."""
 
-from mindspore_port.models.serving import Serving, hashes_of
+from mindspore_port.models.serving import Serving
 from reloop2_keras.core import warm_start as core
+from reloop2_keras.core.input_checks import checked_hashes
 
 
 def warm_start(base, batches, memories, shuffle_seed=None, again=False):
@@ -28,6 +29,6 @@ def warm_start(base, batches, memories, shuffle_seed=None, again=False):
 
     def rows():
         for arrays in batches:
-            yield hashes_of(arrays), arrays["label"], serving(arrays)["probability"]
+            yield checked_hashes(arrays, "arrays"), arrays["label"], serving(arrays)["probability"]
 
     return core.warm_start(memories, rows(), shuffle_seed, again)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-IDS, VALUES = "feature_ids", "feature_values"
+IDS, VALUES, HASHES = "feature_ids", "feature_values", "feature_hashes"
 _BLOCK = 1 << 16  # rows looked at together, which bounds the memory of a check
 _FOLD = 64  # rows laid side by side, see `_extremes`
 
@@ -111,6 +111,37 @@ def check_inputs(arrays: Mapping, fields: Sequence[Mapping], where: str = "") ->
                     f"{where}`{VALUES}`, row {first + row}, {_field(fields, column)}: expected a "
                     f"finite float32, found {part[row, column]}"
                 )
+
+
+def checked_hashes(inputs: Mapping, name: str = "inputs") -> np.ndarray:
+    """Return `feature_hashes` of a dict of inputs: integers (rows, F).
+
+    Args:
+        inputs: the dict.
+        name: str, what an error calls it.
+
+    Raises:
+        ValueError: if there are none, or they are not integers.
+
+    Example:
+        >>> checked_hashes({"feature_hashes": [[7, 9]]}).tolist()
+        [[7, 9]]
+    """
+    if not isinstance(inputs, Mapping) or HASHES not in inputs:
+        found = sorted(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
+        raise ValueError(
+            f"`{name}` must be a dict with {HASHES!r}, which a FeatureErrorMemory is keyed by. "
+            f"Received: {found}"
+        )
+    hashes = inputs[HASHES]
+    # a tensor of MindSpore is no array by itself
+    hashes = np.asarray(hashes.asnumpy() if hasattr(hashes, "asnumpy") else hashes)
+    if hashes.dtype.kind not in "iu":
+        raise ValueError(
+            f"`{name}[{HASHES!r}]` must be integers: floats lose bits of a hash. "
+            f"Received dtype: {hashes.dtype}"
+        )
+    return hashes
 
 
 def _extremes(ids):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from reloop2_keras.core.correction import Compensation, Correction, Served
+from reloop2_keras.core.input_checks import checked_hashes
 from reloop2_keras.layers.compensate import compensate
 from reloop2_keras.layers.error_memory import ErrorMemory
 from reloop2_keras.layers.feature_error_memory import FeatureErrorMemory
@@ -12,7 +13,7 @@ from reloop2_keras.models.base_training import BaseTraining
 from reloop2_keras.models.checked_inputs import CheckedInputs
 from reloop2_keras.models.portable_files import PortableFiles, neutral_optimizers
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
-from reloop2_keras.models.serving import HASHES, Serving, checked_hashes, key_dim, serve
+from reloop2_keras.models.serving import HASHES, Serving, key_dim, serve
 from reloop2_keras.models.synced_steps import SyncedSteps
 from reloop2_keras.models.warm_start import warm_start
 
@@ -168,7 +169,7 @@ class ReLoop2(
         return Correction([memory.core for memory in self.memories], rule)
 
     def adapt(self, batches):
-        """Fit the key normalisation of memories of similarity to keys of training batches.
+        """Fit the key normalization of memories of similarity to keys of training batches.
 
         Args:
             batches: sequence of `x` or of tuples `(x, y, ...)`, such as `dataset.train(...)`;

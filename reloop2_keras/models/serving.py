@@ -140,27 +140,6 @@ def _boxed(x):
     )
 
 
-def checked_hashes(x):
-    """Return `feature_hashes` of a dict of inputs: int32 array (rows, F).
-
-    Raises:
-        ValueError: if there are none, or they are not integers.
-    """
-    if not isinstance(x, dict) or HASHES not in x:
-        found = sorted(x) if isinstance(x, dict) else type(x).__name__
-        raise ValueError(
-            f"`inputs` must be a dict with {HASHES!r}, which a FeatureErrorMemory is keyed by. "
-            f"Received: {found}"
-        )
-    hashes = np.asarray(x[HASHES])
-    if hashes.dtype.kind not in "iu":
-        raise ValueError(
-            f"`inputs[{HASHES!r}]` must be integers: floats lose bits of a hash. "
-            f"Received dtype: {hashes.dtype}"
-        )
-    return hashes
-
-
 def in_batches(function, inputs, batch_size):
     """Apply a row-wise function of a dict of arrays batch by batch.
 

@@ -1,7 +1,8 @@
 """What training left over, written into feature memories before the stream begins (ours)."""
 
 from reloop2_keras.core import warm_start as core
-from reloop2_keras.models.serving import HASHES, Serving, checked_hashes
+from reloop2_keras.core.input_checks import checked_hashes
+from reloop2_keras.models.serving import HASHES, Serving
 
 
 def warm_start(base, batches, memories, shuffle_seed=None, again=False):
