@@ -153,8 +153,7 @@ class ReLoop2(
         pairs = zip(self.memories, self._keys, strict=True)
         readings = [memory.traced_read(served[key]) for memory, key in pairs]
         if self.gate is None:
-            settings = self.compensation, self.label_weight
-            return compensate(p, readings[0], *settings)[:, None]
+            return compensate(p, readings[0], self.compensation, self.label_weight)[:, None]
         pairs = zip(self.memories, readings, strict=True)
         inputs = [memory.gate_inputs(reading, p) for memory, reading in pairs]
         return self.gate.call(p, ops.concatenate(inputs, axis=1))[:, None]
