@@ -1,12 +1,16 @@
 """Optimiser steps on some rows of a table: which optimisers have one, and what it computes."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
+
+from reloop2_keras.backend.tensors import Tensor
 
 NAMES = ("Adam", "Adagrad", "SGD")
 
 
-def rule_name(optimizer):
+def rule_name(optimizer: keras.optimizers.Optimizer) -> str | None:
     """Return "Adam", "Adagrad" or "SGD", or None for an optimizer without a row-wise step.
 
     Subclasses (AdamW, say) do more than the class itself and have none.
@@ -18,7 +22,7 @@ def rule_name(optimizer):
     return None
 
 
-def slots(optimizer, variable):
+def slots(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> list[keras.Variable]:
     """Return the optimizer's own state of a table, variables of the table's shape.
 
     The row-wise step works on the state that the optimizer has anyway, so that files and resumed
@@ -33,7 +37,9 @@ def slots(optimizer, variable):
     return [optimizer.momentums[index]] if optimizer.momentum else []
 
 
-def step(optimizer, rows, gradients, states):
+def step(
+    optimizer: keras.optimizers.Optimizer, rows: Tensor, gradients: Tensor, states: Sequence[Tensor]
+) -> tuple[Tensor, list[Tensor]]:
     """One step of the optimizer on rows, the formulas of Keras 3.
 
     Args:

@@ -1,19 +1,28 @@
 """The row-sparse training step on JAX."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import keras
 
 from reloop2_keras.backend import row_rules
 from reloop2_keras.backend.lookup import captured_lookups, take_rows
+from reloop2_keras.backend.tensors import Tensor
 
 
-def is_distributed():
+def is_distributed() -> bool:
     """Whether several processes train together; `keras.distribution` is asked elsewhere."""
     return jax.process_count() > 1
 
 
-def train_step(model, tables, state, data):
+def train_step(
+    model: keras.Model,
+    tables: Sequence[tuple[keras.Variable, float]],
+    state: Sequence[list[Tensor]],
+    data: Any,
+) -> tuple[dict[str, Tensor], tuple]:
     """See `row_sparse.row_sparse_train_step`."""
     trainable, non_trainable, optimizer_state, metrics = state
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -51,7 +60,7 @@ def train_step(model, tables, state, data):
         names.append([variable for variable, _, _ in taken])
         return loss, (aux, [(ids, rows) for _, ids, rows in taken])
 
-    names = []
+    names: list[list[keras.Variable]] = []
     dense = [value for flag, value in zip(is_dense, trainable, strict=True) if flag]
     # a first, abstract pass tells how many rows are looked up
     _, (_, found) = jax.eval_shape(lambda values: loss_fn(values, None), dense)
