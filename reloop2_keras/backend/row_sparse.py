@@ -1,4 +1,4 @@
-"""Row-sparse training: gradients and optimiser steps for the looked-up rows of tables only."""
+"""Row-sparse training: gradients and optimizer steps for the looked-up rows of tables only."""
 
 import importlib
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from reloop2_keras.backend import row_rules
+from reloop2_keras.backend import optimizer_rows
 
 _BACKEND = keras.backend.backend()
 _native: Any = None  # the module of this backend
@@ -29,10 +29,10 @@ def row_sparse_obstacle(model: keras.Model) -> str | None:
         return f"the {_BACKEND} backend has no row-wise step"
     if optimizer is None:
         return "there is no optimizer"
-    if row_rules.rule_name(optimizer) is None:
+    if optimizer_rows.rule_name(optimizer) is None:
         return (
             f"{type(optimizer).__name__} has no row-wise step "
-            f"(these have: {', '.join(row_rules.NAMES)})"
+            f"(these have: {', '.join(optimizer_rows.NAMES)})"
         )
     if getattr(optimizer, "amsgrad", False):
         return "Adam with amsgrad has no row-wise step"

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from reloop2_keras.backend import row_rules
+from reloop2_keras.backend import optimizer_rows
 from reloop2_keras.backend.lookup import captured_lookups, take_rows
 from reloop2_keras.backend.tensors import Tensor
 
@@ -30,8 +30,8 @@ def train_step(
     variables = model.trainable_variables
     is_dense = [id(v) not in mine for v in variables]
 
-    def loss_fn(dense, offsets):
-        """`offsets` are zeros added to the looked-up rows: their gradient is the rows'."""
+    def loss_fn(dense, zeros):
+        """`zeros` are added to the looked-up rows: their gradient is the rows'."""
         dense, taken = iter(dense), []
         values = [
             next(dense) if flag else value for flag, value in zip(is_dense, trainable, strict=True)
@@ -42,8 +42,8 @@ def train_step(
                 return None
             rows = jax.lax.stop_gradient(take_rows(variable.value, ids))
             taken.append((variable, ids, rows))
-            if offsets is not None:
-                rows = rows + offsets[len(taken) - 1]
+            if zeros is not None:
+                rows = rows + zeros[len(taken) - 1]
             return rows * scale[..., None].astype(rows.dtype)
 
         with captured_lookups(lookup):
@@ -64,10 +64,10 @@ def train_step(
     dense = [value for flag, value in zip(is_dense, trainable, strict=True) if flag]
     # a first, abstract pass tells how many rows are looked up
     _, (_, found) = jax.eval_shape(lambda values: loss_fn(values, None), dense)
-    offsets = [jnp.zeros(rows.shape, rows.dtype) for _, rows in found]
+    zeros = [jnp.zeros(rows.shape, rows.dtype) for _, rows in found]
     (_, (aux, taken)), (of_dense, of_rows) = jax.value_and_grad(
         loss_fn, argnums=(0, 1), has_aux=True
-    )(dense, offsets)
+    )(dense, zeros)
     loss, y_pred, non_trainable, metrics = aux
 
     optimizer = model.optimizer
@@ -148,9 +148,9 @@ def _update(optimizer, table, ids, owners, rows, gradients, l2):
     gradients = jnp.zeros_like(gradients).at[owners].add(gradients, mode="drop")
     if l2:
         gradients = gradients + l2 * rows
-    slots = row_rules.slots(optimizer, table)
-    states = [slot.value.at[ids].get(mode="clip") for slot in slots]
-    rows, states = row_rules.step(optimizer, rows, gradients, states)
+    kept = optimizer_rows.state_variables(optimizer, table)
+    states = [variable.value.at[ids].get(mode="clip") for variable in kept]
+    rows, states = optimizer_rows.step(optimizer, rows, gradients, states)
     target = jnp.where(owners == jnp.arange(ids.size), ids, table.shape[0])
-    for variable, value in zip([table, *slots], [rows, *states], strict=True):
+    for variable, value in zip([table, *kept], [rows, *states], strict=True):
         variable.assign(variable.value.at[target].set(value, mode="drop"))

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reloop2_keras.backend import row_rules
+from reloop2_keras.backend import optimizer_rows
 from reloop2_keras.backend.lookup import captured_lookups
 from reloop2_keras.backend.tensors import Tensor
 
@@ -82,10 +82,11 @@ def _update(optimizer, table, distinct, segment, gradients, l2):
     rows = tf.gather(weights, distinct)
     if l2:
         gradients = gradients + l2 * rows
-    slots = [getattr(slot, "value", slot) for slot in row_rules.slots(optimizer, table)]
-    states = [tf.gather(slot, distinct) for slot in slots]
-    rows, states = row_rules.step(optimizer, rows, gradients, states)
+    kept = optimizer_rows.state_variables(optimizer, table)
+    kept = [getattr(variable, "value", variable) for variable in kept]
+    states = [tf.gather(variable, distinct) for variable in kept]
+    rows, states = optimizer_rows.step(optimizer, rows, gradients, states)
     # scatter_update and not scatter_sub, which takes twenty times as long
     weights.scatter_update(tf.IndexedSlices(rows, distinct))
-    for slot, state in zip(slots, states, strict=True):
-        slot.scatter_update(tf.IndexedSlices(state, distinct))
+    for variable, state in zip(kept, states, strict=True):
+        variable.scatter_update(tf.IndexedSlices(state, distinct))

@@ -7,7 +7,7 @@ import keras
 import torch
 from torch.optim.adam import adam
 
-from reloop2_keras.backend import row_rules
+from reloop2_keras.backend import optimizer_rows
 from reloop2_keras.backend.lookup import captured_lookups
 from reloop2_keras.backend.tensors import Tensor
 
@@ -87,8 +87,8 @@ def _update(optimizer, table, distinct, order, start, scale, gradients, l2):
     gradients = torch.nn.functional.embedding_bag(
         order, gradients, start, mode="sum", per_sample_weights=scale.index_select(0, order)
     )
-    slots = [slot.value for slot in row_rules.slots(optimizer, table)]
-    step = _adam if row_rules.rule_name(optimizer) == "Adam" else row_rules.step
+    kept = [variable.value for variable in optimizer_rows.state_variables(optimizer, table)]
+    step = _adam if optimizer_rows.rule_name(optimizer) == "Adam" else optimizer_rows.step
     # part by part, so that a CPU writes rows back while they are still in its cache
     size = len(distinct)
     if weights.device.type == "cpu":
@@ -97,10 +97,11 @@ def _update(optimizer, table, distinct, order, start, scale, gradients, l2):
         rows = weights.index_select(0, ids)
         if l2:
             part.add_(rows, alpha=l2)
-        rows, states = step(optimizer, rows, part, [slot.index_select(0, ids) for slot in slots])
+        states = [variable.index_select(0, ids) for variable in kept]
+        rows, states = step(optimizer, rows, part, states)
         weights.index_copy_(0, ids, rows)
-        for slot, state in zip(slots, states, strict=True):
-            slot.index_copy_(0, ids, state)
+        for variable, state in zip(kept, states, strict=True):
+            variable.index_copy_(0, ids, state)
 
 
 def _adam(optimizer, rows, gradients, states):

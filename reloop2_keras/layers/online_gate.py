@@ -8,7 +8,7 @@ from keras import ops
 from reloop2_keras.backend import Shape, Tensor
 from reloop2_keras.core.gate import PROBABILITY_CLIP, Gate
 from reloop2_keras.core.shown import shows
-from reloop2_keras.layers.logit import logit
+from reloop2_keras.layers.log_odds import logit
 from reloop2_keras.layers.shown_state import ShownState
 
 

@@ -11,7 +11,7 @@ from reloop2_keras.core.memories.similarity import CLIP
 from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.error_memory import ErrorMemory
 from reloop2_keras.layers.key_normalization import KeyNormalization
-from reloop2_keras.layers.logit import logit
+from reloop2_keras.layers.log_odds import logit
 
 
 @shows("temperature", "error_threshold", "key_normalization")

@@ -16,7 +16,7 @@ from reloop2_keras.models.portable_files import PortableFiles, neutral_optimizer
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
 from reloop2_keras.models.serving import HASHES, Serving, key_dim, serve
 from reloop2_keras.models.synced_steps import SyncedSteps
-from reloop2_keras.models.warm_start import warm_start
+from reloop2_keras.models.training_residuals import warm_start
 
 
 @keras.saving.register_keras_serializable(package="reloop2")

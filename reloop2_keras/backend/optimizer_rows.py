@@ -1,4 +1,4 @@
-"""Optimiser steps on some rows of a table: which optimisers have one, and what it computes."""
+"""Optimizer steps on some rows of a table: which optimizers have one, and what it computes."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,9 @@ def rule_name(optimizer: keras.optimizers.Optimizer) -> str | None:
     return None
 
 
-def slots(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> list[keras.Variable]:
+def state_variables(
+    optimizer: keras.optimizers.Optimizer, variable: keras.Variable
+) -> list[keras.Variable]:
     """Return the optimizer's own state of a table, variables of the table's shape.
 
     The row-wise step works on the state that the optimizer has anyway, so that files and resumed
@@ -46,7 +48,7 @@ def step(
         optimizer: built; `iterations` is the number of steps before this one.
         rows: float32 (n, width), weights.
         gradients: float32 (n, width).
-        states: list of float32 (n, width), in the order of `slots`.
+        states: list of float32 (n, width), in the order of `state_variables`.
 
     Returns:
         (new rows, list of new states)

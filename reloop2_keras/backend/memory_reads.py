@@ -1,4 +1,4 @@
-"""The two steps of a sketch's read that keras.ops has no fast form of on every backend."""
+"""Steps of a memory's read that keras.ops has no fast form of on every backend."""
 
 import functools
 from collections.abc import Callable
