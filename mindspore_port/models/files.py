@@ -18,6 +18,7 @@ from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.names import to_neutral
 from reloop2_keras.core.files import array_checksum, replaced
+from reloop2_keras.core.old_names import gate_config
 from reloop2_keras.core.weight_shapes import check_shapes
 
 CONFIG = "reloop2_config"  # a uint8 array: the description as JSON
@@ -62,7 +63,7 @@ def _rebuilt(description):
         return DeepFM(**config)
     if not (name in layers.__all__ and hasattr(getattr(layers, name), "get_config")):
         raise ValueError(f"expected the class of a model or memory of this package, found {name!r}")
-    return getattr(layers, name)(**config)
+    return getattr(layers, name)(**(gate_config(config) if name == "OnlineGate" else config))
 
 
 def named_parameters(model):

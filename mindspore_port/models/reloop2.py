@@ -89,7 +89,7 @@ class ReLoop2(nn.Cell):
             if not each.built or name != HASHES:  # hashes may have more columns than the base
                 each.build(width)
         self.memories = nn.CellList(memories)
-        self.gate = self._fitting(gate or None, sum(m.num_gate_inputs for m in memories))
+        self.gate = self._fitting(gate or None, sum(m.num_offsets for m in memories))
         layer_keys = tuple(dict.fromkeys(name for name in self.keys if name != HASHES))
         self._serving = Serving(base, layer_keys)
         self.set_train(False)  # a new cell says "train" and would keep that graph
@@ -98,10 +98,10 @@ class ReLoop2(nn.Cell):
     def _fitting(gate, total):
         if gate is True:
             return OnlineGate(total)
-        if gate is not None and gate.num_readings != total:
+        if gate is not None and gate.num_offsets != total:
             raise ValueError(
-                f"`gate` must have num_readings={total} for these memories. "
-                f"Received: {gate.num_readings}"
+                f"`gate` must have num_offsets={total} for these memories. "
+                f"Received: {gate.num_offsets}"
             )
         return gate
 
@@ -145,15 +145,15 @@ class ReLoop2(nn.Cell):
     def construct(self, feature_ids, feature_values, feature_hashes=None):
         served = self.base.logits_and_keys(feature_ids, feature_values)
         p = served["logit"].sigmoid()[:, 0]
-        readings = []
+        offsets = []
         for i, memory in enumerate(self.memories):
             name = self.keys[i]
             reading = memory(feature_hashes if name == HASHES else served[name])
             if self.gate is None:
                 corrected = compensate(p, reading, self.compensation, self.label_weight)
                 return ops.expand_dims(corrected, -1)
-            readings.append(memory.gate_inputs(reading, p))
-        return ops.expand_dims(self.gate(p, ops.cat(readings, axis=1)), -1)
+            offsets.append(memory.offsets(reading, p))
+        return ops.expand_dims(self.gate(p, ops.cat(offsets, axis=1)), -1)
 
     def serve(self, x, batch_size=4096):
         """Predict rows and keep what their labels will be learnt with, for labels that come late.
