@@ -50,8 +50,7 @@ class Times:
     def __init__(self, column: str, form: str = "auto"):
         self.column, self.form = column, form
         self.decided = form if form in SCALES else None
-        if form not in ("auto", *SCALES):
-            check_pattern(form)
+        check_form(form)
 
     def seconds(self, chunk: Chunk) -> pl.Series:
         """Return Unix seconds, rounded down: Int64 Series; rows without a time are rejected."""
@@ -64,7 +63,7 @@ class Times:
     def _read(self, chunk, values):
         kind = values.dtype
         if kind == pl.Date or isinstance(kind, pl.Datetime):
-            return _epoch(values)  # typed: the same in any form
+            return _epoch(values)  # Typed times need no form.
         text = values.str.strip_chars() if kind == pl.String else values.cast(pl.String)
         # 20131106.0 is what 20131106 becomes in a column of floats
         text = text.str.replace(r"^(-?[0-9]+)\.0$", "${1}")
@@ -83,7 +82,7 @@ class Times:
             low, high = 0, BOUNDS["nanoseconds"][1]
         fits = number.abs().is_between(low, high, closed="left").fill_null(False)
         number = number.zip_with(fits, number.clear(len(number)))
-        # integers apart: float64 rounds nanoseconds to the next second now and then
+        # Integers are divided as such, because float64 may round nanoseconds up to the next second.
         seconds = (number / scale).floor().cast(pl.Int64)
         return (whole // scale).zip_with(whole.is_not_null() & fits, seconds)
 
@@ -123,12 +122,17 @@ def _written_by(text, pattern):
     return True
 
 
-def check_pattern(pattern: str) -> None:
-    """Raise ValueError if `pattern` is none that times can be read by."""
+def check_form(form: str) -> None:
+    """Raise ValueError unless `form` is "auto", a unit, or a pattern that times can be read by."""
+    if form not in ("auto", *SCALES):
+        _check_pattern(form)
+
+
+def _check_pattern(pattern):
     try:
         if "%" not in pattern:
             raise ValueError("no '%' in it")
-        # what a pattern writes it must read
+        # A usable pattern reads what it writes.
         written = pl.Series([datetime.datetime(2013, 11, 6, 12)], dtype=pl.Datetime("us", "UTC"))
         text = written.dt.strftime(pattern)
         if by_pattern(text, pattern)[0] is None:

@@ -1,4 +1,4 @@
-"""A folder that is made beside its place and put there whole; what dead runs left is tidied up.
+"""Write a folder beside its final place, then rename it; clean up after runs that died.
 
 A run that makes OUT works in a hidden folder beside it, `.OUT.xxxxxxxx`, with `new`, the dataset
 that is written, and `old`, the one that it replaces. It holds a lock on `.OUT.xxxxxxxx.lock` as
@@ -30,8 +30,10 @@ TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
 @contextlib.contextmanager
-def placed(output: Path, overwrite: bool = False, inputs: tuple = ()) -> Iterator[Path]:
-    """Give a folder to write to; when the block ends, it takes its place at `output`.
+def atomic_folder(
+    output: Path, overwrite: bool = False, inputs: tuple[Path, ...] = ()
+) -> Iterator[Path]:
+    """Give a folder to write to; when the block ends, it is renamed to `output`.
 
     A folder that is replaced goes only then, and comes back if the new one cannot take its place.
     Where the block raises (an interrupt, too), nothing is left beside `output`.
@@ -68,7 +70,7 @@ def recover(output: Path) -> None:
             # gone meanwhile, or another user's
             with contextlib.suppress(FileNotFoundError, PermissionError), open(path, "r+b") as lock:
                 if _locked(lock, path):
-                    _settle(path.with_suffix(""), output)
+                    _tidy_up(path.with_suffix(""), output)
                     _unlink(path)
         elif re.fullmatch(re.escape(f".{output.name}.old.") + "[a-z0-9_]{8}", path.name):
             _restore_unmarked(path, output)
@@ -82,7 +84,7 @@ def _work_folder(output):
         work.mkdir(0o700)
         yield work
     finally:
-        _settle(work, output)
+        _tidy_up(work, output)
         _unlink(path)
         lock.close()
 
@@ -131,7 +133,7 @@ def _take_place(new, old, output, overwrite, inputs):
             os.rename(output, old)
 
 
-def _settle(work, output):
+def _tidy_up(work, output):
     """Leave nothing of a run: the folder that it was replacing goes back if its place is empty."""
     old = work / "old"
     while old.exists():

@@ -1,11 +1,14 @@
 """A seeded log in Criteo's format with known drift and known click probabilities."""
 
 import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from data_scripts.arguments import integer
+from data_scripts.errors import Errors
 from data_scripts.sources.source import Source
 
 BLOCK = 65_536  # rows drawn from one random stream: the log does not depend on the chunk size
@@ -14,11 +17,17 @@ SEGMENTS, CATEGORIES, BRANDS, DEVICES = 8, 20, 200, 5
 CLICK_RATE = 0.25
 # where things happen, as shares of the log
 SHIFT_POPULARITY, SHIFT_TASTES, GRADUAL_FROM = 0.65, 0.8, 0.5
-MOST_PRESENT = 10_000_000  # users or items at a time; some 100 bytes each are held
+MOST_PRESENT = 10_000_000  # users or items at a time; about 100 bytes each are held
 REPLACED = 2.0  # times that each user's and item's place is taken over by a new one
 
 
-def synthetic(rows=200_000, seed=1001, drift=True, users=2000, items=500):
+def synthetic(
+    rows: int = 200_000,
+    seed: int = 1001,
+    drift: bool = True,
+    users: int = 2000,
+    items: int = 500,
+) -> Source:
     """Make a drifting click log (ours).
 
     Fields I1 … I13 and C1 … C26: C1 user, C2 item, C3 the item's category, C4 its brand, C5 the
@@ -47,7 +56,7 @@ def synthetic(rows=200_000, seed=1001, drift=True, users=2000, items=500):
     seed = integer("seed", seed, 0)
     world = _World.make(rows, seed, drift, users, items)
 
-    def chunks(chunk_rows, errors):
+    def chunks(chunk_rows: int, errors: Errors | None) -> Iterator[pl.DataFrame]:
         for start in range(0, rows, BLOCK):
             yield from world.block(start, min(BLOCK, rows - start)).iter_slices(chunk_rows)
 
@@ -65,7 +74,7 @@ def synthetic(rows=200_000, seed=1001, drift=True, users=2000, items=500):
 
 @dataclasses.dataclass
 class _World:
-    """All that is drawn once: who there is, what they like, when they come and go."""
+    """What is drawn once: users and items, their tastes, and when they come and go."""
 
     rows: int
     seed: int
@@ -165,7 +174,7 @@ def _hexadecimal(field, values):
     return tokens.gather(inverse)
 
 
-def write_raw_tsv(source, path, chunk_rows=BLOCK):
+def write_raw_tsv(source: Source, path: Path, chunk_rows: int = BLOCK) -> None:
     """Write a synthetic source as raw Criteo TSV, and its true probabilities beside it.
 
     Args:
