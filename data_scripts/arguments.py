@@ -3,7 +3,7 @@
 import math
 import numbers
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 LARGEST = 2**53  # whole numbers up to here are exact wherever they go, JSON's readers included
@@ -11,7 +11,7 @@ MOST_COLUMNS = 10_000
 MOST_CHUNK_ROWS = 2**22  # a chunk is held in memory, at about 256 bytes a row and more
 
 
-def integer(name: str, value: object, low: int, high: int = LARGEST) -> int:
+def integer(name: str, value: Any, low: int, high: int = LARGEST) -> int:
     """Return a whole number of [low, high] as int; 2.0 and NumPy's numbers are fine.
 
     Raises:
@@ -30,7 +30,7 @@ def integer(name: str, value: object, low: int, high: int = LARGEST) -> int:
     return int(value)
 
 
-def fraction(name: str, value: object) -> float:
+def fraction(name: str, value: Any) -> float:
     """Return a number between 0 and 1, neither of them included, as float.
 
     Raises:

@@ -22,8 +22,8 @@ from reloop2_keras.core.files import sync
 
 try:
     import fcntl
-except ImportError:  # Windows: nothing is locked, and what dead runs left stays
-    fcntl = None
+except ImportError:  # On Windows nothing is locked, and what dead runs left stays.
+    fcntl = None  # type: ignore[assignment]
 
 LOG = logging.getLogger(__name__)
 TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)

@@ -33,7 +33,7 @@ class Errors:
 
     LISTED = 20
 
-    def __init__(self, on_error: str = "fail", limit: int | None = None):
+    def __init__(self, on_error: str = "fail", limit: int | None = None) -> None:
         if on_error not in ("fail", "skip"):
             raise ValueError(f'`on_error` must be "fail" or "skip". Received: {on_error!r}')
         self.on_error = on_error

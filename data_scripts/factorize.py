@@ -51,7 +51,7 @@ class Lookup:
         values: String Series without nulls and repetitions.
     """
 
-    def __init__(self, values: pl.Series):
+    def __init__(self, values: pl.Series) -> None:
         hashes = values.hash().to_numpy()
         order = np.argsort(hashes, kind="stable")
         self._values, self._order, self._hashes = values, order, hashes[order]

@@ -33,7 +33,7 @@ class Passes:
         on_error: str = "fail",
         chunk_rows: int = 65_536,
         progress: bool | None = None,
-    ):
+    ) -> None:
         self._source, self._limit, self._on_error = source, limit, on_error
         self._chunk_rows, self._disable = chunk_rows, None if progress is None else not progress
         self._paths = [path for path in source.paths if path.exists()]

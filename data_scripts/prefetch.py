@@ -7,6 +7,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+class _End:
+    """Tells that there is no next item."""
+
+
 def prefetched(items: Iterable[T]) -> Iterator[T]:
     """Yield the items in order; the next one is made in a thread while the caller uses this one.
 
@@ -20,10 +24,10 @@ def prefetched(items: Iterable[T]) -> Iterator[T]:
         >>> list(prefetched(i * i for i in range(4)))
         [0, 1, 4, 9]
     """
-    source, end = iter(items), object()
+    source, end = iter(items), _End()
     with ThreadPoolExecutor(1) as pool:  # Leaving the block waits for the item being made.
         future = pool.submit(next, source, end)
-        while (item := future.result()) is not end:
+        while not isinstance(item := future.result(), _End):
             future = pool.submit(next, source, end)
             yield item
             del item  # The caller's item is let go before the wait for the next one.

@@ -57,16 +57,14 @@ class FieldVocabulary:
     clipped: int = 0
     counts: pl.DataFrame = dataclasses.field(default_factory=lambda: EMPTY)
     uncounted: list[pl.DataFrame] = dataclasses.field(default_factory=list)
-    lookup: Lookup | None = None
+    lookup: Lookup = dataclasses.field(default_factory=lambda: Lookup(EMPTY["value"]))
 
     def count(self, column: pl.Series) -> None:
         """Take in training rows."""
         if self.kind == "numeric":
-            largest = column.abs().max()
-            self.maximum = max(self.maximum, largest if largest is not None else 0.0)
+            self.maximum = max(self.maximum, _largest(column.abs(), 0.0))
         elif self.final_ids:
-            largest = column.cast(pl.Int64).max()
-            self.cardinality = max(self.cardinality, 2 + (largest if largest is not None else -1))
+            self.cardinality = max(self.cardinality, 2 + _largest(column.cast(pl.Int64), -1))
         else:
             new = column.drop_nulls().value_counts(name="count")
             new = new.select(pl.col(column.name).alias("value"), pl.col("count").cast(pl.Int64))
@@ -115,15 +113,18 @@ class FieldVocabulary:
         if self.kind == "numeric":
             codes, distinct = pd.factorize(column.to_numpy(), use_na_sentinel=False)
             buckets, text = factorize_text(bucket_numeric(pl.Series(distinct, nan_to_null=True)))
-            values = column.fill_null(0.0) / self.maximum
-            self.clipped += int((values.abs() > LARGEST).sum())
-            values = values.clip(-LARGEST, LARGEST).cast(pl.Float32).to_numpy()
-            ids = np.array([self.offset], "int32")
-            return ids, values, hash_text(text).to_numpy()[buckets][codes]
+            scaled = column.fill_null(0.0) / self.maximum
+            self.clipped += int((scaled.abs() > LARGEST).sum())
+            values = scaled.clip(-LARGEST, LARGEST).cast(pl.Float32).to_numpy()
+            return (
+                np.array([self.offset], "int32"),
+                values,
+                hash_text(text).to_numpy()[buckets][codes],
+            )
         codes, distinct = factorize_text(column)
         if self.final_ids:
-            local = distinct.cast(pl.Int64).fill_null(-1) + 1
-            local = local.set(local >= self.cardinality, 0).to_numpy()
+            shifted = distinct.cast(pl.Int64).fill_null(-1) + 1
+            local = shifted.set(shifted >= self.cardinality, 0).to_numpy()
             hashes = hash_text(distinct).to_numpy()
         else:
             distinct = canonical(distinct)
@@ -134,6 +135,11 @@ class FieldVocabulary:
             hashes[~known] = hash_text(distinct.filter(~known)).to_numpy()
         ids = (local + self.offset).astype("int32")
         return ids[codes], np.ones(1, "float32"), hashes[codes]
+
+
+def _largest(column, otherwise):
+    largest = column.max()
+    return otherwise if largest is None else largest
 
 
 def vocabulary_table(fields: Iterable[FieldVocabulary]) -> pl.DataFrame:

@@ -27,7 +27,9 @@ class PeriodWriter:
         place: path that `folder` will have in the end, for messages. None: as it is.
     """
 
-    def __init__(self, folder: Path, plan: Iterable[tuple[str, int]], place: Path | None = None):
+    def __init__(
+        self, folder: Path, plan: Iterable[tuple[str, int]], place: Path | None = None
+    ) -> None:
         self._folder, self._plan = folder, list(plan)
         self._place = Path(folder if place is None else place)
         self._parts: list[dict[str, np.ndarray]] = []

@@ -29,7 +29,7 @@ class Chunk:
         lines: Sequence[int] | np.ndarray,
         rows_in: int | None = None,
         name: str | None = None,
-    ):
+    ) -> None:
         self.path, self.name = path, name or path.name
         self.frame, self.lines = frame, np.asarray(lines)
         self.rows_in = len(frame) if rows_in is None else rows_in

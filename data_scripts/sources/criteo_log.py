@@ -19,7 +19,7 @@ TABS = Format("\t")
 
 
 def criteo(
-    path: str | os.PathLike | Iterable[str | os.PathLike],
+    path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     dense_dim: int = 13,
     slot_dim: int = 26,
     skip_id_convert: bool = False,
@@ -54,7 +54,9 @@ def criteo(
     def fast_frame(block: bytes, count: int) -> pl.DataFrame | None:
         """Return a block's canonical columns if nothing is wrong with it, else None."""
         frame = parse_clean_block(block, count, "\t", schema)
-        good = frame is not None and frame["label"].is_in(["0", "1"]).fill_null(False).all()
+        if frame is None:
+            return None
+        good = frame["label"].is_in(["0", "1"]).fill_null(False).all()
         if good and skip_id_convert:
             good = all(frame[c].str.contains(r"^[0-9]{0,9}$").all() for c in sparse)
         if not good:

@@ -211,6 +211,6 @@ def _parse(path, form, names, wanted, block, rows, first):
         )
     except pa.ArrowInvalid as error:
         raise InputError(f"{path}:{first}: {error}") from error
-    frame = pl.from_arrow(table)
+    frame = pl.DataFrame(pl.from_arrow(table))
     frame.columns = list(wanted)
     return frame, ragged

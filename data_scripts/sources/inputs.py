@@ -27,7 +27,7 @@ OTHERS = {  # what is often taken for text, by its first bytes
 }
 
 
-def expand_paths(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]:
+def expand_paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Return the files that are meant, in the order given; a glob's are sorted by name.
 
     Numbers in names are compared as numbers, so that day_2 comes before day_10.
@@ -39,8 +39,8 @@ def expand_paths(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list
         InputError: if a glob fits no file, or a file is given twice.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    found = []
-    for text in map(os.fspath, given):
+    found: list[str] = []
+    for text in [os.fspath(path) for path in given]:
         if glob.has_magic(text) and not os.path.exists(text):
             fitting = sorted(filter(os.path.isfile, glob.glob(text, recursive=True)), key=_natural)
             if not fitting:
@@ -48,7 +48,7 @@ def expand_paths(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list
             found += fitting
         else:
             found.append(text)
-    seen = {}
+    seen: dict[tuple[int, int] | str, str] = {}
     for text in found:
         # Files are compared, not names: ./log.csv and a link to log.csv are the same file.
         identity = _identity(text)

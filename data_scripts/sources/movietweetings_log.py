@@ -15,7 +15,8 @@ from data_scripts.sources.source import Source
 
 def _lines(path, parts):
     """Lines split at "::" as a `Chunk` with columns f0, f1, …; bad ones noted."""
-    kept, places, wrong, count = [], [], [], 0
+    kept, places, count = [], [], 0
+    wrong: list[tuple[int, str, str | bytes]] = []
     for _, _, block in blocks(path):
         for raw in block.removesuffix(b"\n").split(b"\n"):
             count += 1
@@ -45,7 +46,7 @@ def _packed(path):
     return next((p for p in (path, *packed) if p.is_file()), path)
 
 
-def movietweetings(folder: str | os.PathLike) -> Source:
+def movietweetings(folder: str | os.PathLike[str]) -> Source:
     """Read `ratings.dat` and `movies.dat`; label = rating >= 8 (docs/method.md, section 4).
 
     Fields: user, item, genres (the whole string), year. The file is by user, so rows are sorted

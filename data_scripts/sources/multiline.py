@@ -61,7 +61,7 @@ def read(
                 continue
         if count or stop:
             schema = {f"column_{i}": pl.String for i in range(columns or 0)}
-            data = list(zip(*rows, strict=True)) if rows else [[] for _ in schema]
+            data = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
             frame = pl.DataFrame(dict(zip(schema, data, strict=True)), schema=schema)
             chunk = Chunk(path, frame, places, count)
             for item in wrong:
@@ -77,8 +77,8 @@ def read(
 class _Lines:
     """Iterates over the lines of a file as text; keeps those of the record that is being read."""
 
-    def __init__(self, path, size):
-        self.record = []
+    def __init__(self, path, size) -> None:
+        self.record: list[str] = []
         self._lines = self._read(path, size)
 
     def __iter__(self):

@@ -1,11 +1,15 @@
 """Quotes in the lines of delimited text: which lines close every value that they open."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from data_scripts.sources.inputs import LONGEST
+
+if TYPE_CHECKING:  # Only a type checker needs the reader's own type.
+    from _csv import Reader
 
 # The limit guards against values that never close; Python's own limit is 128 KB.
 csv.field_size_limit(LONGEST)
@@ -18,11 +22,14 @@ OPENED = (
 )
 
 
-def csv_reader(lines: Iterable[str], separator: str, quote: str) -> Iterator[list[str]]:
-    """Python's reader of delimited text, which is strict about what follows a closing quote."""
-    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+def csv_reader(lines: Iterable[str], separator: str, quote: str) -> "Reader":
+    """Return Python's reader of delimited text, strict about what follows a closing quote."""
     return csv.reader(
-        lines, delimiter=separator, quotechar=quote or '"', quoting=quoting, strict=True
+        lines,
+        delimiter=separator,
+        quotechar=quote or '"',
+        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        strict=True,
     )
 
 

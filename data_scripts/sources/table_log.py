@@ -17,7 +17,7 @@ from data_scripts.text import canonical
 
 
 def table(
-    path: str | os.PathLike | Iterable[str | os.PathLike],
+    path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     label: str,
     time: str | None = None,
     categorical: Iterable[str] = (),

@@ -47,7 +47,7 @@ class Times:
         ValueError: if `form` is none of these.
     """
 
-    def __init__(self, column: str, form: str = "auto"):
+    def __init__(self, column: str, form: str = "auto") -> None:
         self.column, self.form = column, form
         self.decided = form if form in SCALES else None
         check_form(form)

@@ -74,8 +74,9 @@ def label_rule(positive: str | None) -> Rule | None:
     found = re.fullmatch(rf"\s*(>=|<=|==|!=|>|<)?\s*({NUMBER})\s*", positive)
     if found:
         return found[1] or "==", float(found[2])
-    compare, words = re.fullmatch(r"\s*(==|!=)?(.*)", positive, re.DOTALL).groups()
-    words = {canonical_word(word) for word in words.split(",") if word.strip()}
+    compare = positive.strip()[:2] if positive.lstrip().startswith(("==", "!=")) else ""
+    given = positive.strip().removeprefix(compare).split(",")
+    words = {text for word in given if (text := canonical_word(word)) is not None}
     if not words or any(word[0] in "<>=!" for word in words):
         raise ValueError(
             '`positive` must be a comparison with a number, as ">=4", or the words that click, as '
