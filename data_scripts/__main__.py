@@ -206,11 +206,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(args, meta):
-    periods, bad = meta["periods"], meta["errors"]["total"]
-    rows = sum(p["rows"] for p in (periods["train"], periods["validation"], *periods["slots"]))
-    print(f"rows read: {rows + bad:,} = {rows:,} prepared + {bad:,} bad ones skipped")
+    periods, rows = meta["periods"], meta["rows"]
+    beyond = f" + {rows['beyond_limit']:,} beyond --limit" if rows["beyond_limit"] else ""
+    print(
+        f"rows read: {rows['read']:,} = {rows['prepared']:,} prepared + {rows['bad']:,} bad ones "
+        f"skipped{beyond}"
+    )
     asked = getattr(args, "train_line_count", None)
-    if asked is not None and rows + bad < asked:
+    if asked is not None and rows["prepared"] + rows["bad"] < asked:
         print(f"--train-line-count {asked:,}: the log has fewer lines; all are used")
     print(
         f"{args.output}: {periods['train']['rows']:,} training rows, "

@@ -67,7 +67,7 @@ def recover(output: Path) -> None:
     own = re.compile(re.escape(f".{output.name}.") + r"[a-z0-9_]{8}\.lock")
     for path in sorted(output.parent.iterdir()):
         if own.fullmatch(path.name):
-            # gone meanwhile, or another user's
+            # The lock may be gone meanwhile, or be another user's.
             with contextlib.suppress(FileNotFoundError, PermissionError), open(path, "r+b") as lock:
                 if _locked(lock, path):
                     _tidy_up(path.with_suffix(""), output)
@@ -94,7 +94,7 @@ def _claim(output):
         with writing(output):
             handle, name = tempfile.mkstemp(".lock", f".{output.name}.", output.parent)
         lock, path = open(handle, "ab"), Path(name)
-        # another run may find the file before it is locked, take it for a dead one's, and remove it
+        # Another run may find the file before it is locked, and remove it as a dead run's.
         if _locked(lock, path) is not False:
             return path, lock
         lock.close()
@@ -128,7 +128,7 @@ def _take_place(new, old, output, overwrite, inputs):
                 "choose another output or --overwrite"
             )
         check_output(output, overwrite, inputs)
-        _discard(old)  # there is one already if another run put its dataset here just now
+        _discard(old)  # There is one if another run put its dataset here just now.
         with contextlib.suppress(FileNotFoundError):
             os.rename(output, old)
 
@@ -137,13 +137,13 @@ def _tidy_up(work, output):
     """Leave nothing of a run: the folder that it was replacing goes back if its place is empty."""
     old = work / "old"
     while old.exists():
-        if not (work / "new").exists():  # it is at its place, and this one was replaced
+        if not (work / "new").exists():  # The new dataset is at its place.
             _discard(old)
         elif not os.path.lexists(output):
             try:
                 os.rename(old, output)
                 LOG.warning("%s: put back; the run that was to replace it did not end", output)
-            except OSError as error:  # another run was faster
+            except OSError as error:  # Another run was faster.
                 if error.errno not in TAKEN:
                     raise
         elif named_files(output) is None:
@@ -163,7 +163,7 @@ def _discard(old):
 
 
 def _unlink(lock):
-    # as long as there is anything left, the next run must find it
+    # The next run finds what is left by its lock.
     if not lock.with_suffix("").exists():
         lock.unlink(missing_ok=True)
 

@@ -29,6 +29,7 @@ class Errors:
         rows_in: int, rows that the readers found in the files, counted apart from the good and
             the bad: in the end there must be as many good rows as `rows_in - total`.
         left: int or None, what is left of `limit`.
+        reads_beyond: bool, whether rows beyond `limit` are read, too, in order to sort them.
     """
 
     LISTED = 20
@@ -39,7 +40,7 @@ class Errors:
         self.on_error = on_error
         self.total, self.rows_in = 0, 0
         self.first: list[dict[str, Any]] = []
-        self.left = limit
+        self.left, self.reads_beyond = limit, False
 
     def add(
         self,
@@ -82,6 +83,7 @@ class Errors:
                 rows_in = len(frame) + sum(item[1] is not None for item in found)
             self.left -= len(frame)
         self.rows_in += rows_in
+        self.reads_beyond |= not limited
         for line, reason, value, hint in found:
             if reason is None:
                 raise InputError(f"{chunk.path}:{line}: {value}")

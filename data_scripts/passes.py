@@ -24,6 +24,8 @@ class Passes:
     Attributes:
         rows: int, good rows of the last pass that was read to its end; 0 before.
         errors: `Errors` of that pass.
+        beyond_limit: int, good rows of that pass that were read and sorted, but are not among the
+            first `limit`.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Passes:
         self._chunk_rows, self._disable = chunk_rows, None if progress is None else not progress
         self._paths = [path for path in source.paths if path.exists()]
         self._before = [_state(path) for path in self._paths]
-        self.rows, self.errors = 0, Errors(on_error)
+        self.rows, self.errors, self.beyond_limit = 0, Errors(on_error), 0
 
     def count(self) -> int:
         """Return the number of good rows, by reading all unless the source knows it faster."""
@@ -77,12 +79,14 @@ class Passes:
             raise
         self.check_files()
         # Each row that a reader found is good or counted as bad; a synthetic log counts none.
-        if errors.rows_in and self._limit is None and errors.rows_in != rows + errors.total:
+        beyond = errors.rows_in - rows - errors.total if errors.rows_in else 0
+        sorted_away = errors.reads_beyond and rows == self._limit
+        if beyond < 0 or (beyond and not sorted_away):
             raise InputError(
                 f"expected {errors.rows_in:,} rows, as many as were found in the files, got "
                 f"{rows:,} good and {errors.total:,} bad ones"
             )
-        self.rows, self.errors = rows, errors
+        self.rows, self.errors, self.beyond_limit = rows, errors, beyond
 
     def check_files(self) -> None:
         """Raise InputError if a file's size or time is not what it was before the first pass."""

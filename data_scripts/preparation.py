@@ -124,6 +124,7 @@ def prepare(
             "periods": _periods(periods, sizes, files),
             "vocabulary": _vocabulary(folder, output, fields),
             "errors": {"total": passes.errors.total, "first": passes.errors.first},
+            "rows": _rows(passes),
         }
         meta = sealed(meta)
         text = json.dumps(meta, indent=1, ensure_ascii=False) + "\n"
@@ -184,6 +185,16 @@ def _periods(periods, sizes, files):
             names = ", ".join(name for name, _ in planned)
             raise RuntimeError(f"{names}: expected {rows:,} rows, found {written:,} written")
     return {"train": entries[0], "validation": entries[1], "slots": entries[2:]}
+
+
+def _rows(passes):
+    """Account for each row that was read: it is prepared, bad, or beyond the limit."""
+    counts = {
+        "prepared": passes.rows,
+        "bad": passes.errors.total,
+        "beyond_limit": passes.beyond_limit,
+    }
+    return {"read": sum(counts.values()), **counts}
 
 
 def _vocabulary(folder, output, fields):

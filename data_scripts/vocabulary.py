@@ -109,7 +109,7 @@ class FieldVocabulary:
 
         An array of one row means that all rows are equal.
         """
-        # look up and hash each distinct value once
+        # Each distinct value is looked up and hashed once.
         if self.kind == "numeric":
             codes, distinct = pd.factorize(column.to_numpy(), use_na_sentinel=False)
             buckets, text = factorize_text(bucket_numeric(pl.Series(distinct, nan_to_null=True)))

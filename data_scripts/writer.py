@@ -51,7 +51,7 @@ class PeriodWriter:
         while start < rows:
             if self._left == 0:
                 self._open()
-            # fill up a row group or finish the file, whichever comes first
+            # Rows go to the open group until it or the file is full.
             room = min(ROW_GROUP - self._buffered, self._left)
             stop = min(rows, start + room)
             self._parts.append({name: array[start:stop] for name, array in columns.items()})

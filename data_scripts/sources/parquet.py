@@ -21,7 +21,7 @@ BYTES = (kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary)
 TEXTS = (kinds.is_string, kinds.is_large_string, *BYTES)
 NUMBERS = (kinds.is_integer, kinds.is_floating, kinds.is_decimal)
 TIMES = (kinds.is_timestamp, kinds.is_date)
-# what may stand in a column, by what it is used as
+# These types may stand in a column, by what it is used as.
 ALLOWED = {
     "label": (*TEXTS, *NUMBERS, kinds.is_boolean, kinds.is_null),
     "numeric": (*TEXTS, *NUMBERS, kinds.is_boolean, kinds.is_null),

@@ -97,13 +97,15 @@ def table(
 
     words_click = int(not (rule and rule[0] == "!="))
 
-    def check_words(fitting: int) -> None:
+    def check_end(fitting: int, times: Times | None) -> None:
         # A misspelled word would make a log without a click, or (with "!=") of clicks alone.
         if rule and isinstance(rule[1], set) and not fitting:
             raise InputError(
                 f"{paths[0]}: expected labels in column {label} that --positive {positive!r} takes "
                 f"for {'a' if words_click else 'no'} click, found none"
             )
+        if times:
+            times.check_clear()
 
     def chunks(chunk_rows: int, errors: Errors | None) -> Iterator[pl.DataFrame]:
         errors, times = errors or Errors(), Times(time, time_format) if time else None
@@ -113,16 +115,18 @@ def table(
             if time and not sort:
                 last = check_order(chunk, frame, last)
             frame = errors.keep_good_rows(chunk, frame, limited=not sort)
+            if times:
+                times.watch(chunk, frame["time"])
             fitting += int((frame["label"] == words_click).sum())
             if sort:
                 parts.append(frame)
                 continue
             if errors.left == 0:
-                check_words(fitting)  # The caller may not ask for another frame.
+                check_end(fitting, times)  # The caller may not ask for another frame.
             yield from frame.iter_slices(chunk_rows)
             if errors.left == 0:
                 return
-        check_words(fitting)
+        check_end(fitting, times)
         if parts:
             whole = pl.concat(parts).sort("time", maintain_order=True)
             yield from whole.iter_slices(chunk_rows)
