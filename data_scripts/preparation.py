@@ -72,7 +72,12 @@ def prepare(
         OSError: naming the file, if one cannot be written.
 
     Example:
-        >>> prepare(synthetic(rows=20_000), "runs/synthetic", slots=20)["num_ids"]
+        >>> import tempfile
+        >>> from data_scripts import synthetic
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     meta = prepare(synthetic(rows=600), f"{folder}/dataset", slots=3, progress=False)
+        >>> meta["rows"]
+        {'read': 600, 'prepared': 600, 'bad': 0, 'beyond_limit': 0}
     """
     output = Path(output)
     options: dict[str, Any] = {
