@@ -9,6 +9,7 @@ import keras
 from reloop2_keras.core import dataset
 from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
+from reloop2_keras.core.order import SHUFFLE_ROWS
 from reloop2_keras.core.reading import RowGroup, row_groups
 
 
@@ -59,7 +60,7 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         shuffle: bool = True,
         seed: int = 1001,
-        shuffle_rows: int = 262_144,
+        shuffle_rows: int = SHUFFLE_ROWS,
         initial_epoch: int = 0,
         hashes: bool = False,
         fields: Sequence[Mapping[str, Any]] | None = None,

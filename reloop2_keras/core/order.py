@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+SHUFFLE_ROWS = 262_144  # of a buffer, where nothing else is asked for
+
 
 @dataclasses.dataclass(frozen=True)
 class EpochOrder:

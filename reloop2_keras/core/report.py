@@ -143,9 +143,7 @@ class PrequentialReport:
         Raises:
             ValueError: if no control is in the report.
         """
-        if controls is None:
-            controls = ["frozen", "recalibrated"]
-            controls += [arm for arm in self.arms if arm.startswith("shuffled")]
+        controls = self._controls() if controls is None else controls
         controls = [arm for arm in controls if arm in self.arms]
         if not controls:
             raise ValueError(f"`controls` must name arms among {self.arms}. Received: none of them")
@@ -162,6 +160,10 @@ class PrequentialReport:
                 word = "helps" if mean > bar else "harms" if mean < -bar else "no different"
                 rows[arm][metric] = "unknown" if math.isnan(mean) else word
         return rows
+
+    def _controls(self):
+        known = ("frozen", "recalibrated")
+        return [arm for arm in self.arms if arm in known or arm.startswith("shuffled")]
 
     def per_slot(self, metric: str = "auc") -> dict[str, list[float]]:
         """Return arm -> list with the metric of each slot, mean over seeds.
@@ -190,13 +192,14 @@ class PrequentialReport:
 
     def to_metrics(self) -> dict[str, Any]:
         """Return the content of metrics.json: plain types, NaN as None."""
-        named = ("dataset", "backend", "versions")
+        named = ("dataset", "path", "parameters", "date", "seconds", "rows", "backend", "versions")
         rows = PrequentialReport.overall(self)
         best = rows.pop("best possible", None)
         slots = {metric: PrequentialReport.per_slot(self, metric) for metric in ("auc", "logloss")}
         result = {
-            **{key: self.info.get(key) for key in named},
+            **{key: _plain_tree(self.info.get(key)) for key in named},
             "seeds": list(self.seeds),
+            "verdict": PrequentialReport.verdict(self) if self._controls() else None,
             "arms": {arm: {m: _plain(v) for m, v in row.items()} for arm, row in rows.items()},
             "slots": {
                 arm: {m: [_plain(v) for v in by_arm[arm]] for m, by_arm in slots.items()}

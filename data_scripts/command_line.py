@@ -1,10 +1,12 @@
-"""The command line's words: one line for each mistake, and the words of Criteo's users."""
+"""Parse the command line with one line for each mistake; also takes the reference's words."""
 
 import argparse
 import difflib
 import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
-FLAG = "--skip-id-convert"
+SKIP_ID_CONVERT = "--skip-id-convert"
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -19,15 +21,15 @@ class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFo
 class Parser(argparse.ArgumentParser):
     """A parser that takes no shortened option, and says in one line what is wrong."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"allow_abbrev": False, "formatter_class": Help, **kwargs})
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse all: options that this very parser does not know are an error of its own."""
         for word in args or () if self._subparsers is None else ():
             if word == "--":
                 break
-            # argparse takes an unknown option with a space in its value for a plain argument
+            # To argparse an unknown option with a space in its value is a plain argument.
             if word.startswith("--") and " " in word and not self._known(word):
                 self._unknown(word)
         args, unknown = super().parse_known_args(args, namespace)
@@ -35,14 +37,14 @@ class Parser(argparse.ArgumentParser):
             self._unknown(next((word for word in unknown if word.startswith("-")), unknown[0]))
         return args, unknown
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         """Exit with status 2, with one line on stderr."""
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (see --help)\n")
 
-    def _known(self, word):
+    def _known(self, word: str) -> bool:
         return word.partition("=")[0] in self._option_string_actions
 
-    def _unknown(self, word):
+    def _unknown(self, word: str) -> NoReturn:
         if not word.startswith("-"):
             self.error(f"unexpected argument {word}")
         known = [option for option in self._option_string_actions if option.startswith("--")]
@@ -50,32 +52,32 @@ class Parser(argparse.ArgumentParser):
         self.error(f"unknown option {word}{f'; did you mean {near[0]}?' if near else ''}")
 
 
-def normalized(words):
+def normalized_words(words: Sequence[str] | None) -> list[str]:
     """Return a command line's words with dashes in option names, and a value for each flag of 0/1.
 
     Args:
         words: list of str. None: those that the process was started with.
 
     Example:
-        >>> normalized(["criteo", "--dense_dim=13", "--skip_id_convert", "--slot_dim", "26"])
+        >>> normalized_words(["criteo", "--dense_dim=13", "--skip_id_convert", "--slot_dim", "26"])
         ['criteo', '--dense-dim=13', '--skip-id-convert=1', '--slot-dim', '26']
     """
     words = list(sys.argv[1:] if words is None else words)
-    done = []
+    done: list[str] = []
     while words:
         word = words.pop(0)
-        if word == "--":  # what follows is no option
+        if word == "--":  # What follows is no option.
             return [*done, word, *words]
         if word.startswith("--"):
             name, equals, value = word.partition("=")
             word = name.replace("_", "-") + equals + value
-        if word == FLAG:
+        if word == SKIP_ID_CONVERT:
             word += "=" + (words.pop(0) if words[:1] in (["0"], ["1"]) else "1")
         done.append(word)
     return done
 
 
-def zero_or_one(text):
+def zero_or_one(text: str) -> bool:
     """Return False for "0" and True for "1"."""
     if text not in ("0", "1"):
         raise argparse.ArgumentTypeError(f"expected 0 or 1, found {text!r}")

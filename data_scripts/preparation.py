@@ -1,43 +1,45 @@
 """Raw log -> prepared dataset: chronological periods, ids from the training period only."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from data_scripts.ahead import ahead
 from data_scripts.arguments import MOST_CHUNK_ROWS, flag, fraction, integer, optional
+from data_scripts.atomic_folder import atomic_folder, recover
 from data_scripts.errors import Errors, InputError
 from data_scripts.output import check_output
 from data_scripts.passes import Passes
-from data_scripts.periods import cut, plan
-from data_scripts.placing import placed, recover
+from data_scripts.periods import period_sizes, plan_files
+from data_scripts.prefetch import prefetched
 from data_scripts.sources.source import Source
-from data_scripts.vocabulary import FieldVocabulary, to_table
+from data_scripts.vocabulary import FieldVocabulary, vocabulary_table
 from data_scripts.writer import FORMAT, PeriodWriter, writing
 from reloop2_keras.core.description import SCHEMA_VERSION, sealed
 from reloop2_keras.core.files import file_checksum
 
 CUT = ("train_fraction", "validation_fraction", "slots", "train_rows")
 MATRICES = ("feature_ids", "feature_values", "feature_hashes")
-BLOCK = 4096  # rows of a matrix that stay in the cache while column after column is filled in
+BLOCK = 4096  # So many rows of a matrix stay in the cache while its columns are filled in.
 
 
 def prepare(
-    source,
-    output,
-    threshold=1,
-    train_fraction=0.5,
-    validation_fraction=0.1,
-    slots=20,
-    train_rows=None,
-    limit=None,
-    on_error="fail",
-    chunk_rows=65_536,
-    overwrite=False,
-    progress=None,
-):
+    source: Source,
+    output: str | os.PathLike[str],
+    threshold: int = 1,
+    train_fraction: float = 0.5,
+    validation_fraction: float = 0.1,
+    slots: int = 20,
+    train_rows: int | None = None,
+    limit: int | None = None,
+    on_error: str = "fail",
+    chunk_rows: int = 65_536,
+    overwrite: bool = False,
+    progress: bool | None = None,
+) -> dict[str, Any]:
     """Prepare a dataset folder (format: README of data_scripts); reads the log two or three times.
 
     Periods are cut by row order: training, validation, `slots` nearly equal slots; no row is
@@ -70,10 +72,15 @@ def prepare(
         OSError: naming the file, if one cannot be written.
 
     Example:
-        >>> prepare(synthetic(rows=20_000), "runs/synthetic", slots=20)["num_ids"]
+        >>> import tempfile
+        >>> from data_scripts import synthetic
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     meta = prepare(synthetic(rows=600), f"{folder}/dataset", slots=3, progress=False)
+        >>> meta["rows"]
+        {'read': 600, 'prepared': 600, 'bad': 0, 'beyond_limit': 0}
     """
     output = Path(output)
-    options = {
+    options: dict[str, Any] = {
         "threshold": integer("threshold", threshold, 0),
         "train_fraction": fraction("train_fraction", train_fraction),
         "validation_fraction": fraction("validation_fraction", validation_fraction),
@@ -94,21 +101,21 @@ def prepare(
     passes = Passes(source, options["limit"], on_error, chunk_rows, progress)
     rows = passes.count()
     bad = passes.errors.total
-    sizes = cut(rows, *(options[name] for name in CUT))
+    sizes = period_sizes(rows, *(options[name] for name in CUT))
     fields = [FieldVocabulary(name, kind, source.final_ids) for name, kind in source.fields]
     num_ids = _count_values(passes, fields, sizes[0], options["threshold"])
 
-    with placed(output, overwrite, source.paths) as folder:
-        periods = plan(sizes)
+    with atomic_folder(output, overwrite, source.paths) as folder:
+        periods = plan_files(sizes)
         writer = PeriodWriter(folder, sum(periods, []), output)
         try:
             frames = (frame for frame in passes.frames("write") if len(frame))
-            for columns in ahead(_encode(frame, fields, source.extras) for frame in frames):
+            for columns in prefetched(_encode(frame, fields, source.extras) for frame in frames):
                 writer.write(columns)
             files = writer.finish()
             passes.check_same(rows, bad)
         except InputError:
-            passes.check_files()  # the better reason, if there is one
+            passes.check_files()  # If a file changed, that is the cause to report.
             raise
         finally:
             writer.close()
@@ -122,6 +129,7 @@ def prepare(
             "periods": _periods(periods, sizes, files),
             "vocabulary": _vocabulary(folder, output, fields),
             "errors": {"total": passes.errors.total, "first": passes.errors.first},
+            "rows": _rows(passes),
         }
         meta = sealed(meta)
         text = json.dumps(meta, indent=1, ensure_ascii=False) + "\n"
@@ -143,7 +151,7 @@ def _count_values(passes, fields, rows, threshold):
     passes.check_files()
     num_ids = 0
     for field in fields:
-        num_ids = field.close(num_ids, threshold)
+        num_ids = field.assign_ids(num_ids, threshold)
     return num_ids
 
 
@@ -156,7 +164,7 @@ def _encode(frame, fields, extras):
 
 
 def _matrix(columns, rows):
-    """Columns side by side; one of a single row stands for equal rows."""
+    """Return columns as a matrix; a column of one row is repeated for all rows."""
     matrix = np.empty((rows, len(columns)), columns[0].dtype)
     for start in range(0, rows, BLOCK):
         part = matrix[start : start + BLOCK]
@@ -184,8 +192,18 @@ def _periods(periods, sizes, files):
     return {"train": entries[0], "validation": entries[1], "slots": entries[2:]}
 
 
+def _rows(passes):
+    """Account for each row that was read: it is prepared, bad, or beyond the limit."""
+    counts = {
+        "prepared": passes.rows,
+        "bad": passes.errors.total,
+        "beyond_limit": passes.beyond_limit,
+    }
+    return {"read": sum(counts.values()), **counts}
+
+
 def _vocabulary(folder, output, fields):
     name = "vocabulary.parquet"
     with writing(output / name):
-        pq.write_table(to_table(fields).to_arrow(), folder / name, **FORMAT)
+        pq.write_table(vocabulary_table(fields).to_arrow(), folder / name, **FORMAT)
     return {"name": name, "sha256": file_checksum(folder / name)}

@@ -1,19 +1,18 @@
 """The fast ways of preparation against slow oracles: codes, look-ups, matrices, reading ahead."""
 
 import collections
-import sys
 
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from data_scripts.ahead import ahead
-from data_scripts.codes import Lookup, codes_of
+from data_scripts import preparation
+from data_scripts.factorize import Lookup, factorize_text
+from data_scripts.prefetch import prefetched
 from data_scripts.vocabulary import FieldVocabulary, bucket_numeric, hash_text
 from data_scripts.writer import PeriodWriter
 
-prepare_module = sys.modules["data_scripts.prepare"]
 HASH = pl.Series.hash
 
 
@@ -33,11 +32,11 @@ def tokens(n=5000, kinds=700, seed=0):
 
 def test_codes_of_equal_values_alone_are_equal(hashes):
     column = tokens()
-    codes, distinct = codes_of(column)
+    codes, distinct = factorize_text(column)
     assert [distinct[int(code)] for code in codes] == column.to_list()
     assert len(distinct) == column.n_unique()
     for few in (column[:1], column[:0]):
-        codes, distinct = codes_of(few)
+        codes, distinct = factorize_text(few)
         assert len(codes) == len(distinct) == len(few)
 
 
@@ -55,7 +54,7 @@ def test_categorical_ids_and_hashes_value_by_value(hashes):
     train, later = tokens(3000, 500, seed=1), tokens(4000, 900, seed=2)
     field = FieldVocabulary("field", "categorical")
     field.count(train)
-    assert field.close(7, 5) == 7 + field.cardinality
+    assert field.assign_ids(7, 5) == 7 + field.cardinality
     known = {value: i + 8 for i, value in enumerate(field.counts["value"].to_list())}
     ids, values, hashed = field.encode(later)
     assert "" not in known  # as missing as None
@@ -71,7 +70,7 @@ def test_counts_of_pieces_equal_a_counter(rows):
     field = FieldVocabulary("field", "categorical")
     for start in range(0, len(column), rows):
         field.count(column[start : start + rows])
-    field.close(0, 0)
+    field.assign_ids(0, 0)
     want = collections.Counter(value for value in column.to_list() if value)  # "" is missing
     assert dict(field.counts.select("value", "count").iter_rows()) == dict(want)
 
@@ -81,7 +80,7 @@ def test_numeric_values_and_hashes_value_by_value():
     column = pl.Series("x", numbers * 3)
     field = FieldVocabulary("x", "numeric")
     field.count(column)
-    assert field.close(4, 1) == 5
+    assert field.assign_ids(4, 1) == 5
     ids, values, hashed = field.encode(column)
     assert ids.tolist() == [4]
     want = [0.0 if x is None else x / 1e15 for x in numbers * 3]
@@ -93,11 +92,11 @@ def test_numeric_values_and_hashes_value_by_value():
 @pytest.mark.parametrize("rows", [0, 1, 4095, 4096, 10_000])
 def test_matrix_equals_stacked_columns(rows):
     columns = [np.arange(rows) + i for i in range(5)]
-    got = prepare_module._matrix([*columns, np.array([9])], rows)
+    got = preparation._matrix([*columns, np.array([9])], rows)
     assert np.array_equal(got, np.stack([*columns, np.full(rows, 9)], axis=1))
 
 
-def test_ahead_keeps_order_and_raises_in_turn():
+def test_prefetched_keeps_order_and_raises_in_turn():
     closed = []
 
     def numbers():
@@ -109,11 +108,11 @@ def test_ahead_keeps_order_and_raises_in_turn():
 
     got = []
     with pytest.raises(KeyError, match="five"):
-        for number in ahead(numbers()):
+        for number in prefetched(numbers()):
             got.append(number)
     assert got == list(range(5)) and closed == [True]
-    assert list(ahead([])) == []
-    for number in ahead(iter(range(10**9))):
+    assert list(prefetched([])) == []
+    for number in prefetched(iter(range(10**9))):
         if number == 3:
             break  # leaves no thread behind that goes on
 

@@ -1,7 +1,5 @@
 """The fast reader of Criteo's format against the careful one, which it hands over to."""
 
-import sys
-
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,8 +7,8 @@ from hypothesis import strategies as st
 
 from data_scripts import criteo
 from data_scripts.errors import Errors, InputError
+from data_scripts.sources import criteo_log
 
-criteo_module = sys.modules["data_scripts.sources.criteo"]
 GOOD = b"1\t5\t\tab\t68fd1e64"
 
 
@@ -22,7 +20,7 @@ def read(path, patch=None, on_error="skip", chunk_rows=16, **kwargs):
     errors, whole = Errors(on_error), []
     with pytest.MonkeyPatch.context() as context:
         if patch:
-            context.setattr(criteo_module, "parse_regular", patch)
+            context.setattr(criteo_log, "parse_clean_block", patch)
         for frame in criteo(path, 2, 2, **kwargs).chunks(chunk_rows, errors):
             whole.append(frame)
     frame = pl.concat(whole) if whole else None
@@ -67,10 +65,10 @@ def test_what_is_read_fast_equals_what_is_read_with_care(tmp_path, odd, ending, 
     assert outcomes[0] == outcomes[1]
 
 
-def test_regular_logs_are_never_read_with_care(tmp_path, monkeypatch):
+def test_logs_without_a_fault_are_never_read_with_care(tmp_path, monkeypatch):
     (tmp_path / "log.tsv").write_bytes(b"\n".join([GOOD, b"0\t\t-7\t\t"] * 900))
     want, *_ = read(tmp_path / "log.tsv", careful)
-    monkeypatch.setattr(criteo_module, "parse_block", None)
+    monkeypatch.setattr(criteo_log, "parse_block", None)
     for chunk_rows in (1, 16, 4096):
         assert read(tmp_path / "log.tsv", chunk_rows=chunk_rows)[0].equals(want)
 

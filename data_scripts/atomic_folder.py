@@ -1,4 +1,4 @@
-"""A folder that is made beside its place and put there whole; what dead runs left is tidied up.
+"""Write a folder beside its final place, then rename it; clean up after runs that died.
 
 A run that makes OUT works in a hidden folder beside it, `.OUT.xxxxxxxx`, with `new`, the dataset
 that is written, and `old`, the one that it replaces. It holds a lock on `.OUT.xxxxxxxx.lock` as
@@ -22,16 +22,18 @@ from reloop2_keras.core.files import sync
 
 try:
     import fcntl
-except ImportError:  # Windows: nothing is locked, and what dead runs left stays
-    fcntl = None
+except ImportError:  # On Windows nothing is locked, and what dead runs left stays.
+    fcntl = None  # type: ignore[assignment]
 
 LOG = logging.getLogger(__name__)
 TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
 @contextlib.contextmanager
-def placed(output: Path, overwrite: bool = False, inputs: tuple = ()) -> Iterator[Path]:
-    """Give a folder to write to; when the block ends, it takes its place at `output`.
+def atomic_folder(
+    output: Path, overwrite: bool = False, inputs: tuple[Path, ...] = ()
+) -> Iterator[Path]:
+    """Give a folder to write to; when the block ends, it is renamed to `output`.
 
     A folder that is replaced goes only then, and comes back if the new one cannot take its place.
     Where the block raises (an interrupt, too), nothing is left beside `output`.
@@ -65,10 +67,10 @@ def recover(output: Path) -> None:
     own = re.compile(re.escape(f".{output.name}.") + r"[a-z0-9_]{8}\.lock")
     for path in sorted(output.parent.iterdir()):
         if own.fullmatch(path.name):
-            # gone meanwhile, or another user's
+            # The lock may be gone meanwhile, or be another user's.
             with contextlib.suppress(FileNotFoundError, PermissionError), open(path, "r+b") as lock:
                 if _locked(lock, path):
-                    _settle(path.with_suffix(""), output)
+                    _tidy_up(path.with_suffix(""), output)
                     _unlink(path)
         elif re.fullmatch(re.escape(f".{output.name}.old.") + "[a-z0-9_]{8}", path.name):
             _restore_unmarked(path, output)
@@ -82,7 +84,7 @@ def _work_folder(output):
         work.mkdir(0o700)
         yield work
     finally:
-        _settle(work, output)
+        _tidy_up(work, output)
         _unlink(path)
         lock.close()
 
@@ -92,7 +94,7 @@ def _claim(output):
         with writing(output):
             handle, name = tempfile.mkstemp(".lock", f".{output.name}.", output.parent)
         lock, path = open(handle, "ab"), Path(name)
-        # another run may find the file before it is locked, take it for a dead one's, and remove it
+        # Another run may find the file before it is locked, and remove it as a dead run's.
         if _locked(lock, path) is not False:
             return path, lock
         lock.close()
@@ -126,22 +128,22 @@ def _take_place(new, old, output, overwrite, inputs):
                 "choose another output or --overwrite"
             )
         check_output(output, overwrite, inputs)
-        _discard(old)  # there is one already if another run put its dataset here just now
+        _discard(old)  # There is one if another run put its dataset here just now.
         with contextlib.suppress(FileNotFoundError):
             os.rename(output, old)
 
 
-def _settle(work, output):
+def _tidy_up(work, output):
     """Leave nothing of a run: the folder that it was replacing goes back if its place is empty."""
     old = work / "old"
     while old.exists():
-        if not (work / "new").exists():  # it is at its place, and this one was replaced
+        if not (work / "new").exists():  # The new dataset is at its place.
             _discard(old)
         elif not os.path.lexists(output):
             try:
                 os.rename(old, output)
                 LOG.warning("%s: put back; the run that was to replace it did not end", output)
-            except OSError as error:  # another run was faster
+            except OSError as error:  # Another run was faster.
                 if error.errno not in TAKEN:
                     raise
         elif named_files(output) is None:
@@ -161,7 +163,7 @@ def _discard(old):
 
 
 def _unlink(lock):
-    # as long as there is anything left, the next run must find it
+    # The next run finds what is left by its lock.
     if not lock.with_suffix("").exists():
         lock.unlink(missing_ok=True)
 

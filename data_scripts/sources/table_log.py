@@ -1,22 +1,23 @@
 """Any CSV, TSV or Parquet files, by column names."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import polars as pl
 
 from data_scripts.errors import Errors, InputError
 from data_scripts.sources import parquet
+from data_scripts.sources.chunk import Chunk
 from data_scripts.sources.delimited import Format, read_delimited, read_header
-from data_scripts.sources.inputs import expand, short_names, suffixes
+from data_scripts.sources.inputs import expand_paths, short_names, suffixes
 from data_scripts.sources.source import Source
-from data_scripts.sources.times import Times
+from data_scripts.sources.times import Times, check_form
 from data_scripts.sources.values import group_codes, label_rule, labels, numbers
 from data_scripts.text import canonical
 
 
 def table(
-    path: str | os.PathLike | Iterable[str | os.PathLike],
+    path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     label: str,
     time: str | None = None,
     categorical: Iterable[str] = (),
@@ -56,28 +57,28 @@ def table(
     Raises:
         ValueError: if an argument does not fit; InputError, on reading, for bad rows.
     """
-    paths = expand(path)
+    paths = expand_paths(path)
     categorical, numeric = list(categorical), list(numeric)
     _check(label, time, categorical, numeric, group, sort)
     rule = label_rule(positive)
-    Times(time, time_format)  # raises if there is no such form
+    check_form(time_format)
     forms = [_form(path, separator, quote, multiline) for path in paths]
     roles = [(label, "label")] + [(time, "time")] * bool(time)
     roles += [(name, "categorical") for name in categorical + [group] * bool(group)]
     roles += [(name, "numeric") for name in numeric]
     wanted = list(dict.fromkeys(name for name, _ in roles))
 
-    def canonical_frame(chunk, times):
+    def canonical_frame(chunk: Chunk, times: Times | None) -> pl.DataFrame:
         columns = [labels(chunk, label, rule).alias("label")]
         if group:
             columns.append(group_codes(chunk.frame[group]).alias("group"))
-        if time:
+        if times:
             columns.append(times.seconds(chunk).alias("time"))
         columns += [numbers(chunk, name).alias(name) for name in numeric]
         columns += [canonical(chunk.frame[name]).alias(name) for name in categorical]
         return pl.DataFrame(columns)
 
-    def check_order(chunk, frame, last):
+    def check_order(chunk: Chunk, frame: pl.DataFrame, last: int | None) -> int | None:
         """Note the first row whose time is before that of the row above it; return the last."""
         good = frame.filter(chunk.keep)
         if not len(good):
@@ -96,32 +97,36 @@ def table(
 
     words_click = int(not (rule and rule[0] == "!="))
 
-    def check_words(fitting):
-        # a misspelled word would make a log without a click, or ("!=") of clicks alone
+    def check_end(fitting: int, times: Times | None) -> None:
+        # A misspelled word would make a log without a click, or (with "!=") of clicks alone.
         if rule and isinstance(rule[1], set) and not fitting:
             raise InputError(
                 f"{paths[0]}: expected labels in column {label} that --positive {positive!r} takes "
                 f"for {'a' if words_click else 'no'} click, found none"
             )
+        if times:
+            times.check_clear()
 
-    def chunks(chunk_rows, errors):
-        errors, times = errors or Errors(), Times(time, time_format)
+    def chunks(chunk_rows: int, errors: Errors | None) -> Iterator[pl.DataFrame]:
+        errors, times = errors or Errors(), Times(time, time_format) if time else None
         parts, last, fitting = [], None, 0
         for chunk in _read(paths, forms, wanted, roles, chunk_rows):
             frame = canonical_frame(chunk, times)
             if time and not sort:
                 last = check_order(chunk, frame, last)
-            frame = errors.settle(chunk, frame, limited=not sort)
+            frame = errors.keep_good_rows(chunk, frame, limited=not sort)
+            if times:
+                times.watch(chunk, frame["time"])
             fitting += int((frame["label"] == words_click).sum())
             if sort:
                 parts.append(frame)
                 continue
             if errors.left == 0:
-                check_words(fitting)  # whoever has all the rows that are wanted asks no more
+                check_end(fitting, times)  # The caller may not ask for another frame.
             yield from frame.iter_slices(chunk_rows)
             if errors.left == 0:
                 return
-        check_words(fitting)
+        check_end(fitting, times)
         if parts:
             whole = pl.concat(parts).sort("time", maintain_order=True)
             yield from whole.iter_slices(chunk_rows)
@@ -154,7 +159,7 @@ def _check(label, time, categorical, numeric, group, sort):
         raise ValueError(f"`label` must not be a field too, which would give it away: {label!r}")
     if sort and not time:
         raise ValueError("`sort` needs `time`, the column to sort by")
-    # fields keep their names beside columns of these in the dataset
+    # A field must not have the name of another column of the dataset.
     taken = ["label"] + ["group"] * bool(group) + ["time"] * bool(time)
     twice = sorted({name for name in fields if (fields + taken).count(name) > 1})
     if twice:

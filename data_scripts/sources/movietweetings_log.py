@@ -1,6 +1,7 @@
 """MovieTweetings: ratings taken from Twitter, with times."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from data_scripts.sources.source import Source
 
 def _lines(path, parts):
     """Lines split at "::" as a `Chunk` with columns f0, f1, …; bad ones noted."""
-    kept, places, wrong, count = [], [], [], 0
+    kept, places, count = [], [], 0
+    wrong: list[tuple[int, str, str | bytes]] = []
     for _, _, block in blocks(path):
         for raw in block.removesuffix(b"\n").split(b"\n"):
             count += 1
@@ -44,7 +46,7 @@ def _packed(path):
     return next((p for p in (path, *packed) if p.is_file()), path)
 
 
-def movietweetings(folder: str | os.PathLike) -> Source:
+def movietweetings(folder: str | os.PathLike[str]) -> Source:
     """Read `ratings.dat` and `movies.dat`; label = rating >= 8 (docs/method.md, section 4).
 
     Fields: user, item, genres (the whole string), year. The file is by user, so rows are sorted
@@ -63,27 +65,27 @@ def movietweetings(folder: str | os.PathLike) -> Source:
         raise InputError(f"{folder}: expected a folder with ratings.dat and movies.dat")
     paths = tuple(_packed(folder / name) for name in ("ratings.dat", "movies.dat"))
 
-    def chunks(chunk_rows, errors):
+    def chunks(chunk_rows: int, errors: Errors | None) -> Iterator[pl.DataFrame]:
         errors = errors or Errors()
         chunk = _lines(paths[0], 4)
         ratings = chunk.frame
         for column, what in (("f0", "a user id"), ("f2", "a rating"), ("f3", "Unix seconds")):
             parsed = ratings[column].cast(pl.Int64, strict=False)
-            # beyond 1e11 they are milliseconds
+            # Numbers from 1e11 on are milliseconds.
             bad = parsed.is_null() | (column == "f3" and parsed.abs() >= 10**11)
             chunk.reject(bad, ratings[column], f"expected {what}")
             ratings = ratings.with_columns(parsed.alias(column))
         wrong = ~ratings["f2"].is_between(0, 10)
         chunk.reject(wrong, ratings["f2"], "expected a rating from 0 to 10")
         ratings = ratings.with_columns(line=chunk.lines)
-        ratings = errors.settle(chunk, ratings, limited=False)
+        ratings = errors.keep_good_rows(chunk, ratings, limited=False)
         chunk = _lines(paths[1], 3)
         ids = chunk.frame["f0"]
-        # the same line once more does no harm; another one might be the right one
+        # An equal line is harmless; of two that differ nobody knows which is right.
         differ = chunk.frame.select(pl.struct(pl.all()).is_first_distinct()).to_series()
         chunk.reject(differ & ~ids.is_first_distinct(), ids, "expected one line for each movie")
-        movies = errors.settle(chunk, chunk.frame, limited=False)
-        errors.rows_in -= len(movies)  # they are no rows of the log
+        movies = errors.keep_good_rows(chunk, chunk.frame, limited=False)
+        errors.rows_in -= len(movies)  # Movies are no rows of the log.
         movies = movies.select(
             item=pl.col("f0"),
             year=pl.col("f1").str.extract(r"\(([0-9]{4})\)\s*$"),

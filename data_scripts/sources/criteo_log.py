@@ -1,7 +1,7 @@
 """The Criteo display advertising log: label, integers, hexadecimal tokens; no header."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import polars as pl
@@ -10,8 +10,8 @@ from data_scripts.arguments import MOST_COLUMNS, integer
 from data_scripts.errors import Errors
 from data_scripts.sources.chunk import Chunk
 from data_scripts.sources.delimited import Format, parse_block
-from data_scripts.sources.inputs import block_size, blocks, count_lines, expand, short_names
-from data_scripts.sources.regular import parse_regular
+from data_scripts.sources.fast_delimited import parse_clean_block
+from data_scripts.sources.inputs import block_size, blocks, count_lines, expand_paths, short_names
 from data_scripts.sources.source import Source
 from data_scripts.sources.values import numbers
 
@@ -19,7 +19,7 @@ TABS = Format("\t")
 
 
 def criteo(
-    path: str | os.PathLike | Iterable[str | os.PathLike],
+    path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     dense_dim: int = 13,
     slot_dim: int = 26,
     skip_id_convert: bool = False,
@@ -43,7 +43,7 @@ def criteo(
     Raises:
         ValueError: if `dense_dim` or `slot_dim` is out of range.
     """
-    paths = expand(path)
+    paths = expand_paths(path)
     dense_dim = integer("dense_dim", dense_dim, 0, MOST_COLUMNS)
     slot_dim = integer("slot_dim", slot_dim, 0, MOST_COLUMNS)
     dense = [f"I{i + 1}" for i in range(dense_dim)]
@@ -51,16 +51,20 @@ def criteo(
     columns = ["label", *dense, *sparse]
     schema = {c: pl.Int64 if c in dense else pl.String for c in columns}
 
-    def regular(block, count):
-        frame = parse_regular(block, count, "\t", schema)
-        good = frame is not None and frame["label"].is_in(["0", "1"]).fill_null(False).all()
+    def fast_frame(block: bytes, count: int) -> pl.DataFrame | None:
+        """Return a block's canonical columns if nothing is wrong with it, else None."""
+        frame = parse_clean_block(block, count, "\t", schema)
+        if frame is None:
+            return None
+        good = frame["label"].is_in(["0", "1"]).fill_null(False).all()
         if good and skip_id_convert:
             good = all(frame[c].str.contains(r"^[0-9]{0,9}$").all() for c in sparse)
         if not good:
             return None
         return frame.with_columns(pl.col("label").cast(pl.UInt8), pl.col(dense).cast(pl.Float64))
 
-    def careful(chunk):
+    def careful_frame(chunk: Chunk) -> pl.DataFrame:
+        """Return a chunk's canonical columns, and note its bad rows."""
         frame = chunk.frame
         wrong = ~frame["label"].is_in(["0", "1"])
         chunk.reject(wrong, frame["label"], "expected label 0 or 1")
@@ -77,18 +81,18 @@ def criteo(
             *[pl.when(pl.col(c) == "").then(None).otherwise(pl.col(c)).alias(c) for c in sparse],
         )
 
-    def chunks(chunk_rows, errors):
+    def chunks(chunk_rows: int, errors: Errors | None) -> Iterator[pl.DataFrame]:
         errors = errors or Errors()
         for path, name in zip(paths, short_names(paths), strict=True):
             for first, count, block in blocks(path, block_size(chunk_rows)):
-                frame = regular(block, count)
-                if frame is None:  # some row needs care
+                frame = fast_frame(block, count)
+                if frame is None:  # Some row is bad or unusual.
                     chunk = parse_block(path, TABS, columns, columns, first, count, block)
-                    frame = careful(chunk)
+                    frame = careful_frame(chunk)
                 else:
                     chunk = Chunk(path, frame, np.arange(first, first + count))
                 chunk.name = name
-                yield from errors.settle(chunk, frame).iter_slices(chunk_rows)
+                yield from errors.keep_good_rows(chunk, frame).iter_slices(chunk_rows)
                 if errors.left == 0:
                     return
 

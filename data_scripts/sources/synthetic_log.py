@@ -1,11 +1,14 @@
 """A seeded log in Criteo's format with known drift and known click probabilities."""
 
-import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from data_scripts.arguments import integer
+from data_scripts.errors import Errors
 from data_scripts.sources.source import Source
 
 BLOCK = 65_536  # rows drawn from one random stream: the log does not depend on the chunk size
@@ -14,11 +17,17 @@ SEGMENTS, CATEGORIES, BRANDS, DEVICES = 8, 20, 200, 5
 CLICK_RATE = 0.25
 # where things happen, as shares of the log
 SHIFT_POPULARITY, SHIFT_TASTES, GRADUAL_FROM = 0.65, 0.8, 0.5
-MOST_PRESENT = 10_000_000  # users or items at a time; some 100 bytes each are held
+MOST_PRESENT = 10_000_000  # users or items at a time; about 100 bytes each are held
 REPLACED = 2.0  # times that each user's and item's place is taken over by a new one
 
 
-def synthetic(rows=200_000, seed=1001, drift=True, users=2000, items=500):
+def synthetic(
+    rows: int = 200_000,
+    seed: int = 1001,
+    drift: bool = True,
+    users: int = 2000,
+    items: int = 500,
+) -> Source:
     """Make a drifting click log (ours).
 
     Fields I1 … I13 and C1 … C26: C1 user, C2 item, C3 the item's category, C4 its brand, C5 the
@@ -45,13 +54,19 @@ def synthetic(rows=200_000, seed=1001, drift=True, users=2000, items=500):
     users = integer("users", users, 1, MOST_PRESENT)
     items = integer("items", items, 1, MOST_PRESENT)
     seed = integer("seed", seed, 0)
-    world = _World.make(rows, seed, drift, users, items)
+    world = _World(rows, seed, drift, users, items)
 
-    def chunks(chunk_rows, errors):
+    def chunks(chunk_rows: int, errors: Errors | None) -> Iterator[pl.DataFrame]:
         for start in range(0, rows, BLOCK):
             yield from world.block(start, min(BLOCK, rows - start)).iter_slices(chunk_rows)
 
-    options = {"rows": rows, "seed": seed, "drift": drift, "users": users, "items": items}
+    options: dict[str, Any] = {
+        "rows": rows,
+        "seed": seed,
+        "drift": drift,
+        "users": users,
+        "items": items,
+    }
     if drift:
         options["drift_rows"] = {
             "popularity_shift": int(SHIFT_POPULARITY * rows),
@@ -63,42 +78,33 @@ def synthetic(rows=200_000, seed=1001, drift=True, users=2000, items=500):
     return Source("synthetic", fields, chunks, ("group", "true_probability"), options)
 
 
-@dataclasses.dataclass
 class _World:
-    """All that is drawn once: who there is, what they like, when they come and go."""
+    """What is drawn once: users and items, their tastes, and when they come and go."""
 
-    rows: int
-    seed: int
-    drift: bool
-    users: int
-    items: int
-    bias: float = 0.0
-
-    @classmethod
-    def make(cls, rows, seed, drift, users, items):
-        world = cls(rows, seed, drift, users, items)
+    def __init__(self, rows, seed, drift, users, items) -> None:
+        self.rows, self.seed, self.drift = rows, seed, drift
+        self.bias = 0.0
         rng = np.random.default_rng((seed, 0))
         generations = int(REPLACED) + 2
-        world.user_phase = rng.random(users)
-        world.item_phase = rng.random(items)
-        world.user_rank = [rng.permutation(users) for _ in range(2)]
-        world.item_rank = [rng.permutation(items) for _ in range(2)]
-        world.mood = 0.5 * rng.standard_normal(users * generations)
-        world.appeal = rng.standard_normal(items * generations)
-        world.segment = rng.integers(0, SEGMENTS, users * generations)
-        world.category = rng.integers(0, CATEGORIES, items * generations)
-        world.brand = rng.integers(0, BRANDS, items * generations)
-        world.tastes = 0.8 * rng.standard_normal((3, SEGMENTS, CATEGORIES))
-        world.device_effect = 0.3 * rng.standard_normal(DEVICES)
-        world.noise_sizes = np.geomspace(5, 5000, NUM_CATEGORICAL - 7).astype(int)
-        # the constant that gives the click rate, found by bisection on the first block
-        _, logit = world._draw(0, min(rows, BLOCK))
+        self.user_phase = rng.random(users)
+        self.item_phase = rng.random(items)
+        self.user_rank = [rng.permutation(users) for _ in range(2)]
+        self.item_rank = [rng.permutation(items) for _ in range(2)]
+        self.mood = 0.5 * rng.standard_normal(users * generations)
+        self.appeal = rng.standard_normal(items * generations)
+        self.segment = rng.integers(0, SEGMENTS, users * generations)
+        self.category = rng.integers(0, CATEGORIES, items * generations)
+        self.brand = rng.integers(0, BRANDS, items * generations)
+        self.tastes = 0.8 * rng.standard_normal((3, SEGMENTS, CATEGORIES))
+        self.device_effect = 0.3 * rng.standard_normal(DEVICES)
+        self.noise_sizes = np.geomspace(5, 5000, NUM_CATEGORICAL - 7).astype(int)
+        # Bisection on the first block finds the constant that gives the click rate.
+        _, logit = self._draw(0, min(rows, BLOCK))
         low, high = -10.0, 10.0
         for _ in range(60):
-            world.bias = (low + high) / 2
-            rate = np.mean(1 / (1 + np.exp(-(logit + world.bias))))
-            low, high = (world.bias, high) if rate < CLICK_RATE else (low, world.bias)
-        return world
+            self.bias = (low + high) / 2
+            rate = np.mean(1 / (1 + np.exp(-(logit + self.bias))))
+            low, high = (self.bias, high) if rate < CLICK_RATE else (low, self.bias)
 
     def _present(self, rng, count, time, phase, ranks):
         """Draw who acts: a Zipf rank, its place, and the generation that holds the place now."""
@@ -165,7 +171,7 @@ def _hexadecimal(field, values):
     return tokens.gather(inverse)
 
 
-def write_raw_tsv(source, path, chunk_rows=BLOCK):
+def write_raw_tsv(source: Source, path: Path, chunk_rows: int = BLOCK) -> None:
     """Write a synthetic source as raw Criteo TSV, and its true probabilities beside it.
 
     Args:
