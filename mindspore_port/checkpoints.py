@@ -6,17 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mindspore_port.layers.state import assign, to_numpy
-from mindspore_port.models.files import (
-    CONFIG,
-    describe,
-    load_arrays,
-    named_parameters,
-    pack,
-    save_arrays,
-    unpack,
-    weights,
-)
+from mindspore_port.models.checkpoint_file import CONFIG, load_arrays, pack, save_arrays, unpack
+from mindspore_port.models.model_weights import describe, named_parameters, weights
+from mindspore_port.tensors import assign, to_numpy
 
 TRAINING = "training."  # prefix of what only training needs: `load_model` ignores it
 EPOCH = "training.epoch"

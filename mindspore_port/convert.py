@@ -22,7 +22,7 @@ import numpy as np
 
 from mindspore_port import neutral
 from mindspore_port.logs import Log, fail
-from mindspore_port.models.files import load_model, save_model
+from mindspore_port.models.checkpoint_file import load_model, save_model
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import Serving
 from reloop2_keras.core.memories import ExactMemory, SketchMemory

@@ -13,10 +13,10 @@ from mindspore_port.config import parse
 from mindspore_port.data import PreparedDataset
 from mindspore_port.layers import ExactErrorMemory, FeatureErrorMemory, SketchErrorMemory
 from mindspore_port.logs import Log, fail
-from mindspore_port.models.files import load_model
+from mindspore_port.models.checkpoint_file import load_model
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import HASHES
-from mindspore_port.models.warm_start import warm_start
+from mindspore_port.models.training_residuals import warm_start
 from mindspore_port.streaming.arms import Arm, FrozenBase, Gated, Memory
 from mindspore_port.streaming.prequential import backend
 from mindspore_port.streaming.tune import best_setting, training_keys, tune_memory

@@ -14,7 +14,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from mindspore_port.logs import Log, fail
-from mindspore_port.models.files import load_model
+from mindspore_port.models.checkpoint_file import load_model
 from mindspore_port.models.reloop2 import ReLoop2
 from reloop2_keras.core.files import replaced
 

@@ -1,13 +1,13 @@
 """The neutral file between Keras and MindSpore: .npz, named and laid out as in Keras.
 
-`reloop2_keras/core/neutral.py` writes, reads and checks it, names.py maps the names, and
+`reloop2_keras/core/neutral.py` writes, reads and checks it, weight_names.py maps the names, and
 `reloop2_keras/models/neutral.py` is the other end.
 """
 
 import numpy as np
 
-from mindspore_port.models.files import describe, rebuild, set_weights, weights
-from mindspore_port.names import to_mindspore, to_neutral
+from mindspore_port.models.model_weights import describe, rebuild, set_weights, weights
+from mindspore_port.weight_names import to_mindspore, to_neutral
 from reloop2_keras.core import neutral
 from reloop2_keras.core.neutral import read
 

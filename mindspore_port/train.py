@@ -15,12 +15,13 @@ import numpy as np
 from mindspore_port.checkpoints import Checkpoints
 from mindspore_port.config import parse
 from mindspore_port.data import PreparedDataset
-from mindspore_port.layers.state import assign
 from mindspore_port.logs import Log, fail
+from mindspore_port.models.checkpoint_file import save_model
 from mindspore_port.models.deepfm import DeepFM
-from mindspore_port.models.files import save_model, weights
+from mindspore_port.models.model_weights import weights
 from mindspore_port.models.row_sparse_step import RowSparseStep
 from mindspore_port.models.train_step import TrainStep, adam
+from mindspore_port.tensors import assign
 from mindspore_port.workers import Workers
 from reloop2_keras.core.metrics import evaluate
 

@@ -4,7 +4,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
-from mindspore_port.layers.state import to_numpy, to_tensor
+from mindspore_port.tensors import to_numpy, to_tensor
 
 
 class Workers:

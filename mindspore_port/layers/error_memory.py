@@ -3,7 +3,7 @@
 from mindspore import Tensor
 
 from mindspore_port.layers.shown_state import ShownState
-from mindspore_port.layers.state import to_numpy
+from mindspore_port.tensors import to_numpy
 from reloop2_keras.core.shown import shows
 
 

@@ -3,7 +3,7 @@
 from mindspore import ops
 
 from mindspore_port.layers.shown_state import ShownState
-from mindspore_port.layers.state import EXECUTOR, to_numpy
+from mindspore_port.tensors import EXECUTOR, to_numpy
 from reloop2_keras.core.normalization import Normalization
 from reloop2_keras.core.shown import shows
 

@@ -2,9 +2,9 @@
 
 from mindspore import ops
 
-from mindspore_port.layers.logit import logit
+from mindspore_port.layers.log_odds import logit
 from mindspore_port.layers.shown_state import ShownState
-from mindspore_port.layers.state import to_numpy
+from mindspore_port.tensors import to_numpy
 from reloop2_keras.core.gate import Gate
 from reloop2_keras.core.shown import shows
 

@@ -3,7 +3,7 @@
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
-from mindspore_port.layers.state import EXECUTOR, assign
+from mindspore_port.tensors import EXECUTOR, assign
 
 
 class ShownState(nn.Cell):

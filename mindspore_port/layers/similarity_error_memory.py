@@ -4,8 +4,8 @@ from mindspore import ops
 
 from mindspore_port.layers.error_memory import ErrorMemory
 from mindspore_port.layers.key_normalization import KeyNormalization
-from mindspore_port.layers.logit import logit
-from mindspore_port.layers.state import EXECUTOR, to_numpy
+from mindspore_port.layers.log_odds import logit
+from mindspore_port.tensors import EXECUTOR, to_numpy
 from reloop2_keras.core.memories.similarity import CLIP
 from reloop2_keras.core.shown import shows
 

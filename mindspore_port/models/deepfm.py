@@ -7,7 +7,7 @@ from mindspore import Tensor, nn, ops
 from mindspore_port.layers.factorization_machine import FactorizationMachine
 from mindspore_port.layers.field_embedding import FieldEmbedding
 from mindspore_port.layers.seeded_dropout import SeededDropout
-from mindspore_port.layers.state import state, to_numpy
+from mindspore_port.tensors import state, to_numpy
 from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs
 
 PRESETS = {

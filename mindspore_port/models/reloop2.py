@@ -2,13 +2,13 @@
 
 from mindspore import nn, ops
 
-from mindspore_port.layers.compensate import compensate
+from mindspore_port.layers.compensation import compensate
 from mindspore_port.layers.error_memory import ErrorMemory
 from mindspore_port.layers.feature_error_memory import FeatureErrorMemory
 from mindspore_port.layers.online_gate import OnlineGate
-from mindspore_port.layers.state import EXECUTOR, to_numpy
 from mindspore_port.models.serving import HASHES, Serving, key_dim
-from mindspore_port.models.warm_start import warm_start
+from mindspore_port.models.training_residuals import warm_start
+from mindspore_port.tensors import EXECUTOR, to_numpy
 from reloop2_keras.core.correction import Compensation, Correction, Served
 from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs, checked_hashes
 

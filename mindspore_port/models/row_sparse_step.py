@@ -4,8 +4,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
-from mindspore_port.layers.state import state, to_tensor
 from mindspore_port.models.train_step import log_loss
+from mindspore_port.tensors import state, to_tensor
 
 
 class RowSparseStep(nn.Cell):

@@ -4,7 +4,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
-from mindspore_port.layers.state import EXECUTOR, to_numpy, to_tensor
+from mindspore_port.tensors import EXECUTOR, to_numpy, to_tensor
 from reloop2_keras.core.input_checks import check_inputs
 
 HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a layer's output

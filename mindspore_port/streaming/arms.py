@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from mindspore_port.layers.state import assign, to_tensor
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.serving import HASHES, Serving, inputs
 from mindspore_port.models.train_step import TrainStep, adam
+from mindspore_port.tensors import assign, to_tensor
 from reloop2_keras.core.arms import Arm, Gated, Memory, Recalibration, arms_of
 from reloop2_keras.core.correction import Served
 

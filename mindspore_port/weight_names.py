@@ -44,7 +44,7 @@ def _mapped(name, source, target):
         found = _matched(name, row[source])
         if found:
             return row[target].format(**found.groupdict()), row[2]
-    raise ValueError(f"expected a name of the table in names.py, found {name!r}")
+    raise ValueError(f"expected a name of the table in weight_names.py, found {name!r}")
 
 
 def to_mindspore(name):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from mindspore_port.layers.state import assign, to_numpy
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.serving import Serving
 from mindspore_port.models.train_step import TrainStep, adam
+from mindspore_port.tensors import assign, to_numpy
 from reloop2_keras.core.metrics import auc
 
 
