@@ -1,12 +1,17 @@
 """Prepared datasets and their training batches, in an order that the seed alone decides."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+from mindspore import Tensor
 
 from mindspore_port import mindrecord  # noqa: F401  (adds MindRecord to what core reads)
 from reloop2_keras.core import dataset
 from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
-from reloop2_keras.core.reading import row_groups
+from reloop2_keras.core.reading import RowGroup, row_groups
 
 COLUMNS = ("feature_ids", "feature_values", "label", "weight")
 
@@ -50,17 +55,17 @@ class Batches:
 
     def __init__(
         self,
-        paths,
-        num_ids,
-        batch_size,
-        shuffle=True,
-        seed=1001,
-        shuffle_rows=262_144,
-        rank=0,
-        num_workers=1,
-        hashes=False,
-        fields=None,
-    ):
+        paths: Sequence[str | Path | RowGroup],
+        num_ids: int,
+        batch_size: int,
+        shuffle: bool = True,
+        seed: int = 1001,
+        shuffle_rows: int = 262_144,
+        rank: int = 0,
+        num_workers: int = 1,
+        hashes: bool = False,
+        fields: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
         if int(batch_size) != batch_size or batch_size < 1:
             raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
         if not 0 <= rank < num_workers:
@@ -74,15 +79,15 @@ class Batches:
         self._rows = EpochRows(groups, ranges, columns, shuffle, seed, shuffle_rows)
         self.num_rows = self._rows.num_rows
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-self.num_rows // (self.batch_size * self.num_workers))
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         """Yield the first epoch's batches as dicts of arrays, without padding; see `arrays`."""
         for index in range(len(self)):
             yield self.arrays(0, index)
 
-    def iterate(self, epoch=0, start=0):
+    def iterate(self, epoch: int = 0, start: int = 0) -> Iterator[list[Tensor]]:
         """Return an iterator over an epoch's batches as Tensors, through `mindspore.dataset`.
 
         Args:
@@ -100,7 +105,7 @@ class Batches:
         )
         return pipeline.create_tuple_iterator(num_epochs=1)
 
-    def rows_of(self, index):
+    def rows_of(self, index: int) -> tuple[int, int]:
         """Return which rows of the epoch's order this worker has in a batch: (start, stop)."""
         joint = self.batch_size * self.num_workers
         start = index * joint
@@ -109,13 +114,13 @@ class Batches:
         mine = min(start + self.rank * share, stop)
         return mine, min(mine + share, stop)
 
-    def arrays(self, epoch, index):
+    def arrays(self, epoch: int, index: int) -> dict[str, np.ndarray]:
         """Return this worker's rows of batch `index`, without padding: a dict of arrays."""
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
         return self._rows.read(epoch, *self.rows_of(index))
 
-    def batch(self, epoch, index):
+    def batch(self, epoch: int, index: int) -> tuple[np.ndarray, ...]:
         """Return batch `index` of an epoch as a tuple of arrays; see the class."""
         arrays = self.arrays(epoch, index)
         joint = self.batch_size * self.num_workers

@@ -6,13 +6,14 @@ Parquet file, and a dataset.json that names them all. Train and eval read it lik
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mindspore_port.logs import Log, fail
 from mindspore_port.mindrecord import to_mindrecord
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
     parser = argparse.ArgumentParser(prog="python -m mindspore_port.dataset", description=__doc__)
     parser.add_argument("command", choices=["to-mindrecord"])

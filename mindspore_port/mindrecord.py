@@ -8,7 +8,9 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +24,9 @@ BLOCK = 8192  # rows handed to the writer at once
 INDEX_SUFFIX = ".db"  # MindSpore's name for the second file that it writes beside each
 
 
-def read_mindrecord(path, columns=None, batch_rows=65_536):
+def read_mindrecord(
+    path: Path, columns: Sequence[str] | None = None, batch_rows: int = 65_536
+) -> dict[str, np.ndarray]:
     """Read ONE MindRecord file through `mindspore.dataset`, rows in the file's order.
 
     The file stands in a list: `MindDataset("file")` would read its sibling shards as well, and a
@@ -46,7 +50,7 @@ def read_mindrecord(path, columns=None, batch_rows=65_536):
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def summarize(path):
+def summarize(path: Path) -> tuple[list[int], dict[str, tuple[str, int | None]]]:
     """Return [rows], and column -> (type, width), from a MindRecord file's header and index.
 
     Raises:
@@ -65,14 +69,16 @@ def summarize(path):
         return [rows.get_dataset_size()], dict(zip(rows.get_col_names(), types, strict=True))
 
 
-def _read(path, index, columns):
+def _read(path: Path, index: int, columns: Sequence[str] | None) -> dict[str, np.ndarray]:
     return read_mindrecord(path, columns)
 
 
 STORAGES[".mindrecord"] = Storage(summarize, _read, INDEX_SUFFIX)
 
 
-def to_mindrecord(source, target, say=None):
+def to_mindrecord(
+    source: str | Path, target: str | Path, say: Callable[[str], None] | None = None
+) -> dict[str, Any]:
     """Write a prepared dataset as MindRecord; all or nothing.
 
     Args:
@@ -101,8 +107,8 @@ def to_mindrecord(source, target, say=None):
         for period, groups in zip(periods_of(meta), dataset.row_groups(), strict=True):
             period["files"] = []
             for group in groups:
-                name = group.path.relative_to(dataset.folder).with_suffix("")
-                name = f"{name}-{group.index:03d}.mindrecord"
+                stem = group.path.relative_to(dataset.folder).with_suffix("")
+                name = f"{stem}-{group.index:03d}.mindrecord"
                 _write(beside / name, group.load(dataset.ranges))
                 entry = {
                     "name": name,
@@ -127,7 +133,7 @@ def to_mindrecord(source, target, say=None):
     return meta
 
 
-def _write(path, arrays):
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     from mindspore.mindrecord import FileWriter
 
     path.parent.mkdir(parents=True, exist_ok=True)

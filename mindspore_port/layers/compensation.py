@@ -1,7 +1,5 @@
 """The paper's correction of a prediction by what the memory read."""
 
-from collections.abc import Mapping
-
 from mindspore import Tensor, ops
 
 from reloop2_keras.core.compensation import compensated
@@ -9,7 +7,7 @@ from reloop2_keras.core.compensation import compensated
 
 def compensate(
     probabilities: Tensor,
-    reading: Mapping[str, Tensor],
+    reading: dict[str, Tensor],
     compensation: float = 0.5,
     label_weight: float = 1.0,
 ) -> Tensor:

@@ -1,9 +1,14 @@
 """What all error memories share as cells; what they do is in `reloop2_keras.core.memories`."""
 
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
 from mindspore import Tensor
 
 from mindspore_port.layers.shown_state import ShownState
-from mindspore_port.tensors import to_numpy
+from mindspore_port.tensors import TensorLike, to_numpy
+from reloop2_keras.core.memories import Memory
 from reloop2_keras.core.shown import shows
 
 
@@ -28,12 +33,14 @@ class ErrorMemory(ShownState):
         A reading: dict of float32 Tensors (batch, ...).
     """
 
+    core: Memory
+
     @property
-    def read_batch_size(self):
+    def read_batch_size(self) -> int:
         """int: rows that a reader should ask for at once."""
         return self.core.read_batch_size
 
-    def build(self, dim):
+    def build(self, dim: int) -> None:
         """Allocate the state for keys of width `dim`.
 
         Raises:
@@ -45,10 +52,10 @@ class ErrorMemory(ShownState):
             self.core.build(dim)
         self.sync()
 
-    def __call__(self, keys):
+    def __call__(self, keys: Tensor) -> dict[str, Tensor]:
         return super().__call__(self.checked(keys))
 
-    def checked(self, keys):
+    def checked(self, keys: Tensor) -> Tensor:
         """Return a Tensor of keys as a graph takes it; graphs would read past the end in silence.
 
         Raises:
@@ -59,11 +66,11 @@ class ErrorMemory(ShownState):
         self.build(keys.shape[1])
         return keys
 
-    def read(self, keys):
+    def read(self, keys: TensorLike) -> dict[str, Tensor]:
         """Return the reading for query keys (batch, dim), array or Tensor: dict of Tensors."""
         return {name: Tensor(part) for name, part in self.look_up(keys)[0].items()}
 
-    def look_up(self, keys):
+    def look_up(self, keys: TensorLike) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Read on the host, and say where: hashed once, for reading and the write that follows.
 
         Args:
@@ -78,11 +85,11 @@ class ErrorMemory(ShownState):
         return self.core.look_up(to_numpy(keys))
 
     @property
-    def num_gate_inputs(self):
+    def num_gate_inputs(self) -> int:
         """int: how many inputs of an `OnlineGate` one reading gives."""
         return self.core.num_gate_inputs
 
-    def gate_inputs(self, reading, probabilities):
+    def gate_inputs(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
         """Return a reading as inputs of an `OnlineGate`: float32 (batch, num_gate_inputs).
 
         Args:
@@ -91,7 +98,13 @@ class ErrorMemory(ShownState):
         """
         raise NotImplementedError
 
-    def write(self, keys, labels, probabilities, offsets=None):
+    def write(
+        self,
+        keys: TensorLike,
+        labels: TensorLike,
+        probabilities: TensorLike,
+        offsets: TensorLike | None = None,
+    ) -> int:
         """Remember rows in their order: what was predicted for them and what then happened.
 
         Args:
@@ -109,7 +122,13 @@ class ErrorMemory(ShownState):
         """
         return self._written(self.core.write, keys, labels, probabilities, offsets)
 
-    def write_at(self, places, labels, probabilities, offsets=None):
+    def write_at(
+        self,
+        places: TensorLike,
+        labels: TensorLike,
+        probabilities: TensorLike,
+        offsets: TensorLike | None = None,
+    ) -> int:
         """`write` for rows that were looked up before.
 
         Args:
@@ -130,7 +149,7 @@ class ErrorMemory(ShownState):
         self.sync()
         return written
 
-    def merge(self, other):
+    def merge(self, other: "ErrorMemory") -> None:
         """Take in all that another memory of the same configuration and key width holds.
 
         Raises:
@@ -144,13 +163,13 @@ class ErrorMemory(ShownState):
         self.core.merge(other.core)
         self.sync()
 
-    def copy(self):
+    def copy(self) -> Self:
         """Return a new memory of the same configuration and content that shares nothing."""
         twin = type(self)(**self.get_config())
         twin.load_core(self.core.copy())
         return twin
 
-    def load_core(self, core):
+    def load_core(self, core: Memory) -> None:
         """Show another core object of the same kind and configuration from now on."""
         self.take_core(core)
         self.sync()

@@ -1,5 +1,8 @@
 """A memory keyed by raw feature values: it can know an item the model has never seen (ours)."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
@@ -57,11 +60,20 @@ class FeatureErrorMemory(ErrorMemory):
     """
 
     SHOWN = ("sums",)
+    core: FeatureMemory
 
-    def __init__(self, num_bits=16, prior=1.0, fields=None, crosses=(), residual="base", **kwargs):
+    def __init__(
+        self,
+        num_bits: int = 16,
+        prior: float = 1.0,
+        fields: Sequence[int] | None = None,
+        crosses: Sequence[Sequence[int]] = (),
+        residual: str = "base",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(FeatureMemory(num_bits, prior, fields, crosses, residual, **kwargs))
 
-    def sync(self):
+    def sync(self) -> None:
         """See `ShownState.sync`."""
         if self.built and self._shown_version is None:
             self.tables = self.core.tables(self.width)
@@ -71,13 +83,13 @@ class FeatureErrorMemory(ErrorMemory):
             self.starts = Tensor((number << self.num_bits).astype("int32"))
         super().sync()
 
-    def checked(self, keys):
+    def checked(self, keys: Tensor) -> Tensor:
         """See `ErrorMemory.checked`."""
         if keys.dtype not in (ms.int32, ms.int64):
             raise ValueError(f"`keys` must be integers, the hashes. Received dtype: {keys.dtype}")
         return super().checked(keys).astype(ms.int32)
 
-    def buckets(self, keys):
+    def buckets(self, keys: Tensor) -> Tensor:
         """Return each row's bucket in each table: int32 (batch, num_tables); see `core.hash_rows`.
 
         Buckets of table k lie in [k * 2^num_bits, (k + 1) * 2^num_bits). Arithmetic is int32 with
@@ -95,18 +107,18 @@ class FeatureErrorMemory(ErrorMemory):
         hashed = _mixed(hashed, -1028477387, 16)  # 0xC2B2AE35
         return ops.bitwise_and(hashed, (1 << self.num_bits) - 1) + self.starts
 
-    def construct(self, keys):
+    def construct(self, keys: Tensor) -> dict[str, Tensor]:
         # (batch, tables, 2)
         sums = ops.gather(self.shown_sums, self.buckets(keys), 0)
         offset = sums[:, :, 0] / (sums[:, :, 1] + self.prior)
         return {"offset": ops.clamp(offset, -MAX_OFFSET, MAX_OFFSET)}
 
-    def gate_inputs(self, reading, probabilities):
+    def gate_inputs(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
         """Return the offsets, float32 (batch, num_tables)."""
         return reading["offset"]
 
 
-def _mixed(hashed, factor, shift):
+def _mixed(hashed: Tensor, factor: int, shift: int) -> Tensor:
     """One round of murmur3's finalizer on int32."""
     hashed = hashed * factor
     # logical shift: int32 shifts in copies of the sign

@@ -1,10 +1,10 @@
 """A tiny online logistic regression on top of the base model's logit, as a cell."""
 
-from mindspore import ops
+from mindspore import Tensor, ops
 
 from mindspore_port.layers.log_odds import logit
 from mindspore_port.layers.shown_state import ShownState
-from mindspore_port.tensors import to_numpy
+from mindspore_port.tensors import TensorLike, to_numpy
 from reloop2_keras.core.gate import Gate
 from reloop2_keras.core.shown import shows
 
@@ -41,17 +41,18 @@ class OnlineGate(ShownState):
     """
 
     SHOWN = ("coefficients",)
+    core: Gate
 
-    def __init__(self, num_readings=0, forgetting=0.0):
+    def __init__(self, num_readings: int = 0, forgetting: float = 0.0) -> None:
         super().__init__(Gate(num_readings, forgetting))
         self.sync()
 
     @property
-    def built(self):
+    def built(self) -> bool:
         """bool: always; the size of a gate is its argument."""
         return True
 
-    def __call__(self, probabilities, readings=None):
+    def __call__(self, probabilities: Tensor, readings: Tensor | None = None) -> Tensor:
         shape = None if readings is None else tuple(readings.shape)
         if self.num_readings and (shape is None or shape[1:] != (self.num_readings,)):
             raise ValueError(
@@ -59,14 +60,19 @@ class OnlineGate(ShownState):
             )
         return super().__call__(probabilities, readings)
 
-    def construct(self, probabilities, readings=None):
+    def construct(self, probabilities: Tensor, readings: Tensor | None = None) -> Tensor:
         w = self.shown_coefficients
         logits = w[0] * logit(probabilities) + w[1]
         if self.num_readings:
             logits = logits + (readings * w[2:]).sum(axis=-1)
         return ops.sigmoid(logits)
 
-    def update(self, labels, probabilities, readings=None):
+    def update(
+        self,
+        labels: TensorLike,
+        probabilities: TensorLike,
+        readings: TensorLike | None = None,
+    ) -> None:
         """Learn from a slot whose labels arrived; readings as they were READ at prediction time.
 
         Args:

@@ -1,5 +1,7 @@
 """The paper's constant-size memory: K arrays of SimHash buckets."""
 
+from typing import Any
+
 import numpy as np
 from mindspore import Tensor, ops
 
@@ -36,12 +38,12 @@ class SketchErrorMemory(SimilarityErrorMemory):
 
     SHOWN = ("projections", "sums", "total")
 
-    def __init__(self, num_arrays=70, num_bits=12, **kwargs):
+    def __init__(self, num_arrays: int = 70, num_bits: int = 12, **kwargs: Any) -> None:
         super().__init__(SketchMemory(num_arrays, num_bits, **kwargs))
         self.powers = Tensor(np.left_shift(1, np.arange(num_bits)).astype("int32"))
         self.offsets = Tensor((np.arange(num_arrays) << num_bits).astype("int32"))
 
-    def buckets(self, keys):
+    def buckets(self, keys: Tensor) -> Tensor:
         """Return the bucket of each key in each array: int32 (batch, num_arrays).
 
         Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
@@ -51,7 +53,7 @@ class SketchErrorMemory(SimilarityErrorMemory):
         bits = signs.astype(self.powers.dtype).reshape(-1, self.num_arrays, self.num_bits)
         return (bits * self.powers).sum(axis=-1).astype(self.powers.dtype) + self.offsets
 
-    def construct(self, keys):
+    def construct(self, keys: Tensor) -> dict[str, Tensor]:
         # (batch, arrays, 3)
         sums = ops.gather(self.shown_sums, self.buckets(keys), 0)
         count = sums[:, :, 0]

@@ -4,13 +4,18 @@ import hashlib
 import json
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import mindspore as ms
 import numpy as np
+import numpy.typing as npt
 from mindspore import Tensor
 
+from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.model_weights import describe, rebuild, set_weights, weights
+from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.tensors import to_numpy
 from mindspore_port.weight_names import to_neutral
 from reloop2_keras.core.files import array_checksum, replaced
@@ -23,15 +28,15 @@ SUMS = "reloop2_sha256"  # a uint8 array: the checksum of each other array, as J
 _MARK, _DIGITS = b"\xc2\x3e\x40", 64
 
 
-def save_arrays(arrays, path):
+def save_arrays(arrays: Mapping[str, npt.ArrayLike], path: str | Path) -> None:
     """Write a dict of arrays as a MindSpore checkpoint, beside its place, then renamed.
 
     The checkpoint also holds the SHA-256 of each array, and at its end that of the file, which
     `load_arrays` compares: MindSpore takes a flipped bit for another number, or crashes.
     """
-    arrays = {name: np.array(a) for name, a in arrays.items()}
-    sums = {name: array_checksum(a) for name, a in arrays.items()}
-    listed = [{"name": n, "data": Tensor(a)} for n, a in {**arrays, SUMS: pack(sums)}.items()]
+    copies = {name: np.array(a) for name, a in arrays.items()}
+    sums = {name: array_checksum(a) for name, a in copies.items()}
+    listed = [{"name": n, "data": Tensor(a)} for n, a in {**copies, SUMS: pack(sums)}.items()]
     with replaced(path, ".ckpt") as beside:
         ms.save_checkpoint(listed, str(beside))
         beside.chmod(0o600)  # MindSpore takes the right to write away
@@ -40,7 +45,7 @@ def save_arrays(arrays, path):
             file.write(_MARK + digest)
 
 
-def _digest(path, size):
+def _digest(path: str | Path, size: int) -> bytes:
     total = hashlib.sha256()
     with open(path, "rb") as file:
         while size > 0:
@@ -52,7 +57,7 @@ def _digest(path, size):
     return total.hexdigest().encode()
 
 
-def _is_whole(path):
+def _is_whole(path: str | Path) -> bool | None:
     """Whether a file's own checksum is right; None if it has none."""
     size = os.path.getsize(path) - len(_MARK) - _DIGITS
     if size < 0:
@@ -65,7 +70,7 @@ def _is_whole(path):
     return end[len(_MARK) :] == _digest(path, size)
 
 
-def load_arrays(path):
+def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """Read a MindSpore checkpoint as a dict of arrays, checksums compared.
 
     Warns where there are none: earlier versions wrote none.
@@ -101,27 +106,27 @@ def load_arrays(path):
     return arrays
 
 
-def pack(description):
+def pack(description: Mapping[str, Any]) -> np.ndarray:
     """Return a description as a uint8 array."""
     text = json.dumps(description, sort_keys=True)
     return np.frombuffer(text.encode("utf-8"), "uint8").copy()
 
 
-def unpack(arrays, source):
+def unpack(arrays: dict[str, np.ndarray], source: str | Path) -> dict[str, Any]:
     """Take the description out of `arrays`; ValueError naming `source` if there is none."""
     if CONFIG not in arrays:
         raise ValueError(f"{source}: expected a file of `save_model` (with {CONFIG}), found none")
     return _unpacked(arrays.pop(CONFIG))
 
 
-def _unpacked(array):
+def _unpacked(array: np.ndarray) -> dict[str, Any]:
     described = json.loads(array.tobytes().decode("utf-8"))
     if not isinstance(described, dict):
         raise ValueError(f"expected a JSON object, found {type(described).__name__}")
     return described
 
 
-def save_model(model, path):
+def save_model(model: DeepFM | ReLoop2, path: str | Path) -> None:
     """Save a `DeepFM` or `ReLoop2` with all weights, memory and arguments in one checkpoint.
 
     Example:
@@ -131,7 +136,7 @@ def save_model(model, path):
     save_arrays({CONFIG: pack(describe(model)), **weights(model)}, path)
 
 
-def load_model(path, compute_dtype=None):
+def load_model(path: str | Path, compute_dtype: str | None = None) -> DeepFM | ReLoop2:
     """Return the model that `save_model` or `convert` wrote.
 
     Args:

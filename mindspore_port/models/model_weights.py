@@ -1,17 +1,22 @@
 """A model as plain data: what it is made of, and all that it learnt as arrays by name."""
 
 import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from mindspore import Parameter, nn
 
 from mindspore_port import layers
 from mindspore_port.layers.shown_state import ShownState
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.tensors import EXECUTOR, assign, to_numpy
+from reloop2_keras.core.array_state import ArrayState
 
 
-def describe(model):
+def describe(model: nn.Cell) -> dict[str, Any]:
     """Return class names and arguments of a model and its parts, as plain types."""
     if isinstance(model, ReLoop2):
         return {
@@ -24,7 +29,7 @@ def describe(model):
     return {"class": type(model).__name__, "config": model.get_config()}
 
 
-def rebuild(description, source="`description`"):
+def rebuild(description: Mapping[str, Any], source: str | Path = "`description`") -> Any:
     """Make the model that `describe` described; its weights are fresh.
 
     Raises:
@@ -36,7 +41,7 @@ def rebuild(description, source="`description`"):
         raise ValueError(f"{source}: expected a model of this package: {error}") from error
 
 
-def _rebuilt(description):
+def _rebuilt(description: Mapping[str, Any]) -> Any:
     name, config = description["class"], description["config"]
     if name == "ReLoop2":
         memories = [_rebuilt(memory) for memory in description["memory"]]
@@ -49,7 +54,7 @@ def _rebuilt(description):
     return getattr(layers, name)(**config)
 
 
-def named_parameters(model):
+def named_parameters(model: nn.Cell) -> dict[str, Parameter]:
     """Return a dict: dotted name (its place in the model) -> Parameter, of all that was trained.
 
     Not what memories and gate show to graphs: those are copies; see `learnt`.
@@ -61,7 +66,7 @@ def named_parameters(model):
     }
 
 
-def learnt(model):
+def learnt(model: nn.Cell) -> dict[str, ArrayState]:
     """Return a dict: dotted place -> core object, of the memories and the gate of a model."""
     if isinstance(model, ReLoop2):
         parts = {f"memories.{n}.": memory.core for n, memory in enumerate(model.memories)}
@@ -69,7 +74,7 @@ def learnt(model):
     return {"": model.core} if isinstance(model, ShownState) else {}
 
 
-def weights(model):
+def weights(model: nn.Cell) -> dict[str, np.ndarray]:
     """Return a dict: dotted name (its place in the model) -> NumPy array, of all that is kept.
 
     What memories and gate learnt is as core holds it, in float64 and int64, all of one moment.
@@ -83,7 +88,9 @@ def weights(model):
     return arrays
 
 
-def set_weights(model, arrays, source="`arrays`"):
+def set_weights(
+    model: nn.Cell, arrays: Mapping[str, np.ndarray], source: str | Path = "`arrays`"
+) -> None:
     """Write arrays into a model: its parameters, and what memories and gate learnt.
 
     Files of version 0.1 hold float32 and int32 of the same names.

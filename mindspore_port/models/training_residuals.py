@@ -1,11 +1,23 @@
 """What training left over, written into feature memories before the stream begins (ours)."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from mindspore_port.layers.feature_error_memory import FeatureErrorMemory
+from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.serving import Serving
 from reloop2_keras.core import warm_start as core
 from reloop2_keras.core.input_checks import checked_hashes
 
 
-def warm_start(base, batches, memories, shuffle_seed=None, again=False):
+def warm_start(
+    base: DeepFM,
+    batches: Iterable[Mapping[str, np.ndarray]],
+    memories: Sequence[FeatureErrorMemory],
+    shuffle_seed: int | None = None,
+    again: bool = False,
+) -> int:
     """Write the base model's residuals on its training rows into feature memories.
 
     See `core.warm_start`.
