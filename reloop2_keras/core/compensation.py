@@ -1,10 +1,11 @@
 """The paper's correction of a prediction by what the memory read."""
 
+from collections.abc import Mapping
 from typing import Any
 
 
 def compensated(
-    probability: Any, reading: dict, compensation: Any = 0.5, label_weight: Any = 1.0
+    probability: Any, reading: Mapping[str, Any], compensation: Any = 0.5, label_weight: Any = 1.0
 ) -> Any:
     """Correct base predictions by the error the memory saw for similar rows, not yet clipped.
 

@@ -10,7 +10,7 @@ import numpy as np
 from reloop2_keras.core.array_state import all_locked
 from reloop2_keras.core.compensation import compensated
 from reloop2_keras.core.gate import Gate
-from reloop2_keras.core.memories import Memory, SimilarityMemory
+from reloop2_keras.core.memories import Memory, Reading, SimilarityMemory
 from reloop2_keras.core.rows import check_labels, check_probabilities
 
 
@@ -32,7 +32,7 @@ class Served(dict):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         given = args[0] if args else None
-        self._learnt = given._learnt if isinstance(given, Served) else [False]
+        self._learnt: list[bool] = given._learnt if isinstance(given, Served) else [False]
 
     @property
     def spent(self) -> bool:
@@ -69,7 +69,7 @@ class Compensation:
                 raise ValueError(f"`{name}` must be in [0, 1]. Received: {value}")
         self.compensation, self.label_weight = compensation, label_weight
 
-    def __call__(self, probability: np.ndarray, reading: dict) -> np.ndarray:
+    def __call__(self, probability: np.ndarray, reading: Reading) -> np.ndarray:
         """Return corrected probabilities, float32 (rows,)."""
         corrected = compensated(probability, reading, self.compensation, self.label_weight)
         return np.clip(corrected, 0.0, 1.0).astype("float32")
@@ -149,7 +149,7 @@ class Correction:
         served.update({f"places_{number}": at for number, at in enumerate(places)})
         return served
 
-    def _inputs(self, readings: list[dict], probability: np.ndarray) -> np.ndarray | None:
+    def _inputs(self, readings: list[Reading], probability: np.ndarray) -> np.ndarray | None:
         if not readings:
             return None
         pairs = zip(self.memories, readings, strict=True)
@@ -190,7 +190,7 @@ class Correction:
                 inputs = served.get("gate_inputs")
                 solution = self.rule.solved(labels, served["probability"], inputs)
             updates = list(self._updates(served, theirs))
-            if solution is not None:
+            if isinstance(self.rule, Gate) and solution is not None:
                 self.rule.store(solution)
             taken = [m.store(update) for m, update in zip(self.memories, updates, strict=True)]
             if isinstance(served, Served):

@@ -1,5 +1,8 @@
 """A tiny online logistic regression on top of the base model's logit (ours)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
@@ -60,7 +63,7 @@ class Gate(ArrayState):
             self.precision = np.diag([10.0] + [1.0] * (size - 1))
             self.version += 1
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """See `ArrayState.load_state`; what float32 files rounded off the precision is mended."""
         with self.lock:
             super().load_state(arrays)
@@ -152,7 +155,7 @@ class Gate(ArrayState):
             check_finite("readings", design[:, 2:])
         return design
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments by name."""
         return {"num_readings": self.num_readings, "forgetting": self.forgetting}
 

@@ -58,7 +58,7 @@ def warm_start(
     # sums without decay, which would fade the first batches by how many there are
     twins = [type(core)(**{**core.get_config(), "decay": 1.0}) for core in cores]
     for core, twin in zip(cores, twins, strict=True):
-        if core.built:
+        if core.width is not None:
             twin.build(core.width)
     mix = None if shuffle_seed is None else np.random.default_rng(shuffle_seed).permutation
     rows = 0
@@ -74,7 +74,7 @@ def warm_start(
             twin.write(hashes, labels, probabilities, offsets)
         rows += len(labels)
     for core, twin in zip(cores, twins, strict=True):
-        if twin.built:
+        if twin.width is not None:
             if not core.built:
                 core.build(twin.width)
             core.add_sums(twin.sums)

@@ -84,7 +84,7 @@ def _model(description: Mapping) -> Shapes:
     config = description["config"]
     rows = sum(_size(field, "cardinality") for field in config["fields"])
     dim = _size(config, "embedding_dim")
-    shapes = {
+    shapes: Shapes = {
         "field_embedding/embeddings": (rows, dim),
         "linear_embedding/embeddings": (rows, 1),
     }

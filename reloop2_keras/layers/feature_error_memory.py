@@ -1,10 +1,13 @@
 """A memory keyed by raw feature values: it can know an item the model has never seen (ours)."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
-from reloop2_keras.backend import take_sums
+from reloop2_keras.backend import Shape, Tensor, take_sums
 from reloop2_keras.core.memories import FeatureMemory
 from reloop2_keras.core.memories.feature import MAX_OFFSET
 from reloop2_keras.core.shown import shows
@@ -67,16 +70,16 @@ class FeatureErrorMemory(ErrorMemory):
 
     def __init__(
         self,
-        num_bits=16,
-        prior=1.0,
-        fields=None,
-        crosses=(),
-        residual="base",
-        sampling_rate=1.0,
-        decay=1.0,
-        seed=1001,
-        **kwargs,
-    ):
+        num_bits: int = 16,
+        prior: float = 1.0,
+        fields: Sequence[int] | None = None,
+        crosses: Sequence[Sequence[int]] = (),
+        residual: str = "base",
+        sampling_rate: float = 1.0,
+        decay: float = 1.0,
+        seed: int = 1001,
+        **kwargs: Any,
+    ) -> None:
         core = FeatureMemory(
             num_bits,
             prior,
@@ -89,7 +92,7 @@ class FeatureErrorMemory(ErrorMemory):
         )
         super().__init__(core, **kwargs)
 
-    def buckets(self, keys):
+    def buckets(self, keys: Tensor) -> Tensor:
         """Return each row's bucket in each table: int32 (batch, num_tables); see `core.hash_rows`.
 
         Buckets of table k lie in [k * 2^num_bits, (k + 1) * 2^num_bits). Arithmetic is int32 with
@@ -123,15 +126,15 @@ class FeatureErrorMemory(ErrorMemory):
         offsets = (number << self.num_bits).astype("int32")
         return ops.bitwise_and(hashed, (1 << self.num_bits) - 1) + offsets
 
-    def traced_read(self, keys):
+    def traced_read(self, keys: Tensor) -> dict[str, Tensor]:
         # (batch, tables, 2)
         sums = take_sums(self.shown_sums, self.buckets(keys))
         offset = sums[..., 0] / (sums[..., 1] + self.prior)
         return {"offset": ops.clip(offset, -MAX_OFFSET, MAX_OFFSET)}
 
-    def gate_inputs(self, reading, probabilities):
+    def gate_inputs(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
         return reading["offset"]
 
-    def compute_output_shape(self, keys_shape):
-        tables = keys_shape[-1] if self.fields is None else len(self.fields)
-        return {"offset": (keys_shape[0], tables + len(self.crosses))}
+    def compute_output_shape(self, keys_shape: Shape) -> dict[str, Shape]:
+        tables = self.core.tables(keys_shape[-1] or self.core.width)
+        return {"offset": (keys_shape[0], len(tables))}

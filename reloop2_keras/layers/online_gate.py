@@ -1,11 +1,14 @@
 """A tiny online logistic regression on top of the base model's logit, as a layer."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from reloop2_keras.backend import Shape, Tensor
 from reloop2_keras.core.gate import PROBABILITY_CLIP, Gate
 from reloop2_keras.core.shown import shows
-from reloop2_keras.layers.logit import logit
+from reloop2_keras.layers.log_odds import logit
 from reloop2_keras.layers.shown_state import ShownState
 
 
@@ -42,13 +45,15 @@ class OnlineGate(ShownState):
     SHOWN = ("coefficients",)
     LEGACY = ("coefficients", "precision")
 
-    def __init__(self, num_readings=0, forgetting=0.0, **kwargs):
+    def __init__(self, num_readings: int = 0, forgetting: float = 0.0, **kwargs: Any) -> None:
         super().__init__(Gate(num_readings, forgetting), **kwargs)
 
-    def build(self, probabilities_shape=None, readings_shape=None):
+    def build(
+        self, probabilities_shape: Shape | None = None, readings_shape: Shape | None = None
+    ) -> None:
         self._show()
 
-    def call(self, probabilities, readings=None):
+    def call(self, probabilities: Tensor, readings: Tensor | None = None) -> Tensor:
         logits = logit(ops.reshape(probabilities, (-1, 1)), PROBABILITY_CLIP)
         columns = [logits, ops.ones_like(logits)]
         if self.num_readings:
@@ -61,7 +66,7 @@ class OnlineGate(ShownState):
         design = ops.concatenate(columns, axis=1)  # (batch, 2 + K)
         return ops.sigmoid(ops.matmul(design, self.shown_coefficients))
 
-    def update(self, labels, probabilities, readings=None):
+    def update(self, labels: Tensor, probabilities: Tensor, readings: Tensor | None = None) -> None:
         """Learn from a slot whose labels arrived; readings as they were READ at prediction time.
 
         Args:
@@ -77,8 +82,10 @@ class OnlineGate(ShownState):
         self.core.update(ops.convert_to_numpy(labels), *arrays)
         self._changed()
 
-    def compute_output_shape(self, probabilities_shape, readings_shape=None):
+    def compute_output_shape(
+        self, probabilities_shape: Shape, readings_shape: Shape | None = None
+    ) -> Shape:
         return (probabilities_shape[0],)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.core.get_config()}
