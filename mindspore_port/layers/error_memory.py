@@ -8,7 +8,7 @@ from mindspore import Tensor
 
 from mindspore_port.layers.shown_state import ShownState
 from mindspore_port.tensors import TensorLike, to_numpy
-from reloop2_keras.core.memories import Memory
+from reloop2_keras.core.memories import Memory, Reading
 from reloop2_keras.core.shown import shows
 
 
@@ -18,7 +18,7 @@ class ErrorMemory(ShownState):
 
     Calling it answers, for query keys, what was observed for rows like them, as part of a graph.
     All else (`read`, `look_up`, `write`, `write_at`, `merge`, `reset`) happens on the host; see
-    `core.Memory` for what is promised to several threads.
+    `core.memories.Memory` for what is promised to several threads.
 
     Two families: `SimilarityErrorMemory` (the paper's; keys are vectors of the base model) and
     `FeatureErrorMemory` (ours; keys are hashes of raw feature values).
@@ -70,7 +70,7 @@ class ErrorMemory(ShownState):
         """Return the reading for query keys (batch, dim), array or Tensor: dict of Tensors."""
         return {name: Tensor(part) for name, part in self.look_up(keys)[0].items()}
 
-    def look_up(self, keys: TensorLike) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def look_up(self, keys: TensorLike) -> tuple[Reading, np.ndarray]:
         """Read on the host, and say where: hashed once, for reading and the write that follows.
 
         Args:
@@ -105,20 +105,13 @@ class ErrorMemory(ShownState):
         probabilities: TensorLike,
         offsets: TensorLike | None = None,
     ) -> int:
-        """Remember rows in their order: what was predicted for them and what then happened.
+        """Remember rows: what was predicted for them and what then happened.
 
-        Args:
-            keys: (rows, dim), the keys of serving time.
-            labels: (rows,) of 0 and 1.
-            probabilities: float (rows,) in [0, 1], the predictions of serving time: the BASE
-                model's, but see `FeatureErrorMemory`.
-            offsets: see `FeatureErrorMemory`; None for all others.
+        Arguments may be Tensors; all else as `core.memories.Memory.write`. Probabilities are the
+        BASE model's, but see `FeatureErrorMemory`, which alone takes `offsets`.
 
         Returns:
             int, the number of rows that passed the filters.
-
-        Raises:
-            ValueError: if anything does not fit; the memory is then as it was, built or not.
         """
         return self._written(self.core.write, keys, labels, probabilities, offsets)
 
@@ -129,11 +122,7 @@ class ErrorMemory(ShownState):
         probabilities: TensorLike,
         offsets: TensorLike | None = None,
     ) -> int:
-        """`write` for rows that were looked up before.
-
-        Args:
-            places: what `look_up` returned for their keys.
-            labels, probabilities, offsets: see `write`.
+        """`write` for rows whose `places` were looked up before.
 
         Returns:
             int, the number of rows that passed the filters.

@@ -21,7 +21,7 @@ class ExactErrorMemory(SimilarityErrorMemory):
     Args:
         capacity: int, N: rows of the ring buffer; when it is full the oldest row gives way.
         num_neighbors: int, k.
-        **kwargs: see `core.SimilarityMemory` and `core.Memory`: temperature, error_threshold,
+        **kwargs: see `core.memories.SimilarityMemory` and `Memory`: temperature, error_threshold,
             key_normalization, sampling_rate, decay, seed.
 
     Example:

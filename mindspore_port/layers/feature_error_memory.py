@@ -18,26 +18,14 @@ class FeatureErrorMemory(ErrorMemory):
     """One table of 2^bits buckets for each field, or cross of fields, of (residual, variance).
 
     The hidden vector of an unseen user or item says nothing about who it is; its raw value does.
-    The bucket of table k is a hash of the row's raw value(s). With p the prediction that was served
-    and y the label, each bucket holds sum(y - p) and sum(p (1 - p)), and reads
-    r_k = sum(y - p) / (sum(p (1 - p)) + prior): the one-step Newton estimate of that value's
-    missing logit offset, shrunk to 0 (docs/method.md, section 4). An `OnlineGate` adds r_k to the
-    logit.
-
-    With `residual="corrected"` (an extension of that section) a write is told the prediction AFTER
-    the gate, q, and the offset r_k that was read for the row; it then adds
-    y - q + q (1 - q) r_k to the first sum and q (1 - q) to the second. Each table thus learns what
-    the other tables do not explain; it still needs only two sums. With q = p and r_k = 0 the two
-    are the same.
+    Formulas and reasons: see `core.memories.FeatureMemory`. An `OnlineGate` adds what is read to
+    the base's logit.
 
     Args:
-        num_bits: int in [1, 24]; 2^num_bits buckets a table.
-        prior: float > 0, pseudo-variance that shrinks offsets of rarely seen values.
-        fields: list of ints, columns of `feature_hashes` that get a table; None: all of them.
-        crosses: list of lists of ints: each gets one more table, keyed by all its columns.
-        residual: "base" or "corrected", see above: then `write` and `write_at` must be given
-            `offsets`, float (rows, num_tables), the reading's `offset` at serving time.
-        **kwargs: see `core.Memory`: sampling_rate, decay, seed.
+        num_bits, prior, fields, crosses: see there.
+        residual: "base" or "corrected": then `write` and `write_at` must be given `offsets`, float
+            (rows, num_tables), the reading's `offset` at serving time.
+        **kwargs: see `core.memories.Memory`: sampling_rate, decay, seed.
 
     Call arguments:
         keys: int32 Tensor (batch, F), `feature_hashes` of the prepared dataset.
@@ -90,7 +78,7 @@ class FeatureErrorMemory(ErrorMemory):
         return super().checked(keys).astype(ms.int32)
 
     def buckets(self, keys: Tensor) -> Tensor:
-        """Return each row's bucket in each table: int32 (batch, num_tables); see `core.hash_rows`.
+        """Return each row's bucket in each table: int32 (batch, num_tables); see `hash_rows` of core.
 
         Buckets of table k lie in [k * 2^num_bits, (k + 1) * 2^num_bits). Arithmetic is int32 with
         wrap-around, alike on every device: crosses by FNV-1a, then murmur3's finalizer.

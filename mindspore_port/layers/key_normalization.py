@@ -1,4 +1,4 @@
-"""Centering and whitening of memory keys, as a cell over `core.Normalization`."""
+"""Centering and whitening of memory keys, as a cell over `core.normalization.Normalization`."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,14 +15,11 @@ from reloop2_keras.core.shown import shows
 class KeyNormalization(ShownState):
     """Subtract the mean key of the training data, and optionally whiten.
 
-    Keys after a ReLU live in one orthant, so most signed projections see the same sign and
-    SimHash collides too much; centering mends that (ours; docs/method.md, section 2). Whitening
-    gives every principal direction the same variance (ours).
+    What for, and the formulas: see `core.normalization.Normalization`.
 
     Args:
         mode: "none", "center" or "whiten".
-        ridge: float. Share of the mean variance added to each variance before whitening, so that
-            directions without variance are not blown up.
+        ridge: float, see there.
 
     Call arguments:
         keys: float32 Tensor (batch, dim).

@@ -13,15 +13,12 @@ from reloop2_keras.core.shown import shows
 class OnlineGate(ShownState):
     """logit(y_pred) = a * logit(p) + c + sum_k g_k r_k, learnt slot by slot (ours).
 
-    Starts at a = 1, c = 0, g = 0, so it changes nothing before it has seen labels. `update` makes
-    one Newton step on a slot's rows with the Hessian accumulated so far as the prior's precision;
-    see `core.Gate` (docs/method.md, section 4). With no readings it is the recalibration control
-    of section 5.
+    Starts at a = 1, c = 0, g = 0, so it changes nothing before it has seen labels. How it learns:
+    see `core.gate.Gate` (docs/method.md, section 4). With no readings it is the recalibration
+    control of section 5.
 
     Args:
-        num_readings: int >= 0, number K of memory readings.
-        forgetting: float in [0, 1): share by which the accumulated Hessian falls back to the
-            identity after each update. 0 (default) never forgets.
+        num_readings, forgetting: see `Gate`.
 
     Call arguments:
         probabilities: float32 Tensor (batch,), base predictions.
@@ -73,16 +70,12 @@ class OnlineGate(ShownState):
         probabilities: TensorLike,
         readings: TensorLike | None = None,
     ) -> None:
-        """Learn from a slot whose labels arrived; readings as they were READ at prediction time.
+        """Learn from a slot whose labels arrived; see `core.gate.Gate.update`.
 
         Args:
-            labels: (rows,) of 0 and 1.
-            probabilities: float32 (rows,) in [0, 1].
-            readings: float32 (rows, num_readings), or None when there are none.
-
-        Raises:
-            ValueError: if the numbers of rows differ, or a value is out of range or not finite.
-                Nothing is changed then.
+            labels, probabilities: (rows,), arrays or Tensors.
+            readings: float (rows, num_readings), as they were READ at prediction time, or None
+                when there are none.
         """
         more = None if readings is None else to_numpy(readings)
         self.core.update(to_numpy(labels), to_numpy(probabilities), more)

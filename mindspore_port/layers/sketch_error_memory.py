@@ -12,17 +12,15 @@ from reloop2_keras.core.shown import shows
 
 @shows("num_arrays", "num_bits", "sums", "total", "projections")
 class SketchErrorMemory(SimilarityErrorMemory):
-    """K arrays of 2^L buckets of (count, sum of labels, sum of predictions).
+    """K arrays of 2^L buckets of (count, sum of labels, sum of predictions), read by attention.
 
-    Array k hashes a key by the signs of its own L random projections (SimHash). The K arrays play
-    the part of K neighbors: y_k = sum_y / sum_x, p_k = sum_p / sum_x, similarity
-    s_k = sum_x / (all rows in the array), attention softmax(s / tau); empty buckets are masked.
-    Read and write cost O(1), whatever was written before (docs/method.md, section 2).
+    Read and write cost O(1), whatever was written before (docs/method.md, section 2). Formulas:
+    see `core.memories.SketchMemory`.
 
     Args:
         num_arrays: int, K.
         num_bits: int, L in [1, 20].
-        **kwargs: see `core.SimilarityMemory` and `core.Memory`: temperature, error_threshold,
+        **kwargs: see `core.memories.SimilarityMemory` and `Memory`: temperature, error_threshold,
             key_normalization, sampling_rate, decay, seed.
 
     Memory: num_arrays * 2^num_bits * 24 bytes on the host, and half of that again for the

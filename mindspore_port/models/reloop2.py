@@ -126,7 +126,7 @@ class ReLoop2(nn.Cell):
 
     @property
     def correction(self) -> Correction:
-        """`core.Correction` of the memories and the rule: what serves and learns."""
+        """`core.correction.Correction` of the memories and the rule: what serves and learns."""
         rule: Compensation | Gate
         if self.gate is None:
             rule = Compensation(self.compensation, self.label_weight)

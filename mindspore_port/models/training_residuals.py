@@ -20,22 +20,15 @@ def warm_start(
 ) -> int:
     """Write the base model's residuals on its training rows into feature memories.
 
-    See `core.warm_start`.
-
     Args:
         base: the trained base model.
         batches: iterable of dicts with `label`, the inputs and `feature_hashes`, such as
             `dataset.train(batch_size, hashes=True)`.
-        memories: list of `FeatureErrorMemory`.
-        shuffle_seed: int, for a control: labels are permuted within each batch. None: as they are.
-        again: bool, whether memories that are not empty may take more rows.
-
-    Returns:
-        int, rows written.
+        memories, shuffle_seed, again: see `core.warm_start.warm_start`, which also says what it
+            returns and raises.
 
     Raises:
-        ValueError: if a memory is not keyed by features, or there is none, or one is not empty: the
-            same rows would count twice; or hashes are missing.
+        ValueError: also if hashes are missing.
     """
     serving = Serving(base, ())
 
