@@ -78,10 +78,11 @@ class FeatureErrorMemory(ErrorMemory):
         return super().checked(keys).astype(ms.int32)
 
     def buckets(self, keys: Tensor) -> Tensor:
-        """Return each row's bucket in each table: int32 (batch, num_tables); see `hash_rows` of core.
+        """Return each row's bucket in each table: int32 (batch, num_tables).
 
         Buckets of table k lie in [k * 2^num_bits, (k + 1) * 2^num_bits). Arithmetic is int32 with
-        wrap-around, alike on every device: crosses by FNV-1a, then murmur3's finalizer.
+        wrap-around, alike on every device and in core's `hash_rows`: crosses by FNV-1a, then
+        murmur3's finalizer.
         """
         columns = []
         for table in self.tables:
