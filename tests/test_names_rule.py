@@ -5,7 +5,7 @@ import ast
 import pytest
 from test_house_rules import ROOT
 
-CLEAR = []  # the packages that the rule holds for; a package joins when no name hides a module
+CLEAR = ["mindspore_port"]  # the packages that the rule holds for; a package joins when no name hides a module
 INITS = [path for package in CLEAR for path in sorted((ROOT / package).rglob("__init__.py"))]
 
 
