@@ -24,14 +24,14 @@ class FeatureErrorMemory(ErrorMemory):
     Args:
         num_bits, prior, fields, crosses: see there.
         residual: "base" or "corrected": then `write` and `write_at` must be given `offsets`, float
-            (rows, num_tables), the reading's `offset` at serving time.
+            (rows, num_tables), the reading's `offsets` at serving time.
         **kwargs: see `core.memories.Memory`: sampling_rate, decay, seed.
 
     Call arguments:
         keys: int32 Tensor (batch, F), `feature_hashes` of the prepared dataset.
 
     Returns:
-        A reading: dict with `offset` float32 (batch, num_tables), in logits, within +-8.
+        A reading: dict with `offsets` float32 (batch, num_tables), in logits, within +-8.
 
     Raises:
         ValueError: if an argument is out of range; on building, if a column does not exist.
@@ -43,7 +43,7 @@ class FeatureErrorMemory(ErrorMemory):
         >>> memory = FeatureErrorMemory(num_bits=10, prior=1.0)
         >>> memory.write([[7], [7]], labels=[1, 1], probabilities=[0.5, 0.5])
         2
-        >>> memory.read([[7], [8]])["offset"]  # (.5 + .5) / (.25 + .25 + 1); never seen
+        >>> memory.read([[7], [8]])["offsets"]  # (.5 + .5) / (.25 + .25 + 1); never seen
         [[0.6667], [0.0]]
     """
 
@@ -77,7 +77,7 @@ class FeatureErrorMemory(ErrorMemory):
             raise ValueError(f"`keys` must be integers, the hashes. Received dtype: {keys.dtype}")
         return super().checked(keys).astype(ms.int32)
 
-    def buckets(self, keys: Tensor) -> Tensor:
+    def places(self, keys: Tensor) -> Tensor:
         """Return each row's bucket in each table: int32 (batch, num_tables).
 
         Buckets of table k lie in [k * 2^num_bits, (k + 1) * 2^num_bits). Arithmetic is int32 with
@@ -98,13 +98,13 @@ class FeatureErrorMemory(ErrorMemory):
 
     def construct(self, keys: Tensor) -> dict[str, Tensor]:
         # (batch, tables, 2)
-        sums = ops.gather(self.shown_sums, self.buckets(keys), 0)
-        offset = sums[:, :, 0] / (sums[:, :, 1] + self.prior)
-        return {"offset": ops.clamp(offset, -MAX_OFFSET, MAX_OFFSET)}
+        sums = ops.gather(self.shown_sums, self.places(keys), 0)
+        offsets = sums[:, :, 0] / (sums[:, :, 1] + self.prior)
+        return {"offsets": ops.clamp(offsets, -MAX_OFFSET, MAX_OFFSET)}
 
-    def gate_inputs(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
+    def offsets(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
         """Return the offsets, float32 (batch, num_tables)."""
-        return reading["offset"]
+        return reading["offsets"]
 
 
 def _mixed(hashed: Tensor, factor: int, shift: int) -> Tensor:

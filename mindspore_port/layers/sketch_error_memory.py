@@ -39,9 +39,9 @@ class SketchErrorMemory(SimilarityErrorMemory):
     def __init__(self, num_arrays: int = 70, num_bits: int = 12, **kwargs: Any) -> None:
         super().__init__(SketchMemory(num_arrays, num_bits, **kwargs))
         self.powers = Tensor(np.left_shift(1, np.arange(num_bits)).astype("int32"))
-        self.offsets = Tensor((np.arange(num_arrays) << num_bits).astype("int32"))
+        self.first_buckets = Tensor((np.arange(num_arrays) << num_bits).astype("int32"))
 
-    def buckets(self, keys: Tensor) -> Tensor:
+    def places(self, keys: Tensor) -> Tensor:
         """Return the bucket of each key in each array: int32 (batch, num_arrays).
 
         Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
@@ -49,11 +49,11 @@ class SketchErrorMemory(SimilarityErrorMemory):
         # (batch, arrays, bits)
         signs = ops.matmul(self.normalize(keys), self.shown_projections) > 0
         bits = signs.astype(self.powers.dtype).reshape(-1, self.num_arrays, self.num_bits)
-        return (bits * self.powers).sum(axis=-1).astype(self.powers.dtype) + self.offsets
+        return (bits * self.powers).sum(axis=-1).astype(self.powers.dtype) + self.first_buckets
 
     def construct(self, keys: Tensor) -> dict[str, Tensor]:
         # (batch, arrays, 3)
-        sums = ops.gather(self.shown_sums, self.buckets(keys), 0)
+        sums = ops.gather(self.shown_sums, self.places(keys), 0)
         count = sums[:, :, 0]
         mask = count > 0
         similarity = count / ops.clamp(self.shown_total, 1e-30, None)

@@ -14,6 +14,7 @@ from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.tensors import EXECUTOR, assign, to_numpy
 from reloop2_keras.core.array_state import ArrayState
+from reloop2_keras.core.old_names import gate_config
 
 
 def describe(model: nn.Cell) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def _rebuilt(description: Mapping[str, Any]) -> Any:
         return DeepFM(**config)
     if not (name in layers.__all__ and hasattr(getattr(layers, name), "get_config")):
         raise ValueError(f"expected the class of a model or memory of this package, found {name!r}")
-    return getattr(layers, name)(**config)
+    return getattr(layers, name)(**(gate_config(config) if name == "OnlineGate" else config))
 
 
 def named_parameters(model: nn.Cell) -> dict[str, Parameter]:

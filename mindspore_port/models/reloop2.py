@@ -103,7 +103,7 @@ class ReLoop2(nn.Cell):
             if not each.built or name != HASHES:  # hashes may have more columns than the base
                 each.build(width)
         self.memories = nn.CellList(memories)
-        self.gate = self._fitting(gate or None, sum(m.num_gate_inputs for m in memories))
+        self.gate = self._fitting(gate or None, sum(m.num_offsets for m in memories))
         layer_keys = tuple(dict.fromkeys(name for name in self.keys if name != HASHES))
         self._serving = Serving(base, layer_keys)
         self.set_train(False)  # a new cell says "train" and would keep that graph
@@ -112,10 +112,10 @@ class ReLoop2(nn.Cell):
     def _fitting(gate: OnlineGate | Literal[True] | None, total: int) -> OnlineGate | None:
         if gate is True:
             return OnlineGate(total)
-        if gate is not None and gate.num_readings != total:
+        if gate is not None and gate.num_offsets != total:
             raise ValueError(
-                f"`gate` must have num_readings={total} for these memories. "
-                f"Received: {gate.num_readings}"
+                f"`gate` must have num_offsets={total} for these memories. "
+                f"Received: {gate.num_offsets}"
             )
         return gate
 
@@ -171,10 +171,10 @@ class ReLoop2(nn.Cell):
         if self.gate is None:
             corrected = compensate(p, readings[0], self.compensation, self.label_weight)
             return ops.expand_dims(corrected, -1)
-        inputs = []
+        offsets = []
         for i, memory in enumerate(self.memories):
-            inputs.append(memory.gate_inputs(readings[i], p))
-        return ops.expand_dims(self.gate(p, ops.cat(inputs, axis=1)), -1)
+            offsets.append(memory.offsets(readings[i], p))
+        return ops.expand_dims(self.gate(p, ops.cat(offsets, axis=1)), -1)
 
     def serve(self, x: Mapping[str, np.ndarray], batch_size: int = 4096) -> Served:
         """Predict rows and keep what their labels will be learnt with, for labels that come late.

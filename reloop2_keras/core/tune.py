@@ -73,8 +73,9 @@ def tune_memory(
     slots = list(slots)
     fill = _fill(slots, delay, fill)
     labels, probability = [], []
-    readings = {name: [] for name in candidates}
-    pending = collections.deque()  # what delayed labels will be learnt with
+    readings: dict[str, list] = {name: [] for name in candidates}
+    # what delayed labels will be learnt with
+    pending: collections.deque[list] = collections.deque()
     for t, slot in enumerate(slots):
         while len(pending) > delay:
             for (memory, _), update in zip(candidates.values(), pending.popleft(), strict=True):

@@ -38,7 +38,7 @@ def warm_start(
         >>> memory = FeatureMemory(num_bits=8)
         >>> warm_start([memory], [(np.array([[7], [7]]), [1, 0], [0.2, 0.2])])
         2
-        >>> round(float(memory.read([[7]])["offset"][0, 0]), 4)  # (.8 - .2) / (.16 + .16 + 1)
+        >>> round(float(memory.read([[7]])["offsets"][0, 0]), 4)  # (.8 - .2) / (.16 + .16 + 1)
         0.4545
     """
     cores = [getattr(memory, "core", memory) for memory in memories]

@@ -72,12 +72,12 @@ class ErrorMemory(ShownState):
         return self.core.look_up(_numpy(keys))
 
     @property
-    def num_gate_inputs(self) -> int:
+    def num_offsets(self) -> int:
         """int: how many inputs of an `OnlineGate` one reading gives."""
-        return self.core.num_gate_inputs
+        return self.core.num_offsets
 
-    def gate_inputs(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
-        """Return a reading as inputs of an `OnlineGate`: float32 (batch, num_gate_inputs).
+    def offsets(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
+        """Return a reading as offsets in logits, which an `OnlineGate` weighs: float32 (batch, K).
 
         Args:
             reading: what `read` returned.

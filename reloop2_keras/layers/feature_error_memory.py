@@ -38,7 +38,7 @@ class FeatureErrorMemory(ErrorMemory):
         fields: list of ints, columns of `feature_hashes` that get a table; None: all of them.
         crosses: list of lists of ints: each gets one more table, keyed by all its columns.
         residual: "base" or "corrected", see above: then `write` and `write_at` must be given
-            `offsets`, float (rows, num_tables), the reading's `offset` at serving time.
+            `offsets`, float (rows, num_tables), the reading's `offsets` at serving time.
         sampling_rate: float in (0, 1]: each row is written with this probability.
         decay: float in (0, 1]: before each write everything remembered is weighted by it.
             1.0 (default) never forgets.
@@ -49,7 +49,7 @@ class FeatureErrorMemory(ErrorMemory):
         keys: int32 (batch, F), `feature_hashes` of the prepared dataset.
 
     Returns:
-        A reading: dict with `offset` float32 (batch, num_tables), in logits, within +-8.
+        A reading: dict with `offsets` float32 (batch, num_tables), in logits, within +-8.
 
     Raises:
         ValueError: if an argument is out of range; on building, if a column does not exist.
@@ -61,7 +61,7 @@ class FeatureErrorMemory(ErrorMemory):
         >>> memory = FeatureErrorMemory(num_bits=10, prior=1.0)
         >>> memory.write([[7], [7]], labels=[1, 1], probabilities=[0.5, 0.5])
         2
-        >>> memory.read(np.array([[7], [8]]))["offset"]  # (.5 + .5) / (.25 + .25 + 1); never seen
+        >>> memory.read(np.array([[7], [8]]))["offsets"]  # (.5 + .5) / (.25 + .25 + 1); never seen
         [[0.6667], [0.0]]
     """
 
@@ -92,7 +92,7 @@ class FeatureErrorMemory(ErrorMemory):
         )
         super().__init__(core, **kwargs)
 
-    def buckets(self, keys: Tensor) -> Tensor:
+    def places(self, keys: Tensor) -> Tensor:
         """Return each row's bucket in each table: int32 (batch, num_tables); see `core.hash_rows`.
 
         Buckets of table k lie in [k * 2^num_bits, (k + 1) * 2^num_bits). Arithmetic is int32 with
@@ -123,18 +123,18 @@ class FeatureErrorMemory(ErrorMemory):
             # logical shift: int32 shifts in copies of the sign
             high = ops.bitwise_and(ops.right_shift(hashed, shift), (1 << (32 - shift)) - 1)
             hashed = ops.bitwise_xor(hashed, high)
-        offsets = (number << self.num_bits).astype("int32")
-        return ops.bitwise_and(hashed, (1 << self.num_bits) - 1) + offsets
+        first = (number << self.num_bits).astype("int32")
+        return ops.bitwise_and(hashed, (1 << self.num_bits) - 1) + first
 
     def traced_read(self, keys: Tensor) -> dict[str, Tensor]:
         # (batch, tables, 2)
-        sums = take_sums(self.shown_sums, self.buckets(keys))
-        offset = sums[..., 0] / (sums[..., 1] + self.prior)
-        return {"offset": ops.clip(offset, -MAX_OFFSET, MAX_OFFSET)}
+        sums = take_sums(self.shown_sums, self.places(keys))
+        offsets = sums[..., 0] / (sums[..., 1] + self.prior)
+        return {"offsets": ops.clip(offsets, -MAX_OFFSET, MAX_OFFSET)}
 
-    def gate_inputs(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
-        return reading["offset"]
+    def offsets(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
+        return reading["offsets"]
 
     def compute_output_shape(self, keys_shape: Shape) -> dict[str, Shape]:
         tables = self.core.tables(keys_shape[-1] or self.core.width)
-        return {"offset": (keys_shape[0], len(tables))}
+        return {"offsets": (keys_shape[0], len(tables))}

@@ -60,7 +60,7 @@ class SimilarityErrorMemory(ErrorMemory):
         super()._take_core(core)
         self.normalize.core = core.normalization
 
-    def gate_inputs(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
+    def offsets(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
         """Return how far the logit of the mean label lies from that of p and of the mean p (ours).
 
         float32 (batch, 2); 0 where the memory found nothing. The gate weighs the two, as gamma

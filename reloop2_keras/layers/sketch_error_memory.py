@@ -72,7 +72,7 @@ class SketchErrorMemory(SimilarityErrorMemory):
         )
         super().__init__(core, **kwargs)
 
-    def buckets(self, keys: Tensor) -> Tensor:
+    def places(self, keys: Tensor) -> Tensor:
         """Return the bucket of each key in each array: int32 (batch, num_arrays).
 
         Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
@@ -85,7 +85,7 @@ class SketchErrorMemory(SimilarityErrorMemory):
 
     def _read(self, keys):
         # (batch, arrays, 3)
-        sums = take_sums(self.shown_sums, self.buckets(keys))
+        sums = take_sums(self.shown_sums, self.places(keys))
         # (batch, 2): attention over bucket means, not pooled sums (they did better everywhere)
         total = ops.convert_to_tensor(self.shown_total)
         means, found = bucket_means(sums, total, self.temperature)

@@ -21,6 +21,7 @@ import numpy as np
 from reloop2_keras import layers
 from reloop2_keras.core import neutral
 from reloop2_keras.core.files import replaced
+from reloop2_keras.core.old_names import gate_config
 from reloop2_keras.models.deepfm import DeepFM
 from reloop2_keras.models.reloop2 import ReLoop2
 
@@ -75,7 +76,7 @@ def rebuild(description: Mapping[str, Any]) -> keras.layers.Layer:
         return model
     if name not in layers.__all__:
         raise ValueError(f"expected a class of this package, found {name!r}")
-    return getattr(layers, name)(**config)
+    return getattr(layers, name)(**(gate_config(config) if name == "OnlineGate" else config))
 
 
 def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:

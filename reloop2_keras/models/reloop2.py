@@ -130,13 +130,13 @@ class ReLoop2(
             memory.build((None, width))
         if self.gate is None:
             return
-        total = sum(memory.num_gate_inputs for memory in self.memories)
+        total = sum(memory.num_offsets for memory in self.memories)
         if self.gate is True:
             self.gate = OnlineGate(total, name="gate")
-        if self.gate.num_readings != total:
+        if self.gate.num_offsets != total:
             raise ValueError(
-                f"`gate` must have num_readings={total} for these memories. "
-                f"Received: {self.gate.num_readings}"
+                f"`gate` must have num_offsets={total} for these memories. "
+                f"Received: {self.gate.num_offsets}"
             )
         if not self.gate.built:
             self.gate.build()
@@ -156,7 +156,7 @@ class ReLoop2(
         if self.gate is None:
             return compensate(p, readings[0], self.compensation, self.label_weight)[:, None]
         both = zip(self.memories, readings, strict=True)
-        inputs = [memory.gate_inputs(reading, p) for memory, reading in both]
+        inputs = [memory.offsets(reading, p) for memory, reading in both]
         return self.gate.call(p, ops.concatenate(inputs, axis=1))[:, None]
 
     @property

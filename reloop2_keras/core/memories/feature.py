@@ -50,8 +50,8 @@ class FeatureMemory(Memory):
         >>> memory = FeatureMemory(num_bits=10, prior=1.0)
         >>> memory.write([[7], [7]], labels=[1, 1], probabilities=[0.5, 0.5])
         2
-        >>> offset = memory.read([[7], [8]])["offset"]  # (.5 + .5) / (.25 + .25 + 1); never seen
-        >>> offset.round(4).tolist()
+        >>> offsets = memory.read([[7], [8]])["offsets"]  # (.5 + .5) / (.25 + .25 + 1); never seen
+        >>> offsets.round(4).tolist()
         [[0.666700005531311], [0.0]]
     """
 
@@ -132,16 +132,16 @@ class FeatureMemory(Memory):
         return checked_buckets(places, self.num_tables, self.num_bits)
 
     def _read_at(self, places: np.ndarray) -> Reading:
-        """Return `offset` float32 (rows, num_tables), in logits, within +-8."""
+        """Return `offsets` float32 (rows, num_tables), in logits, within +-8."""
         with self.lock:
-            return {"offset": read_ratios(self.sums, places, self.prior, MAX_OFFSET)}
+            return {"offsets": read_ratios(self.sums, places, self.prior, MAX_OFFSET)}
 
     @property
-    def num_gate_inputs(self) -> int:
+    def num_offsets(self) -> int:
         return self.num_tables
 
-    def gate_inputs(self, reading: Reading, probabilities: np.ndarray) -> np.ndarray:
-        return reading["offset"]
+    def offsets(self, reading: Reading, probabilities: np.ndarray) -> np.ndarray:
+        return reading["offsets"]
 
     def _checked_offsets(self, rows: int, offsets: np.ndarray | None) -> np.ndarray | None:
         if (offsets is None) == (self.residual == "corrected"):

@@ -37,7 +37,7 @@ class Memory(ArrayState):
 
     - `places(keys)`: where rows live; depends on nothing that is learnt.
     - `read_at(places)`: what is known there: a reading, a dict of float32 (rows, …).
-    - `gate_inputs(reading, probabilities)`: the reading as columns of a gate.
+    - `offsets(reading, probabilities)`: the reading in logits, as columns of a gate.
     - `checked(places, labels, …)` and `store(update)`: to learn. The first checks and filters, and
       raises; the second changes the state and never fails.
     - `state()`, `load_state(arrays)`, `merge(other)`, `reset()`, `copy()`.
@@ -123,12 +123,14 @@ class Memory(ArrayState):
         raise NotImplementedError
 
     @property
-    def num_gate_inputs(self) -> int:
-        """How many columns of a gate one reading gives."""
+    def num_offsets(self) -> int:
+        """How many offsets, columns of a gate, one reading gives."""
         raise NotImplementedError
 
-    def gate_inputs(self, reading: Reading, probabilities: np.ndarray) -> np.ndarray:
-        """Return a reading as columns of a gate: float32 (rows, num_gate_inputs).
+    def offsets(self, reading: Reading, probabilities: np.ndarray) -> np.ndarray:
+        """Return a reading as offsets in logits, columns of a gate: float32 (rows, num_offsets).
+
+        Each says how far the memory would move the logit of a prediction: 0 where it knows nothing.
 
         Args:
             reading: what `read_at` returned.

@@ -110,10 +110,10 @@ class SimilarityMemory(Memory):
         return update
 
     @property
-    def num_gate_inputs(self) -> int:
+    def num_offsets(self) -> int:
         return 2
 
-    def gate_inputs(self, reading: Reading, probabilities: np.ndarray) -> np.ndarray:
+    def offsets(self, reading: Reading, probabilities: np.ndarray) -> np.ndarray:
         """Return how far the logit of the mean label lies from that of p and of the mean p (ours).
 
         float32 (rows, 2); 0 where the memory found nothing. A gate weighs the two, as gamma does in
