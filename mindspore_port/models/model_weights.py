@@ -30,7 +30,7 @@ def describe(model: nn.Cell) -> dict[str, Any]:
     return {"class": type(model).__name__, "config": model.get_config()}
 
 
-def rebuild(description: Mapping[str, Any], source: str | Path = "`description`") -> Any:
+def rebuild(description: Mapping[str, Any], source: str | Path = "`description`") -> nn.Cell:
     """Make the model that `describe` described; its weights are fresh.
 
     Raises:
@@ -42,7 +42,7 @@ def rebuild(description: Mapping[str, Any], source: str | Path = "`description`"
         raise ValueError(f"{source}: expected a model of this package: {error}") from error
 
 
-def _rebuilt(description: Mapping[str, Any]) -> Any:
+def _rebuilt(description: Mapping[str, Any]) -> nn.Cell:
     name, config = description["class"], description["config"]
     if name == "ReLoop2":
         memories = [_rebuilt(memory) for memory in description["memory"]]
