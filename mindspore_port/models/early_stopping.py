@@ -1,4 +1,4 @@
-"""The one way in which notebooks and tests train a base model."""
+"""Training of a base model, stopped early: the one way in which notebooks and tests train one."""
 
 from collections.abc import Sequence
 
@@ -53,7 +53,7 @@ def train_base(
         area = auc(validation["label"], Serving(base, ())(validation)["probability"])
         history["loss"].append(float(np.mean(losses)))
         history["val_auc"].append(area)
-        if area > best:
+        if epoch == 0 or area > best:
             best, kept, waited = area, _weights(base), 0
         else:
             waited += 1
