@@ -66,14 +66,14 @@ def test_feature_tables_equal_brute_force(residual):
     queries = batch("feature", 50, seed=9)[0]
     queries[:25] = hashes[:25]
     want = oracle.feature(tables, (hashes, y, p), queries, 0.7, read)
-    np.testing.assert_allclose(memory.read(queries)["offset"], want, atol=1e-6)
-    assert memory.num_gate_inputs == 4
+    np.testing.assert_allclose(memory.read(queries)["offsets"], want, atol=1e-6)
+    assert memory.num_offsets == 4
 
 
 def test_a_value_never_seen_reads_zero_and_extremes_are_bounded():
     memory = FeatureMemory(16)
     memory.write(np.full((5000, 1), 7, "int32"), np.ones(5000), np.full(5000, 1e-6))
-    np.testing.assert_array_equal(memory.read([[7], [8]])["offset"][:, 0], [8.0, 0.0])
+    np.testing.assert_array_equal(memory.read([[7], [8]])["offsets"][:, 0], [8.0, 0.0])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -153,7 +153,7 @@ def test_decay_weighs_old_rows_less(kind):
     memory.write(key, [1], [0.5])
     memory.write(key, [0], [0.5])
     if kind == "feature":  # (.25 * .5 - .5) / (.25 * .25 + .25 + 1)
-        np.testing.assert_allclose(memory.read(key)["offset"][0, 0], -0.375 / 1.3125, rtol=1e-6)
+        np.testing.assert_allclose(memory.read(key)["offsets"][0, 0], -0.375 / 1.3125, rtol=1e-6)
     else:  # weights .25 and 1
         np.testing.assert_allclose(memory.read(key)["mean_label"], [0.2], atol=1e-6)
 

@@ -78,13 +78,13 @@ def test_traced_eager_and_host_reads_are_one(kind, normalization):
         assert_same(model.predict(queries, verbose=0), host, 1e-5)
         assert_same(reading(memory, keras.ops.convert_to_tensor(queries)), host, 1e-5)
         if kind != "exact":
-            np.testing.assert_array_equal(numpy(memory.buckets(queries)), places)
+            np.testing.assert_array_equal(numpy(memory.places(queries)), places)
         assert np.abs(next(iter(host.values()))).max() > 0.05
-        columns = memory.gate_inputs(
+        columns = memory.offsets(
             {k: keras.ops.convert_to_tensor(v) for k, v in host.items()},
             keras.ops.convert_to_tensor(np.full(80, 0.3, "float32")),
         )
-        want = memory.core.gate_inputs(host, np.full(80, 0.3, "float32"))
+        want = memory.core.offsets(host, np.full(80, 0.3, "float32"))
         np.testing.assert_allclose(numpy(columns), want, atol=1e-5)
 
 
@@ -106,7 +106,9 @@ def test_a_traced_step_of_ones_own_is_told_when_it_would_read_the_past():
     with pytest.raises(ValueError, match=r"call `sync\(\)` before tracing"):
         traced(keys)
     memory.sync()
-    np.testing.assert_allclose(traced(keys)["offset"], memory.look_up(keys)[0]["offset"], atol=1e-5)
+    np.testing.assert_allclose(
+        traced(keys)["offsets"], memory.look_up(keys)[0]["offsets"], atol=1e-5
+    )
 
 
 def test_hash_bits_do_not_depend_on_the_backend():
@@ -118,7 +120,7 @@ def test_hash_bits_do_not_depend_on_the_backend():
     np.testing.assert_array_equal(memory.projections, planes)
     exact = keys.astype("float64") @ planes.astype("float64")
     sure = (np.abs(exact) > 1e-5).reshape(200, 3, 8)
-    for got in (numpy(memory.buckets(keys)), memory.look_up(keys)[1]):
+    for got in (numpy(memory.places(keys)), memory.look_up(keys)[1]):
         bits = ((got - (np.arange(3) << 8))[..., None] >> np.arange(8)) & 1
         np.testing.assert_array_equal(bits[sure], (exact > 0).reshape(200, 3, 8)[sure])
 
@@ -292,7 +294,7 @@ def test_the_gates_layer_is_cores_gate(tmp_path):
     again = keras.saving.load_model(tmp_path / "gate.keras").layers[-1]
     np.testing.assert_array_equal(again.precision, gate.precision)
     np.testing.assert_array_equal(again.coefficients, gate.coefficients)
-    with pytest.raises(ValueError, match=r"`readings` must have shape \(batch, 3\)"):
+    with pytest.raises(ValueError, match=r"`offsets` must have shape \(batch, 3\)"):
         gate(*[keras.ops.convert_to_tensor(p)])
 
 

@@ -201,7 +201,7 @@ def needed(arms: Iterable[str]) -> tuple[list[str], bool]:
         if found - KNOWN:
             raise ValueError(f"`arms` must be among {ARMS}. Received: {arm!r}")
         words |= found
-    kinds = [kind for kind in ("exact", "sketch") if kind in words]
+    kinds: list[str] = [kind for kind in ("exact", "sketch") if kind in words]
     if "shuffled" in arms and not kinds and "feature" not in words:
         raise ValueError(
             "`arms` must hold the memory that `shuffled` is the control of: exact, sketch or "

@@ -43,7 +43,7 @@ class PreparedDataset:
 
     Batches: type | None = None
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.meta = read_description(self.folder)
         self.fields, self.num_ids = self.meta["fields"], self.meta["num_ids"]
@@ -124,7 +124,9 @@ class PreparedDataset:
             )
         return self.Batches(groups, self.num_ids, batch_size, fields=self.fields, **options)
 
-    def train(self, batch_size: int = 1024, shuffle: bool = True, seed: int = 1001, **options: Any):
+    def train(
+        self, batch_size: int = 1024, shuffle: bool = True, seed: int = 1001, **options: Any
+    ) -> Any:
         """Return the training period as `Batches`, shuffled by the seed.
 
         Args:
@@ -135,7 +137,7 @@ class PreparedDataset:
         """
         return self._batches(self._groups[0], batch_size, shuffle=shuffle, seed=seed, **options)
 
-    def validation(self, batch_size: int = 4096, **options: Any):
+    def validation(self, batch_size: int = 4096, **options: Any) -> Any:
         """Return the validation period as `Batches`, in the order of the log; see `train`."""
         return self._batches(self._groups[1], batch_size, shuffle=False, **options)
 

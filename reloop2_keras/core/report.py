@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,8 @@ class PrequentialReport:
 
     @functools.cached_property
     def _best_possible(self):
-        best = evaluate(self.labels, self.true_probability, self.groups)
+        truth: Any = self.true_probability  # asked for where it is known
+        best = evaluate(self.labels, truth, self.groups)
         return {metric: best[metric] for metric in METRICS}
 
     def _evaluated(self, rows=slice(None)):
@@ -123,7 +124,7 @@ class PrequentialReport:
         return rows
 
     def verdict(
-        self, controls: list[str] | None = None, margin: float = 0.001
+        self, controls: Sequence[str] | None = None, margin: float = 0.001
     ) -> dict[str, dict[str, str]]:
         """Say for each arm and metric whether it helps, compared with the best control.
 
@@ -147,7 +148,7 @@ class PrequentialReport:
         if not controls:
             raise ValueError(f"`controls` must name arms among {self.arms}. Received: none of them")
         evaluated = self._of_stream
-        rows = {}
+        rows: dict[str, dict[str, str]] = {}
         for arm in (name for name in self.arms if name not in controls):
             rows[arm] = {}
             for metric in SPREADS:

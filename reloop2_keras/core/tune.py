@@ -2,7 +2,7 @@
 
 import collections
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,8 +76,9 @@ def tune_memory(
     slots = list(slots)
     fill = _fill(slots, delay, fill)
     labels, probability = [], []
-    readings = {name: [] for name in candidates}
-    pending = collections.deque()  # what delayed labels will be learnt with
+    readings: dict[str, list] = {name: [] for name in candidates}
+    # what delayed labels will be learnt with
+    pending: collections.deque[list] = collections.deque()
     off = None if progress is None else not progress
     for t, slot in enumerate(tqdm(slots, desc="choosing", unit="slot", disable=off)):
         while len(pending) > delay:
@@ -114,7 +115,7 @@ def tune_memory(
 def replay(
     frozen: Any,
     slots: Iterable[Any],
-    candidates: dict[str, Corrected],
+    candidates: Mapping[str, Corrected],
     delay: int = 0,
     fill: int | None = None,
     progress: bool | None = False,

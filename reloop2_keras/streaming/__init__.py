@@ -15,7 +15,7 @@ from reloop2_keras.streaming.arms import (
     Recalibration,
     standard_arms,
 )
-from reloop2_keras.streaming.prequential import prequential
+from reloop2_keras.streaming.prequential_loop import prequential
 from reloop2_keras.streaming.report import PrequentialReport
 from reloop2_keras.streaming.study import choose, compare, feature_forms
 from reloop2_keras.streaming.tune import best_setting, replay, training_keys, tune_memory

@@ -1,14 +1,14 @@
 """The study of core for Keras models: `compare` and `choose`."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 
 from reloop2_keras.core import choice, study
 from reloop2_keras.core.candidates import Candidates, FeatureForms
 from reloop2_keras.core.choice import ARMS, Choice
-from reloop2_keras.models.train import train_base
+from reloop2_keras.models.early_stopping import train_base
 from reloop2_keras.streaming.arms import FrozenBase, IncrementalBase
 from reloop2_keras.streaming.report import PrequentialReport
 
@@ -119,7 +119,7 @@ def compare(
             model = base if isinstance(base, keras.Model) else base(seed)
         return KerasBase(model, **(incremental_options or {}))
 
-    return study.compare(
+    report = study.compare(
         dataset,
         make,
         arms,
@@ -132,3 +132,4 @@ def compare(
         progress,
         PrequentialReport,
     )
+    return cast(PrequentialReport, report)

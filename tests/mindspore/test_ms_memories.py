@@ -68,11 +68,11 @@ def test_graphs_read_what_the_host_reads(mode, kind, normalization):
             assert_same(arrays(read), host, 1e-5)
         assert_same(arrays(memory.read(queries)), host, 0)
         if kind != "exact":
-            np.testing.assert_array_equal(memory.buckets(tensor).asnumpy(), places)
+            np.testing.assert_array_equal(memory.places(tensor).asnumpy(), places)
         p = np.full(80, 0.3, "float32")
-        columns = memory.gate_inputs({k: ms.Tensor(v) for k, v in host.items()}, ms.Tensor(p))
+        columns = memory.offsets({k: ms.Tensor(v) for k, v in host.items()}, ms.Tensor(p))
         np.testing.assert_allclose(
-            columns.asnumpy(), memory.core.gate_inputs(host, p), atol=1e-5, err_msg="gate inputs"
+            columns.asnumpy(), memory.core.offsets(host, p), atol=1e-5, err_msg="offsets"
         )
 
 
@@ -145,7 +145,7 @@ def test_a_busy_value_reads_right():
         sketch.write(keys, labels, np.full(rows, p))
     count, p = turns * rows, float(p)
     want = (turns * labels.sum() - count * p) / (count * p * (1 - p) + 1.0)
-    got = feature(ms.Tensor(hashes[:1]))["offset"].asnumpy()[0, 0]
+    got = feature(ms.Tensor(hashes[:1]))["offsets"].asnumpy()[0, 0]
     assert abs(got - want) < 1e-4
     mean = sketch(ms.Tensor(keys[:1]))["mean_probability"].asnumpy()[0]
     assert abs(mean / p - 1) < 1e-4
@@ -227,7 +227,7 @@ def test_the_gates_cell_is_cores_gate(mode):
     for labels, *bad in (([2.0] * 60, p, r), ([1] * 60, p, r[:, :2]), ([1] * 60, p, r * np.nan)):
         with pytest.raises(ValueError, match="must be|must have"):
             gate.update(labels, *bad)
-    with pytest.raises(ValueError, match=r"`readings` must have shape \(batch, 3\)"):
+    with pytest.raises(ValueError, match=r"`offsets` must have shape \(batch, 3\)"):
         gate(ms.Tensor(p))
     for name, array in gate.core.state().items():
         np.testing.assert_array_equal(array, before[name])
@@ -252,5 +252,5 @@ def test_another_core_that_changed_as_often_is_shown():
     for memory, label in ((one, 1), (other, 0)):
         memory.write(keys, np.full(50, label), np.full(50, 0.5))
     one.load_core(other.core)
-    wanted = other(ms.Tensor(keys))["offset"].asnumpy()
-    np.testing.assert_array_equal(one(ms.Tensor(keys))["offset"].asnumpy(), wanted)
+    wanted = other(ms.Tensor(keys))["offsets"].asnumpy()
+    np.testing.assert_array_equal(one(ms.Tensor(keys))["offsets"].asnumpy(), wanted)

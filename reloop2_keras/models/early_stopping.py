@@ -1,24 +1,27 @@
 """The one way in which notebooks and tests train a base model."""
 
+from collections.abc import Sequence
+
 import keras
 
+from reloop2_keras.data import PreparedDataset
 from reloop2_keras.models.deepfm import DeepFM
 
 
 def train_base(
-    dataset,
-    seed=1001,
-    embedding_dim=16,
-    hidden_units=(128, 64),
-    dropout=0.2,
-    embedding_l2=1e-6,
-    learning_rate=1e-3,
-    batch_size=1024,
-    max_epochs=30,
-    patience=3,
-    verbose=0,
-    row_sparse=False,
-):
+    dataset: PreparedDataset,
+    seed: int = 1001,
+    embedding_dim: int = 16,
+    hidden_units: Sequence[int] = (128, 64),
+    dropout: float = 0.2,
+    embedding_l2: float = 1e-6,
+    learning_rate: float = 1e-3,
+    batch_size: int = 1024,
+    max_epochs: int = 30,
+    patience: int = 3,
+    verbose: int | str = 0,
+    row_sparse: bool = False,
+) -> tuple[DeepFM, dict[str, list[float]]]:
     """Train a `DeepFM` on the training period, stopped early by AUC on the validation period.
 
     Args:

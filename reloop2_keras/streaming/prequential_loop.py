@@ -1,7 +1,7 @@
 """The prequential loop of core, with Keras' backend noted in the report."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 
@@ -41,4 +41,5 @@ def prequential(
         >>> report.overall()
     """
     info = {"backend": keras.backend.backend(), **(info or {})}
-    return core.prequential(slots, arms, delay, warmup, seed, progress, info, PrequentialReport)
+    report = core.prequential(slots, arms, delay, warmup, seed, progress, info, PrequentialReport)
+    return cast(PrequentialReport, report)

@@ -2,10 +2,12 @@
 
 from keras import ops
 
+from reloop2_keras.backend import Tensor
+
 PROBABILITY_CLIP = 1e-6
 
 
-def logit(probabilities, clip=PROBABILITY_CLIP):
+def logit(probabilities: Tensor, clip: float = PROBABILITY_CLIP) -> Tensor:
     """Return log(p / (1 - p)) with p clipped to [clip, 1 - clip], float32, same shape.
 
     Args:

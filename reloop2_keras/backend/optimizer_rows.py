@@ -1,12 +1,16 @@
-"""Optimiser steps on some rows of a table: which optimisers have one, and what it computes."""
+"""Optimizer steps on some rows of a table: which optimizers have one, and what it computes."""
+
+from collections.abc import Sequence
 
 import keras
 from keras import ops
 
+from reloop2_keras.backend.tensors import Tensor
+
 NAMES = ("Adam", "Adagrad", "SGD")
 
 
-def rule_name(optimizer):
+def rule_name(optimizer: keras.optimizers.Optimizer) -> str | None:
     """Return "Adam", "Adagrad" or "SGD", or None for an optimizer without a row-wise step.
 
     Subclasses (AdamW, say) do more than the class itself and have none.
@@ -18,7 +22,9 @@ def rule_name(optimizer):
     return None
 
 
-def slots(optimizer, variable):
+def state_variables(
+    optimizer: keras.optimizers.Optimizer, variable: keras.Variable
+) -> list[keras.Variable]:
     """Return the optimizer's own state of a table, variables of the table's shape.
 
     The row-wise step works on the state that the optimizer has anyway, so that files and resumed
@@ -33,14 +39,16 @@ def slots(optimizer, variable):
     return [optimizer.momentums[index]] if optimizer.momentum else []
 
 
-def step(optimizer, rows, gradients, states):
+def step(
+    optimizer: keras.optimizers.Optimizer, rows: Tensor, gradients: Tensor, states: Sequence[Tensor]
+) -> tuple[Tensor, list[Tensor]]:
     """One step of the optimizer on rows, the formulas of Keras 3.
 
     Args:
         optimizer: built; `iterations` is the number of steps before this one.
         rows: float32 (n, width), weights.
         gradients: float32 (n, width).
-        states: list of float32 (n, width), in the order of `slots`.
+        states: list of float32 (n, width), in the order of `state_variables`.
 
     Returns:
         (new rows, list of new states)

@@ -1,6 +1,11 @@
 """Row-wise functions of arrays and layers, run as fast as the backend can outside of `predict`."""
 
+from collections.abc import Callable, Sequence
+
 import keras
+import numpy as np
+
+from reloop2_keras.backend.tensors import Tensor
 
 _BACKEND = keras.backend.backend()
 
@@ -41,7 +46,11 @@ else:
         return function
 
 
-def compiled(function, layers, eagerly=False):
+def compiled(
+    function: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+    layers: Sequence[keras.layers.Layer],
+    eagerly: bool = False,
+) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
     """Return a function of arrays, compiled where the backend compiles; the first call does it.
 
     Args:

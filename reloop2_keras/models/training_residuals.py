@@ -1,11 +1,23 @@
 """What training left over, written into feature memories before the stream begins (ours)."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+
 from reloop2_keras.core import warm_start as core
 from reloop2_keras.core.input_checks import checked_hashes
+from reloop2_keras.layers.feature_error_memory import FeatureErrorMemory
 from reloop2_keras.models.serving import HASHES, Serving
 
 
-def warm_start(base, batches, memories, shuffle_seed=None, again=False):
+def warm_start(
+    base: keras.Model,
+    batches: Iterable[Any],
+    memories: Sequence[FeatureErrorMemory],
+    shuffle_seed: int | None = None,
+    again: bool = False,
+) -> int:
     """Write the base model's residuals on its training rows into feature memories.
 
     See `core.warm_start`.

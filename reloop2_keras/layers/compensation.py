@@ -1,11 +1,19 @@
 """The paper's correction of a prediction by what the memory read, for tensors."""
 
+from collections.abc import Mapping
+
 from keras import ops
 
+from reloop2_keras.backend import Tensor
 from reloop2_keras.core.compensation import compensated
 
 
-def compensate(probabilities, reading, compensation=0.5, label_weight=1.0):
+def compensate(
+    probabilities: Tensor,
+    reading: Mapping[str, Tensor],
+    compensation: float = 0.5,
+    label_weight: float = 1.0,
+) -> Tensor:
     """Correct base predictions by the error the memory saw for similar rows.
 
     y_err = gamma * (mean_label - p) + (1 - gamma) * (mean_label - mean_probability)

@@ -1,11 +1,13 @@
-"""The two steps of a sketch's read that keras.ops has no fast form of on every backend."""
+"""Steps of a memory's read that keras.ops has no fast form of on every backend."""
 
 import functools
+from collections.abc import Callable
 
 import keras
 import numpy as np
 from keras import ops
 
+from reloop2_keras.backend.tensors import Tensor
 from reloop2_keras.backend.tracing import is_traced
 
 _BACKEND = keras.backend.backend()
@@ -38,7 +40,7 @@ if _BACKEND == "torch":
         return rows.view(*index.shape, table.shape[1])
 
 
-def bucket_means(sums, total, temperature):
+def bucket_means(sums: Tensor, total: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Attention over the means of buckets: softmax(count / total / tau), empty buckets left out.
 
     Args:
@@ -68,7 +70,7 @@ def bucket_means(sums, total, temperature):
     return means, ops.cast(ops.squeeze(scale, -1) > 0, "float32")
 
 
-def pack_signs(projected, num_arrays, num_bits):
+def pack_signs(projected: Tensor, num_arrays: int, num_bits: int) -> Tensor:
     """Turn signs into buckets: bit l of array k is `projected[:, k * num_bits + l] > 0`.
 
     Args:
@@ -93,7 +95,7 @@ def _first_buckets(num_arrays, num_bits):
     return (np.arange(num_arrays) << num_bits).astype("int32")
 
 
-def take_sums(variable, index):
+def take_sums(variable: keras.Variable, index: Tensor) -> Tensor:
     """Look up rows of a narrow, constant table: `variable[index]`.
 
     Args:
@@ -108,7 +110,7 @@ def take_sums(variable, index):
     return ops.take(variable, index, axis=0)
 
 
-def by_chunks(function, x):
+def by_chunks(function: Callable[[Tensor], dict[str, Tensor]], x: Tensor) -> dict[str, Tensor]:
     """Apply a row-wise function of (batch, dim); a large batch goes in parts where that is faster.
 
     Args:
