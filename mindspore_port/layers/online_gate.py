@@ -1,10 +1,10 @@
 """A tiny online logistic regression on top of the base model's logit, as a cell."""
 
-from mindspore import ops
+from mindspore import Tensor, ops
 
-from mindspore_port.layers.logit import logit
+from mindspore_port.layers.log_odds import logit
 from mindspore_port.layers.shown_state import ShownState
-from mindspore_port.layers.state import to_numpy
+from mindspore_port.tensors import TensorLike, to_numpy
 from reloop2_keras.core.gate import Gate
 from reloop2_keras.core.shown import shows
 
@@ -13,15 +13,12 @@ from reloop2_keras.core.shown import shows
 class OnlineGate(ShownState):
     """logit(y_pred) = a * logit(p) + c + sum_k g_k r_k, learnt slot by slot (ours).
 
-    Starts at a = 1, c = 0, g = 0, so it changes nothing before it has seen labels. `update` makes
-    one Newton step on a slot's rows with the Hessian accumulated so far as the prior's precision;
-    see `core.Gate` (docs/method.md, section 4). With no offsets it is the recalibration control
-    of section 5.
+    Starts at a = 1, c = 0, g = 0, so it changes nothing before it has seen labels. How it learns:
+    see `core.gate.Gate` (docs/method.md, section 4). With no offsets it is the recalibration
+    control of section 5.
 
     Args:
-        num_offsets: int >= 0, number K of offsets, which memories read.
-        forgetting: float in [0, 1): share by which the accumulated Hessian falls back to the
-            identity after each update. 0 (default) never forgets.
+        num_offsets, forgetting: see `Gate`.
 
     Call arguments:
         probabilities: float32 Tensor (batch,), base predictions.
@@ -41,17 +38,18 @@ class OnlineGate(ShownState):
     """
 
     SHOWN = ("coefficients",)
+    core: Gate
 
-    def __init__(self, num_offsets=0, forgetting=0.0):
+    def __init__(self, num_offsets: int = 0, forgetting: float = 0.0) -> None:
         super().__init__(Gate(num_offsets, forgetting))
         self.sync()
 
     @property
-    def built(self):
+    def built(self) -> bool:
         """bool: always; the size of a gate is its argument."""
         return True
 
-    def __call__(self, probabilities, offsets=None):
+    def __call__(self, probabilities: Tensor, offsets: Tensor | None = None) -> Tensor:
         shape = None if offsets is None else tuple(offsets.shape)
         if self.num_offsets and (shape is None or shape[1:] != (self.num_offsets,)):
             raise ValueError(
@@ -59,24 +57,25 @@ class OnlineGate(ShownState):
             )
         return super().__call__(probabilities, offsets)
 
-    def construct(self, probabilities, offsets=None):
+    def construct(self, probabilities: Tensor, offsets: Tensor | None = None) -> Tensor:
         w = self.shown_coefficients
         logits = w[0] * logit(probabilities) + w[1]
         if self.num_offsets:
             logits = logits + (offsets * w[2:]).sum(axis=-1)
         return ops.sigmoid(logits)
 
-    def update(self, labels, probabilities, offsets=None):
-        """Learn from a slot whose labels arrived; offsets as they were READ at prediction time.
+    def update(
+        self,
+        labels: TensorLike,
+        probabilities: TensorLike,
+        offsets: TensorLike | None = None,
+    ) -> None:
+        """Learn from a slot whose labels arrived; see `core.gate.Gate.update`.
 
         Args:
-            labels: (rows,) of 0 and 1.
-            probabilities: float32 (rows,) in [0, 1].
-            offsets: float32 (rows, num_offsets), or None when there are none.
-
-        Raises:
-            ValueError: if the numbers of rows differ, or a value is out of range or not finite.
-                Nothing is changed then.
+            labels, probabilities: (rows,), arrays or Tensors.
+            offsets: float (rows, num_offsets), as they were READ at prediction time, or None
+                when there are none.
         """
         more = None if offsets is None else to_numpy(offsets)
         self.core.update(to_numpy(labels), to_numpy(probabilities), more)

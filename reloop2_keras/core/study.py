@@ -12,7 +12,8 @@ from reloop2_keras.core.choice import ARMS, Choice, choose, needed
 from reloop2_keras.core.prequential import prequential
 from reloop2_keras.core.report import PrequentialReport
 
-PACKAGES = "reloop2 numpy numba keras torch jax tensorflow tensorflow-cpu mindspore".split()
+FRAMEWORKS = ("keras", "torch", "jax", "tensorflow", "tensorflow-cpu", "mindspore")
+PACKAGES = ("reloop2", "numpy", "numba", *FRAMEWORKS)
 
 
 def compare(

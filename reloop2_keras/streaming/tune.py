@@ -1,6 +1,6 @@
 """Choices made on the validation period: core's, for Keras models, as DataFrames."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -70,7 +70,7 @@ def tune_memory(
 def replay(
     base: keras.Model,
     slots: Iterable[Any],
-    candidates: Mapping[str, Corrected],
+    candidates: dict[str, Corrected],
     delay: int = 0,
     fill: int | None = None,
 ) -> pd.DataFrame:

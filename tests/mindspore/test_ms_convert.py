@@ -12,7 +12,7 @@ from ms_support import run_keras
 from mindspore_port import convert as convert_cli
 from mindspore_port import neutral
 from mindspore_port.convert import convert
-from mindspore_port.names import TABLE, to_mindspore, to_neutral
+from mindspore_port.weight_names import TABLE, to_mindspore, to_neutral
 
 HERE = Path(__file__).parent
 KINDS = ("base", "sketch", "exact", "gated")

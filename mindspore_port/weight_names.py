@@ -1,6 +1,7 @@
 """The name map between the neutral file (Keras' names and layouts) and MindSpore, in one table."""
 
 import re
+from typing import Literal
 
 # neutral name, MindSpore name, transposed: a Keras kernel is (in, out), nn.Dense's is (out, in)
 BASE = (
@@ -34,20 +35,20 @@ TABLE = (
 )
 
 
-def _matched(name, template):
+def _matched(name: str, template: str) -> re.Match[str] | None:
     pattern = re.escape(template).replace(r"\{i\}", r"(?P<i>0|[1-9]\d*)")
     return re.fullmatch(pattern, name)
 
 
-def _mapped(name, source, target):
+def _mapped(name: str, source: Literal[0, 1], target: Literal[0, 1]) -> tuple[str, bool]:
     for row in TABLE:
         found = _matched(name, row[source])
         if found:
             return row[target].format(**found.groupdict()), row[2]
-    raise ValueError(f"expected a name of the table in names.py, found {name!r}")
+    raise ValueError(f"expected a name of the table in weight_names.py, found {name!r}")
 
 
-def to_mindspore(name):
+def to_mindspore(name: str) -> tuple[str, bool]:
     """Return (MindSpore name, whether the array is transposed); ValueError if unknown.
 
     Example:
@@ -57,6 +58,6 @@ def to_mindspore(name):
     return _mapped(name, 0, 1)
 
 
-def to_neutral(name):
+def to_neutral(name: str) -> tuple[str, bool]:
     """Return (neutral name, whether the array is transposed); ValueError if unknown."""
     return _mapped(name, 1, 0)

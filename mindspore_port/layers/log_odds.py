@@ -1,11 +1,11 @@
 """Probabilities as log odds."""
 
-from mindspore import ops
+from mindspore import Tensor, ops
 
 PROBABILITY_CLIP = 1e-6
 
 
-def logit(probabilities, clip=PROBABILITY_CLIP):
+def logit(probabilities: Tensor, clip: float = PROBABILITY_CLIP) -> Tensor:
     """Return log(p / (1 - p)) with p clipped to [clip, 1 - clip], float32, same shape.
 
     Args:

@@ -1,24 +1,24 @@
-"""Checkpoints that say themselves what they hold."""
+"""Checkpoints that say themselves what they hold, with checksums."""
 
-import contextlib
 import hashlib
 import json
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import mindspore as ms
 import numpy as np
+import numpy.typing as npt
 from mindspore import Tensor
 
-from mindspore_port import layers
-from mindspore_port.layers.shown_state import ShownState
-from mindspore_port.layers.state import EXECUTOR, assign, to_numpy
 from mindspore_port.models.deepfm import DeepFM
+from mindspore_port.models.model_weights import describe, rebuild, set_weights, weights
 from mindspore_port.models.reloop2 import ReLoop2
-from mindspore_port.names import to_neutral
+from mindspore_port.tensors import to_numpy
+from mindspore_port.weight_names import to_neutral
 from reloop2_keras.core.files import array_checksum, replaced
-from reloop2_keras.core.old_names import gate_config
 from reloop2_keras.core.weight_shapes import check_shapes
 
 CONFIG = "reloop2_config"  # a uint8 array: the description as JSON
@@ -28,115 +28,15 @@ SUMS = "reloop2_sha256"  # a uint8 array: the checksum of each other array, as J
 _MARK, _DIGITS = b"\xc2\x3e\x40", 64
 
 
-def describe(model):
-    """Return class names and arguments of a model and its parts, as plain types."""
-    if isinstance(model, ReLoop2):
-        return {
-            "class": "ReLoop2",
-            "config": model.get_config(),
-            "base": describe(model.base),
-            "memory": [describe(memory) for memory in model.memories],
-            "gate": None if model.gate is None else describe(model.gate),
-        }
-    return {"class": type(model).__name__, "config": model.get_config()}
-
-
-def rebuild(description, source="`description`"):
-    """Make the model that `describe` described; its weights are fresh.
-
-    Raises:
-        ValueError: naming `source`, if it describes no model of this package.
-    """
-    try:
-        return _rebuilt(description)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{source}: expected a model of this package: {error}") from error
-
-
-def _rebuilt(description):
-    name, config = description["class"], description["config"]
-    if name == "ReLoop2":
-        memories = [_rebuilt(memory) for memory in description["memory"]]
-        gate = _rebuilt(description["gate"]) if description["gate"] else None
-        return ReLoop2(_rebuilt(description["base"]), memories, **config, gate=gate)
-    if name == "DeepFM":
-        return DeepFM(**config)
-    if not (name in layers.__all__ and hasattr(getattr(layers, name), "get_config")):
-        raise ValueError(f"expected the class of a model or memory of this package, found {name!r}")
-    return getattr(layers, name)(**(gate_config(config) if name == "OnlineGate" else config))
-
-
-def named_parameters(model):
-    """Return a dict: dotted name (its place in the model) -> Parameter, of all that was trained.
-
-    Not what memories and gate show to graphs: those are copies; see `learnt`.
-    """
-    return {
-        name: parameter
-        for name, parameter in model.parameters_and_names()
-        if name.split(".")[-1] != "dropout_step" and not name.split(".")[-1].startswith("shown_")
-    }
-
-
-def learnt(model):
-    """Return a dict: dotted place -> core object, of the memories and the gate of a model."""
-    if isinstance(model, ReLoop2):
-        parts = {f"memories.{n}.": memory.core for n, memory in enumerate(model.memories)}
-        return parts if model.gate is None else {**parts, "gate.": model.gate.core}
-    return {"": model.core} if isinstance(model, ShownState) else {}
-
-
-def weights(model):
-    """Return a dict: dotted name (its place in the model) -> NumPy array, of all that is kept.
-
-    What memories and gate learnt is as core holds it, in float64 and int64, all of one moment.
-    """
-    locked = model.correction.locked() if isinstance(model, ReLoop2) else contextlib.nullcontext()
-    with EXECUTOR, locked:
-        arrays = {name: to_numpy(parameter) for name, parameter in named_parameters(model).items()}
-        for place, core in learnt(model).items():
-            for name, array in core.state().items():
-                arrays[place + name.replace("/", ".")] = array
-    return arrays
-
-
-def set_weights(model, arrays, source="`arrays`"):
-    """Write arrays into a model: its parameters, and what memories and gate learnt.
-
-    Files of version 0.1 hold float32 and int32 of the same names.
-
-    Raises:
-        ValueError: naming `source` and the first name that is missing, left over or misshapen, or
-            of which something was learnt that is not finite. Nothing is changed then.
-    """
-    kept = weights(model)
-    for name in sorted(kept.keys() ^ arrays.keys()):
-        found = "no such array" if name in kept else "an array of that name"
-        raise ValueError(f"{source}: {name}: expected the weights of the model, found {found}")
-    for name, mine in kept.items():
-        if mine.shape != arrays[name].shape:
-            raise ValueError(
-                f"{source}: {name}: expected shape {mine.shape}, found {arrays[name].shape}"
-            )
-    parameters = named_parameters(model)
-    for name in kept.keys() - parameters.keys():
-        if not np.isfinite(arrays[name]).all():
-            raise ValueError(f"{source}: {name}: expected finite numbers, found NaN or infinity")
-    for place, core in learnt(model).items():
-        core.load_state({n: arrays[place + n.replace("/", ".")] for n in core.state()})
-    for name, parameter in parameters.items():
-        assign(parameter, arrays[name])
-
-
-def save_arrays(arrays, path):
+def save_arrays(arrays: Mapping[str, npt.ArrayLike], path: str | Path) -> None:
     """Write a dict of arrays as a MindSpore checkpoint, beside its place, then renamed.
 
     The checkpoint also holds the SHA-256 of each array, and at its end that of the file, which
     `load_arrays` compares: MindSpore takes a flipped bit for another number, or crashes.
     """
-    arrays = {name: np.array(a) for name, a in arrays.items()}
-    sums = {name: array_checksum(a) for name, a in arrays.items()}
-    listed = [{"name": n, "data": Tensor(a)} for n, a in {**arrays, SUMS: pack(sums)}.items()]
+    copies = {name: np.array(a) for name, a in arrays.items()}
+    sums = {name: array_checksum(a) for name, a in copies.items()}
+    listed = [{"name": n, "data": Tensor(a)} for n, a in {**copies, SUMS: pack(sums)}.items()]
     with replaced(path, ".ckpt") as beside:
         ms.save_checkpoint(listed, str(beside))
         beside.chmod(0o600)  # MindSpore takes the right to write away
@@ -145,7 +45,7 @@ def save_arrays(arrays, path):
             file.write(_MARK + digest)
 
 
-def _digest(path, size):
+def _digest(path: str | Path, size: int) -> bytes:
     total = hashlib.sha256()
     with open(path, "rb") as file:
         while size > 0:
@@ -157,7 +57,7 @@ def _digest(path, size):
     return total.hexdigest().encode()
 
 
-def _is_whole(path):
+def _is_whole(path: str | Path) -> bool | None:
     """Whether a file's own checksum is right; None if it has none."""
     size = os.path.getsize(path) - len(_MARK) - _DIGITS
     if size < 0:
@@ -170,7 +70,7 @@ def _is_whole(path):
     return end[len(_MARK) :] == _digest(path, size)
 
 
-def load_arrays(path):
+def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """Read a MindSpore checkpoint as a dict of arrays, checksums compared.
 
     Warns where there are none: earlier versions wrote none.
@@ -206,27 +106,27 @@ def load_arrays(path):
     return arrays
 
 
-def pack(description):
+def pack(description: Mapping[str, Any]) -> np.ndarray:
     """Return a description as a uint8 array."""
     text = json.dumps(description, sort_keys=True)
     return np.frombuffer(text.encode("utf-8"), "uint8").copy()
 
 
-def unpack(arrays, source):
+def unpack(arrays: dict[str, np.ndarray], source: str | Path) -> dict[str, Any]:
     """Take the description out of `arrays`; ValueError naming `source` if there is none."""
     if CONFIG not in arrays:
         raise ValueError(f"{source}: expected a file of `save_model` (with {CONFIG}), found none")
     return _unpacked(arrays.pop(CONFIG))
 
 
-def _unpacked(array):
+def _unpacked(array: np.ndarray) -> dict[str, Any]:
     described = json.loads(array.tobytes().decode("utf-8"))
     if not isinstance(described, dict):
         raise ValueError(f"expected a JSON object, found {type(described).__name__}")
     return described
 
 
-def save_model(model, path):
+def save_model(model: DeepFM | ReLoop2, path: str | Path) -> None:
     """Save a `DeepFM` or `ReLoop2` with all weights, memory and arguments in one checkpoint.
 
     Example:
@@ -236,7 +136,7 @@ def save_model(model, path):
     save_arrays({CONFIG: pack(describe(model)), **weights(model)}, path)
 
 
-def load_model(path, compute_dtype=None):
+def load_model(path: str | Path, compute_dtype: str | None = None) -> DeepFM | ReLoop2:
     """Return the model that `save_model` or `convert` wrote.
 
     Args:
