@@ -172,7 +172,7 @@ hashes = np.zeros((len(titles), len(names)), "int32")
 hashes[:, column] = titles["hash"]
 table = learnt.memories[0]
 reading, places = table.look_up(hashes)
-titles["offset"] = reading["offset"][:, 0]
+titles["offset"] = reading["offsets"][:, 0]
 titles["sum of p(1 - p)"] = table.sums[places[:, 0], 1]
 order = titles.sort_values("offset").set_index("name").drop(columns=["value", "hash"])
 pd.concat([order.tail(6)[::-1], order.head(6)]).round(2)

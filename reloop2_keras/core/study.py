@@ -16,6 +16,92 @@ FRAMEWORKS = ("keras", "torch", "jax", "tensorflow", "tensorflow-cpu", "mindspor
 PACKAGES = ("reloop2", "numpy", "numba", *FRAMEWORKS)
 
 
+class TrainedBase:
+    """A trained model as `choose` and `compare` take it: it makes the slow parts of the arms.
+
+    Args:
+        model: the trained model.
+        frozen: class of the slow part that serves it as it is: `frozen(model, keys=...)`.
+        incremental: class of the slow part that trains a copy on each slot.
+        **options: further arguments of `incremental`, such as `learning_rate`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        frozen: Callable[..., Any],
+        incremental: Callable[..., Any],
+        **options: Any,
+    ) -> None:
+        self.model = model
+        self._classes, self._options = (frozen, incremental), options
+
+    def frozen(self, keys: Sequence[str]) -> Any:
+        """Return the model as it was trained, serving these keys."""
+        return self._classes[0](self.model, keys=tuple(keys))
+
+    def incremental(self, keys: Sequence[str]) -> Any:
+        """Return a copy that is trained on each slot, serving these keys."""
+        return self._classes[1](self.model, **self._options, keys=tuple(keys))
+
+
+@dataclasses.dataclass(frozen=True)
+class Framework:
+    """What a study needs of a framework.
+
+    Attributes:
+        train: `train_base(dataset, seed, **options)`, which returns (model, history).
+        model: class of the models that a user may hand over.
+        frozen, incremental: classes of the slow parts; see `TrainedBase`.
+        reseed: function of a seed, called where no model is trained; or None.
+    """
+
+    train: Callable[..., tuple[Any, Any]]
+    model: type
+    frozen: Callable[..., Any]
+    incremental: Callable[..., Any]
+    reseed: Callable[[int], None] | None = None
+
+    def trained(self, model: Any, **options: Any) -> TrainedBase:
+        """Return a model as a study takes it."""
+        return TrainedBase(model, self.frozen, self.incremental, **options)
+
+    def maker(
+        self,
+        dataset: Any,
+        base: Any,
+        base_options: dict[str, Any] | None,
+        incremental_options: dict[str, Any] | None,
+    ) -> Callable[[int], TrainedBase]:
+        """Return the function of a seed that `compare` asks for bases.
+
+        Args:
+            dataset: `PreparedDataset`.
+            base: None trains one a seed; or a function of the seed that returns a trained model;
+                or a trained model, which serves for every seed.
+            base_options: arguments of `train`, for `base=None` only.
+            incremental_options: arguments of `incremental`.
+
+        Raises:
+            ValueError: if `base_options` are given for a base that is not trained here.
+        """
+        if base is not None and base_options:
+            raise ValueError(
+                f"`base_options` must be left out where `base` is given. Received: {base_options}"
+            )
+
+        def make(seed: int) -> TrainedBase:
+            if base is None:
+                model, _ = self.train(dataset, seed, **(base_options or {}))
+            else:
+                if self.reseed is not None:
+                    self.reseed(seed)
+                model = base if isinstance(base, self.model) else base(seed)
+            return self.trained(model, **(incremental_options or {}))
+
+        return make
+
+
 def compare(
     dataset: Any,
     make_base: Callable[[int], Any],
@@ -37,9 +123,7 @@ def compare(
 
     Args:
         dataset: `PreparedDataset`.
-        make_base: function of the seed that returns a trained base: an object whose
-            `frozen(keys)` and `incremental(keys)` return slow parts that serve those keys (see
-            `core.arms.Arm`); the second one trains a copy on each slot.
+        make_base: function of the seed that returns a `TrainedBase`.
         arms: names; see `ARMS` for those of the tables and `Choice.fast` for more.
         seeds: ints, one run each.
         delay: int >= 0, slots until labels arrive.

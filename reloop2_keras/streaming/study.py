@@ -12,25 +12,10 @@ from reloop2_keras.models.early_stopping import train_base
 from reloop2_keras.streaming.arms import FrozenBase, IncrementalBase
 from reloop2_keras.streaming.report import PrequentialReport
 
-
-class KerasBase:
-    """A trained Keras model as `core.study` takes it: it makes the slow parts of the arms.
-
-    Args:
-        model: `DeepFM` or a functional `keras.Model`.
-        **incremental: arguments of `IncrementalBase`, such as `learning_rate` and `batch_size`.
-    """
-
-    def __init__(self, model: Any, **incremental: Any) -> None:
-        self.model, self._incremental = model, incremental
-
-    def frozen(self, keys: Sequence[str]) -> FrozenBase:
-        """Return the model as it was trained, serving these keys."""
-        return FrozenBase(self.model, tuple(keys))
-
-    def incremental(self, keys: Sequence[str]) -> IncrementalBase:
-        """Return a copy that is trained on each slot, serving these keys."""
-        return IncrementalBase(self.model, **self._incremental, keys=tuple(keys))
+# the seed decides the dropout of what is trained on the stream
+KERAS = study.Framework(
+    train_base, keras.Model, FrozenBase, IncrementalBase, keras.utils.set_random_seed
+)
 
 
 def choose(
@@ -48,18 +33,13 @@ def choose(
         base: trained base model.
         dataset, arms, seed, delay, settings, progress: see `core.choice.choose`.
 
-    Returns:
-        `Choice`: `picked`, `grid`, `form_scores`, and fresh arms.
-
-    Raises:
-        ValueError: as there.
-
     Example:
         >>> choice = choose(base, dataset, arms=["frozen", "feature"])
         >>> choice.picked["feature"]["candidate"]
         'corrected, warm'
     """
-    return choice.choose(KerasBase(base), dataset, arms, seed, delay, settings, progress)
+    trained = KERAS.trained(base)
+    return choice.choose(trained, dataset, arms, seed, delay, settings, progress)
 
 
 def feature_forms(
@@ -108,28 +88,7 @@ def compare(
         >>> report = compare(PreparedDataset("runs/demo/dataset"), seeds=[1, 2, 3])
         >>> report.save("runs/mine")
     """
-    if base is not None and base_options:
-        raise ValueError(f"`base_options` must be left out where `base` is given: {base_options}")
-
-    def make(seed: int) -> KerasBase:
-        if base is None:
-            model, _ = train_base(dataset, seed, **(base_options or {}))
-        else:
-            keras.utils.set_random_seed(seed)  # of the dropout of what is trained on the stream
-            model = base if isinstance(base, keras.Model) else base(seed)
-        return KerasBase(model, **(incremental_options or {}))
-
-    report = study.compare(
-        dataset,
-        make,
-        arms,
-        seeds,
-        delay,
-        slots,
-        settings,
-        {"backend": keras.backend.backend(), "base": dict(base_options or {})},
-        choices,
-        progress,
-        PrequentialReport,
-    )
-    return cast(PrequentialReport, report)
+    make = KERAS.maker(dataset, base, base_options, incremental_options)
+    info = {"backend": keras.backend.backend(), "base": dict(base_options or {})}
+    shared = arms, seeds, delay, slots, settings, info, choices, progress
+    return cast(PrequentialReport, study.compare(dataset, make, *shared, PrequentialReport))
