@@ -150,6 +150,8 @@ class Arm:
         name: str.
         slow: has `serve(arrays)`, which returns `probability` and keys, and `observe(arrays)`.
         fast: has `predict(served)` and `observe(served, labels, kept)`; None for the base alone.
+        more: name -> further slow part, for a fast part that combines several: what it is given
+            to predict from holds `probabilities` too, a dict of name -> float32 (rows,).
 
     Example:
         >>> Arm("frozen", slow=None).fast is None
@@ -158,7 +160,8 @@ class Arm:
 
     name: str
     slow: Any
-    fast: Corrected | None = None
+    fast: Any = None
+    more: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def arms_of(

@@ -35,7 +35,7 @@ def iter_prequential(
         arms: list of `Arm` (anything with `name`, `slow`, `fast`) with distinct names. A slow part
             has `serve(arrays)`, which returns a dict with `probability`, and `observe(arrays)`; a
             fast part, or None, has `predict(served)`, which returns probabilities and what to keep
-            beside, and `observe(served, labels, kept)`.
+            beside, and `observe(served, labels, kept)`. `more`: see `Arm`.
         delay: int >= 0, in slots: 0 means a slot's labels arrive before the next slot.
         warmup: slots observed before the first scored one, such as `dataset.validation_slots()`;
             they are predicted and observed in the same order of events, but not handed out.
@@ -57,7 +57,9 @@ def iter_prequential(
     if int(delay) != delay or delay < 0:
         raise ValueError(f"`delay` must be an integer >= 0. Received: {delay}")
     # arms may share a base: it serves, and learns from, each slot once
-    slows = list({id(arm.slow): arm.slow for arm in arms}.values())
+    further = {arm.name: getattr(arm, "more", {}) for arm in arms}
+    parts = [slow for arm in arms for slow in (arm.slow, *further[arm.name].values())]
+    slows = list({id(slow): slow for slow in parts}.values())
     pending: collections.deque[tuple] = collections.deque()
 
     fasts = {
@@ -85,6 +87,9 @@ def iter_prequential(
         kept: dict[str, Any] = {}
         for arm in arms:
             base = served[id(arm.slow)]
+            if further[arm.name]:
+                others = {n: served[id(s)]["probability"] for n, s in further[arm.name].items()}
+                base = {**base, "probabilities": others}
             if arm.fast is None:
                 predictions[arm.name], kept[arm.name] = base["probability"], None
             else:
