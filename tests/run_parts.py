@@ -55,8 +55,15 @@ def environment(part, threads, folder):
     }
     if threads == CORES:  # nothing runs beside it
         ours = {}
-    # two processes that compile different forms of a kernel at once may mix up Numba's files
-    own = {"MPLBACKEND": "agg", "NUMBA_CACHE_DIR": str(folder / "numba")}
+    own = {
+        "MPLBACKEND": "agg",
+        # two processes that compile different forms of a kernel at once may mix up Numba's files
+        "NUMBA_CACHE_DIR": str(folder / "numba"),
+        # what tests compile again and again for models of one shape is compiled once
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "jax"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
     out = {**ours, "TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, **own}
     out.pop("KERAS_BACKEND", None)
     return {**out, "KERAS_BACKEND": part.backend} if part.backend else out
@@ -72,6 +79,8 @@ class Running:
         self.log, self.report = folder / "log.txt", folder / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "--durations=5", *part.arguments]
         command += [f"--junitxml={self.report}", "-o", f"cache_dir=.pytest_cache/{part.name}"]
+        # a thread may find what another is still writing there; JAX then compiles it
+        command += ["-W", "ignore:Error reading persistent compilation cache entry"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
