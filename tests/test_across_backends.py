@@ -1,9 +1,5 @@
 """One backend's files in the others: equal predictions, equal buckets. A process a backend."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -42,19 +38,12 @@ np.savez(sys.argv[2], **out)
 """
 
 
-def python(backend, code, *arguments):
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
 @pytest.mark.parametrize("writer", ["torch", "jax"])
-def test_files_of_one_backend_read_alike_on_all(writer, tmp_path):
-    python(writer, WRITE, tmp_path)
+def test_files_of_one_backend_read_alike_on_all(writer, forks, tmp_path):
+    forks(writer).check(WRITE, tmp_path)
     results = {}
     for backend in ("torch", "tensorflow", "jax"):
-        python(backend, READ, tmp_path, tmp_path / f"{backend}.npz")
+        forks(backend).check(READ, tmp_path, tmp_path / f"{backend}.npz")
         results[backend] = dict(np.load(tmp_path / f"{backend}.npz"))
     first = results.pop("torch")
     # only a projection this near to 0 may round to another sign
