@@ -53,6 +53,7 @@ class FeatureMemory(Memory):
     """
 
     ARRAYS = ("sums",)
+    READING = ("offset",)
 
     def __init__(self, num_bits=16, prior=1.0, fields=None, crosses=(), residual="base", **kwargs):
         super().__init__(**kwargs)

@@ -1,6 +1,7 @@
 """What all memories share: arguments, checks, filters, and the order of a write."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -50,6 +51,7 @@ class Memory(ArrayState):
 
     read_batch_size = 4096  # rows to be read at once
     COUNTERS = ("num_writes",)
+    READING: Sequence[str] = ()  # names of the parts of a reading
 
     def __init__(self, sampling_rate: float = 1.0, decay: float = 1.0, seed: int = 1001) -> None:
         super().__init__()

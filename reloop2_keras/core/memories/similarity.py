@@ -29,6 +29,8 @@ class SimilarityMemory(Memory):
         **kwargs: see `Memory`.
     """
 
+    READING = ("mean_label", "mean_probability", "found")
+
     def __init__(self, temperature=0.1, error_threshold=None, key_normalization="center", **kwargs):
         super().__init__(**kwargs)
         if not 0 < temperature < float("inf"):
