@@ -54,9 +54,10 @@ endif
 test: $(VENV)/.ready lint  ## every test on every backend
 	$(PY) tests/run_all.py
 
-lint: $(VENV)/.ready  ## ruff on code and notebooks
+lint: $(VENV)/.ready  ## ruff on code and notebooks, mypy on the packages
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 
 lab: $(VENV)/.ready-$(BACKEND)  ## JupyterLab in the right environment
 	KERAS_BACKEND=$(call quoted,$(BACKEND)) $(PY) -m jupyterlab --notebook-dir=.
@@ -78,4 +79,4 @@ bench: $(BENCH)/.ready  ## benchmarks against peers (ARGS="--quick t1 m1")
 	$(BENCH)/bin/python -m benchmarks $(ARGS)
 
 clean:  ## remove runs and caches; the environment stays
-	rm -rf runs .pytest_cache .hypothesis .ruff_cache rank_0
+	rm -rf runs .pytest_cache .hypothesis .ruff_cache .mypy_cache rank_0

@@ -20,7 +20,7 @@ def run(quick):
     functions = {}
     for shape in SHAPES:
         memory = filled(shape)
-        buckets = memory.buckets(keras.ops.convert_to_tensor(keys))
+        buckets = memory.places(keras.ops.convert_to_tensor(keys))
         buckets = keras.ops.convert_to_numpy(buckets)
 
         def write(memory=memory, buckets=buckets):

@@ -20,7 +20,7 @@ def parts():
     default = "not slow and not gpu"
     rest = "--ignore=tests/mindspore"  # a part of its own: no other imports mindspore
     yield "plain", None, [rest, "-m", f"not backend and not notebook and {default}"]
-    yield "examples", None, ["--doctest-modules", "reloop2_keras/core"]
+    yield "examples", None, ["--doctest-modules", "reloop2_keras/core", "data_scripts"]
     for backend in BACKENDS:
         yield backend, backend, [rest, "-m", f"backend and {default}"]
     for backend in BACKENDS:

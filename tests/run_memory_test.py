@@ -98,7 +98,7 @@ def builds(case):
     bases = [base for base in KeptMemory.__mro__ if "Memory" in base.__name__]
     offered = {name for base in bases for name in (*vars(base), *base.__annotations__)}
     for name in (name for name in offered if not name.startswith("_")):
-        assert name == "num_gate_inputs" or hasattr(core(memory), name), name
+        assert name == "num_offsets" or hasattr(core(memory), name), name
     version, was_built = core(memory).version, core(memory).built
     _, places = memory.look_up(case.rows[0])
     assert core(memory).built and len(places) == len(case.rows[0])
@@ -146,9 +146,9 @@ def empty_reads_change_nothing(case):
         assert part.dtype == "float32" and len(part) == rows and not part.any()
     case.reads(memory, reading, 0.0)
     p = np.linspace(0, 1, rows).astype("float32")
-    inputs = core(memory).gate_inputs(reading, p)
+    inputs = core(memory).offsets(reading, p)
     assert inputs.dtype == "float32" and not inputs.any()
-    assert inputs.shape == (rows, core(memory).num_gate_inputs)
+    assert inputs.shape == (rows, core(memory).num_offsets)
     served = Correction([core(memory)], Gate(inputs.shape[1]))(p, [places])
     np.testing.assert_allclose(served["corrected"], p, atol=2e-6)
     same_state(core(memory), state)
@@ -265,7 +265,7 @@ def no_rows_are_no_error(case):
     assert memory.write(*nothing) == 0
     reading, places = memory.look_up(nothing[0])
     assert all(len(part) == 0 for part in (places, *reading.values()))
-    assert core(memory).gate_inputs(reading, nothing[2]).shape == (0, core(memory).num_gate_inputs)
+    assert core(memory).offsets(reading, nothing[2]).shape == (0, core(memory).num_offsets)
     assert memory.write_at(places, *nothing[1:]) == 0
     same_state(core(memory), {**state, "num_writes": state["num_writes"] + 2})
 
@@ -283,7 +283,7 @@ def sampling_is_a_draw_that_can_be_repeated(case):
 
 def a_correction_learns_with_it(case):
     memory = core(case.written(case.rows))
-    correction = Correction([memory], Gate(memory.num_gate_inputs))
+    correction = Correction([memory], Gate(memory.num_offsets))
     keys, y, p = case.rows[:3]
     for turn in range(3):
         places = memory.places(memory.checked_keys(keys))

@@ -35,7 +35,7 @@ for name in ("sketch", "exact"):
     inputs = {k: keras.ops.convert_to_tensor(v) for k, v in x.items()}
     key = serve(model.base, inputs, ("embedding",))["embedding"]
     if name == "sketch":
-        out["buckets"] = keras.ops.convert_to_numpy(model.memory.buckets(key))
+        out["buckets"] = keras.ops.convert_to_numpy(model.memory.places(key))
         projected = keras.ops.matmul(model.memory.normalize(key), model.memory.projections)
         out["projected"] = keras.ops.convert_to_numpy(projected)
 np.savez(sys.argv[2], **out)

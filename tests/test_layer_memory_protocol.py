@@ -29,19 +29,19 @@ def model_of(memory):
 
 
 def graph(memory):
-    """What a model that is compiled around it reads; places and gate inputs must agree, too."""
+    """What a model that is compiled around it reads; places and offsets must agree, too."""
     model = model_of(memory)
     model.compile(jit_compile=keras.backend.backend() == "jax")
 
     def look(keys):
         host, places = memory.look_up(keys)
-        if hasattr(memory, "buckets"):
-            np.testing.assert_array_equal(numpy(memory.buckets(keys)), places)
+        if hasattr(memory, "places"):
+            np.testing.assert_array_equal(numpy(memory.places(keys)), places)
         p = np.full(len(keys), 0.3, "float32")
-        columns = memory.gate_inputs({k: tensor(v) for k, v in host.items()}, tensor(p))
-        want = memory.core.gate_inputs(host, p)
+        columns = memory.offsets({k: tensor(v) for k, v in host.items()}, tensor(p))
+        want = memory.core.offsets(host, p)
         np.testing.assert_allclose(numpy(columns), want, atol=1e-5)
-        assert memory.num_gate_inputs == want.shape[1]
+        assert memory.num_offsets == want.shape[1]
         return model.predict(keys, verbose=0)
 
     return look

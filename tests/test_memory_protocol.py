@@ -26,6 +26,13 @@ def test_a_core_memory(name, tmp_path):
     run_memory_test(**case(name), files=[in_a_file], paths=tmp_path)
 
 
+def test_the_rows_of_the_sketch_leave_some_queries_without_an_answer():
+    options = case("sketch")
+    memory = options["make"]()
+    memory.write(*options["rows"])
+    assert set(memory.read(options["queries"])["found"]) == {0.0, 1.0}
+
+
 def shifted(self, keys):
     return np.roll(FeatureMemory.places(self, keys), int(self.num_writes > 0), axis=0)
 
@@ -79,10 +86,10 @@ BROKEN = {
         {"_kept": drawn},
     ],
     "empty_reads_change_nothing": [
-        {"_read_at": lambda self, at: {"offset": np.full(at.shape, 0.1, "float32")}},
-        {"_read_at": lambda self, at: {"offset": np.zeros(at.shape)}},
-        {"gate_inputs": lambda self, reading, p: reading["offset"] + np.float32(1)},
-        {"num_gate_inputs": 3},
+        {"_read_at": lambda self, at: {"offsets": np.full(at.shape, 0.1, "float32")}},
+        {"_read_at": lambda self, at: {"offsets": np.zeros(at.shape)}},
+        {"offsets": lambda self, reading, p: reading["offsets"] + np.float32(1)},
+        {"num_offsets": 3},
     ],
     "writing_where_it_was_read_is_writing_by_key": [
         {"store": uncounted},
@@ -145,7 +152,7 @@ def test_a_graph_that_reads_the_past_is_found():
 class Mean:
     """Of the labels of all rows: what `CorrectingMemory` asks for, and no more."""
 
-    built, num_gate_inputs, READING = True, 1, ("mean_label",)
+    built, num_offsets, READING = True, 1, ("mean_label",)
     build, total, rows = None, 0.0, 0
 
     def checked_keys(self, keys):
@@ -157,7 +164,7 @@ class Mean:
     def read_at(self, places):
         return {"mean_label": np.full(len(places), self.total / max(self.rows, 1), "float32")}
 
-    def gate_inputs(self, reading, probabilities):
+    def offsets(self, reading, probabilities):
         return reading["mean_label"][:, None]
 
     def checked(self, places, labels, probabilities, offsets=None):
@@ -201,7 +208,7 @@ def test_a_memory_and_rules_of_ones_own():
         assert correction.learn(served, labels) == [4]
         again = correction(p, [np.zeros((4, 1))])
         np.testing.assert_allclose(again["corrected"], want, atol=1e-6)
-        assert ("gate_inputs" in again) == isinstance(rule, LearningRule)
+        assert ("offsets" in again) == isinstance(rule, LearningRule)
     assert Correction([], Shift())(p, [])["corrected"].tolist() == p.tolist()
 
 

@@ -9,7 +9,7 @@ from mindspore_port.streaming.arms import (
     Recalibration,
     standard_arms,
 )
-from mindspore_port.streaming.prequential import prequential
+from mindspore_port.streaming.prequential_loop import prequential
 from mindspore_port.streaming.tune import best_setting, replay, training_keys, tune_memory
 from reloop2_keras.core.metrics import auc, ece, evaluate, gauc, logloss
 from reloop2_keras.core.prequential import iter_prequential

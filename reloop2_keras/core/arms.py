@@ -59,7 +59,7 @@ class Corrected:
         return kept["corrected"], kept
 
     def observe(self, served: dict, labels: np.ndarray, kept: Served) -> None:
-        """Learn from a slot's rows, with places, readings and predictions of serving time.
+        """Learn from a slot's rows, with places, offsets and predictions of serving time.
 
         Args:
             served: what the base served.
@@ -131,7 +131,7 @@ class Gated(Corrected):
     def rule(self) -> Gate:
         """See `Corrected.rule`."""
         if self.gate is None:
-            self.gate = Gate(sum(core.num_gate_inputs for core in self._cores))
+            self.gate = Gate(sum(core.num_offsets for core in self._cores))
         return _core(self.gate)
 
 

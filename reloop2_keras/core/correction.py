@@ -19,7 +19,7 @@ class Served(dict):
     """What was served for some rows, as NumPy arrays: kept until their labels arrive, learnt once.
 
     `probability` (rows,), the base's; `corrected` (rows,), what was shown; `places_0` (rows, …), …,
-    where the first memory was read, …; with a gate and memories `gate_inputs` (rows, K), what was
+    where the first memory was read, …; with a gate and memories `offsets` (rows, K), what was
     read there.
 
     Copies in this process (`copy.copy`, `copy.deepcopy`, `Served(served)`) are spent together.
@@ -72,9 +72,9 @@ class Compensation:
                 raise ValueError(f"`{name}` must be in [0, 1]. Received: {value}")
         self.compensation, self.label_weight = compensation, label_weight
 
-    def __call__(self, probability: np.ndarray, reading: dict) -> np.ndarray:
+    def __call__(self, probabilities: np.ndarray, reading: Mapping) -> np.ndarray:
         """Return corrected probabilities, float32 (rows,)."""
-        corrected = compensated(probability, reading, self.compensation, self.label_weight)
+        corrected = compensated(probabilities, reading, self.compensation, self.label_weight)
         return np.clip(corrected, 0.0, 1.0).astype("float32")
 
 
@@ -90,8 +90,8 @@ class Correction:
     Args:
         memories: list of `Memory` or of one's own, see `protocols.CorrectingMemory`; may be empty
             with a gate.
-        rule: `Compensation` (one memory of similarity), or `Gate` with as many readings as the
-            memories have gate inputs; or one's own, see `protocols.Rule`.
+        rule: `Compensation` (one memory of similarity), or `Gate` with as many offsets as the
+            memories give; or one's own, see `protocols.Rule`.
 
     Raises:
         ValueError: if rule and memories do not fit together, or one lacks what it must offer.
@@ -137,44 +137,44 @@ class Correction:
                 f"Received: {rule!r}"
             )
 
-    def __call__(self, probability: np.ndarray, places: Sequence[np.ndarray]) -> Served:
+    def __call__(self, probabilities: np.ndarray, places: Sequence[np.ndarray]) -> Served:
         """Return `Served` for rows.
 
         Args:
-            probability: float32 (rows,) in [0, 1], the base model's predictions.
+            probabilities: float32 (rows,) in [0, 1], the base model's predictions.
             places: for each memory (rows, …), what its `places` returned.
 
         Raises:
             ValueError: naming the first row whose probability is NaN or out of range, or if
                 places are not what these memories returned for as many rows.
         """
-        check_probabilities(probability, name="probability")
-        probability = np.asarray(probability, "float32").reshape(-1)
-        served = Served(probability=probability)
+        check_probabilities(probabilities)
+        probabilities = np.asarray(probabilities, "float32").reshape(-1)
+        served = Served(probability=probabilities)
         found = [len(at) for at in places]
-        if len(found) != len(self.memories) or set(found) - {len(probability)}:
+        if len(found) != len(self.memories) or set(found) - {len(probabilities)}:
             raise ValueError(
-                f"`places` must be {len(self.memories)} arrays of {len(probability)} rows. "
+                f"`places` must be {len(self.memories)} arrays of {len(probabilities)} rows. "
                 f"Received: {len(found)} of {found} rows"
             )
         with self.locked():
             readings = [m.read_at(at) for m, at in zip(self.memories, places, strict=True)]
             inputs = None
             if self._learning is not None:
-                inputs = self._inputs(readings, probability)
-                served["corrected"] = self._learning(probability, inputs)
+                inputs = self._inputs(readings, probabilities)
+                served["corrected"] = self._learning(probabilities, inputs)
             elif self._fixed is not None:
-                served["corrected"] = self._fixed(probability, readings[0])
+                served["corrected"] = self._fixed(probabilities, readings[0])
         if inputs is not None:
-            served["gate_inputs"] = inputs
+            served["offsets"] = inputs
         served.update({f"places_{number}": at for number, at in enumerate(places)})
         return served
 
-    def _inputs(self, readings: Sequence[Mapping], probability: np.ndarray) -> np.ndarray | None:
+    def _inputs(self, readings: Sequence[Mapping], probabilities: np.ndarray) -> np.ndarray | None:
         if not readings:
             return None
         pairs = zip(self.memories, readings, strict=True)
-        return np.concatenate([m.gate_inputs(r, probability) for m, r in pairs], axis=1)
+        return np.concatenate([m.offsets(r, probabilities) for m, r in pairs], axis=1)
 
     def learn(
         self, served: Served, labels: np.ndarray, memory_labels: np.ndarray | None = None
@@ -208,7 +208,7 @@ class Correction:
                 raise ValueError("`served` was learnt already: its rows would count twice")
             solution = None
             if self._learning is not None:
-                inputs = served.get("gate_inputs")
+                inputs = served.get("offsets")
                 solution = self._learning.solved(labels, served["probability"], inputs)
             updates = list(self._updates(served, theirs))
             if self._learning is not None:
@@ -221,9 +221,9 @@ class Correction:
     def _updates(self, served: Served, labels: np.ndarray) -> Iterator:
         start = 0
         for number, memory in enumerate(self.memories):
-            places, stop = served[f"places_{number}"], start + memory.num_gate_inputs
+            places, stop = served[f"places_{number}"], start + memory.num_offsets
             if getattr(memory, "residual", "base") == "corrected":
-                offsets = served["gate_inputs"][:, start:stop]
+                offsets = served["offsets"][:, start:stop]
                 yield memory.checked(places, labels, served["corrected"], offsets)
             else:
                 yield memory.checked(places, labels, served["probability"])

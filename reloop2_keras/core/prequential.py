@@ -58,7 +58,7 @@ def iter_prequential(
         raise ValueError(f"`delay` must be an integer >= 0. Received: {delay}")
     # arms may share a base: it serves, and learns from, each slot once
     slows = list({id(arm.slow): arm.slow for arm in arms}.values())
-    pending = collections.deque()
+    pending: collections.deque[tuple] = collections.deque()
 
     fasts = {
         id(slow): [arm.fast for arm in arms if arm.slow is slow and arm.fast is not None]
@@ -81,7 +81,8 @@ def iter_prequential(
             learn()
         arrays = slot.load()
         served = {id(slow): slow.serve(arrays) for slow in slows}
-        predictions, kept = {}, {}
+        predictions: dict[str, np.ndarray] = {}
+        kept: dict[str, Any] = {}
         for arm in arms:
             base = served[id(arm.slow)]
             if arm.fast is None:
@@ -111,7 +112,7 @@ def iter_prequential(
 
 def _learnt_from(arrays, parts):
     """What of a dict of arrays these parts learn from; all of it if one of them does not say."""
-    names = [getattr(part, "learns_from", None) for part in parts]
+    names: list[Any] = [getattr(part, "learns_from", None) for part in parts]
     if None in names:
         return arrays
     wanted = set(itertools.chain.from_iterable(names))
@@ -157,8 +158,10 @@ def report_of(
     report: type[PrequentialReport] = PrequentialReport,
 ) -> PrequentialReport:
     """Collect the events of `iter_prequential` in a report; see `prequential`."""
-    kept = {name: [] for name in KEPT}
-    predictions, rows, shares = {arm.name: [] for arm in arms}, [], {}
+    kept: dict[str, list[np.ndarray]] = {name: [] for name in KEPT}
+    predictions: dict[str, list[np.ndarray]] = {arm.name: [] for arm in arms}
+    shares: dict[str, list[float]] = {}
+    rows = []
     for event in events:
         arrays = event["arrays"]
         rows.append(len(arrays["label"]))

@@ -46,7 +46,7 @@ def models(tmp_path_factory):
 @pytest.fixture(scope="session")
 def mindrecord(folder, tmp_path_factory):
     """The same dataset as MindRecord."""
-    from mindspore_port.dataset import to_mindrecord
+    from mindspore_port.mindrecord import to_mindrecord
 
     out = tmp_path_factory.mktemp("mr") / "dataset"
     to_mindrecord(folder, out)

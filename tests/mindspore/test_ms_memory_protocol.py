@@ -24,18 +24,18 @@ def read(memory, keys):
 
 
 def graph(memory):
-    """What a cell of somebody else's around it reads; places and gate inputs must agree, too."""
+    """What a cell of somebody else's around it reads; places and offsets must agree, too."""
     around = Around(memory)
 
     def look(keys):
         host, places = memory.look_up(keys)
-        if hasattr(memory, "buckets"):
-            np.testing.assert_array_equal(memory.buckets(ms.Tensor(keys)).asnumpy(), places)
+        if hasattr(memory, "places"):
+            np.testing.assert_array_equal(memory.places(ms.Tensor(keys)).asnumpy(), places)
         p = np.full(len(keys), 0.3, "float32")
-        columns = memory.gate_inputs({k: ms.Tensor(v) for k, v in host.items()}, ms.Tensor(p))
-        want = memory.core.gate_inputs(host, p)
+        columns = memory.offsets({k: ms.Tensor(v) for k, v in host.items()}, ms.Tensor(p))
+        want = memory.core.offsets(host, p)
         np.testing.assert_allclose(columns.asnumpy(), want, atol=1e-5)
-        assert memory.num_gate_inputs == want.shape[1]
+        assert memory.num_offsets == want.shape[1]
         for name, part in arrays(memory.read(keys)).items():  # on the host
             np.testing.assert_array_equal(part, host[name])
         return arrays(around(ms.Tensor(keys)))

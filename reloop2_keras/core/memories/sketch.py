@@ -1,10 +1,12 @@
 """The paper's constant-size memory: K arrays of SimHash buckets."""
 
+from typing import Any, Self
+
 import numpy as np
 
 from reloop2_keras.core.kernels import add_rows
 from reloop2_keras.core.memories.feature import checked_buckets
-from reloop2_keras.core.memories.memory import Update
+from reloop2_keras.core.memories.memory import Reading, Update
 from reloop2_keras.core.memories.similarity import SimilarityMemory
 from reloop2_keras.core.neighbors import read_means
 
@@ -45,7 +47,7 @@ class SketchMemory(SimilarityMemory):
     CONSTANTS = ("projections",)
     COUNTERS = ("num_writes", "total")
 
-    def __init__(self, num_arrays=70, num_bits=12, **kwargs):
+    def __init__(self, num_arrays: int = 70, num_bits: int = 12, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if int(num_arrays) != num_arrays or num_arrays < 1:
             raise ValueError(f"`num_arrays` must be a positive integer. Received: {num_arrays}")
@@ -85,7 +87,7 @@ class SketchMemory(SimilarityMemory):
         """Return buckets as they are; ValueError unless column k lies in array k."""
         return checked_buckets(places, self.num_arrays, self.num_bits)
 
-    def _read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
+    def _read_at(self, places: np.ndarray) -> Reading:
         """Return the reading at buckets; attention over bucket means, not pooled sums."""
         with self.lock:
             scale = 1.0 / (max(self.total, 1e-30) * self.temperature)
@@ -105,11 +107,11 @@ class SketchMemory(SimilarityMemory):
         super().reset()
         self.total = 0.0
 
-    def _take_in(self, other: "SketchMemory") -> None:
+    def _take_in(self, other: Self) -> None:
         self.sums += other.sums
         self.total += other.total
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments by name."""
         return {
             **super().get_config(),

@@ -12,7 +12,7 @@ class CorrectingMemory(Protocol):
     A row is served first and learnt later, when its label has arrived:
 
     - serve: `checked_keys`, `build` unless `built`, `places`; then `read_at`, and for a rule that
-      learns `gate_inputs`. Nothing of this changes what was learnt.
+      learns `offsets`. Nothing of this changes what was learnt.
     - learn: `checked` for every memory and the step of the rule, and only when all of them
       succeeded `store`. So `checked` raises and changes nothing; `store` changes and never raises.
 
@@ -24,7 +24,7 @@ class CorrectingMemory(Protocol):
     - `READING`, names of the parts of a reading. Rules without a gate ask for it: the paper's wants
       "mean_label", "mean_probability" and "found".
     - `residual`, "base" or "corrected". With "corrected" `checked` is given the corrected
-      prediction instead of the base's, and what `gate_inputs` returned for the row as `offsets`.
+      prediction instead of the base's, and what `offsets` returned for the row as `offsets`.
 
     Example: a memory of one number, the mean error of all rows, whatever their keys.
 
@@ -32,7 +32,7 @@ class CorrectingMemory(Protocol):
         >>> from reloop2_keras.core.gate import Gate
         >>> from reloop2_keras.core.rows import check_labels, check_probabilities
         >>> class MeanError:
-        ...     built, num_gate_inputs = True, 1  # for keys of any width
+        ...     built, num_offsets = True, 1  # for keys of any width
         ...
         ...     def __init__(self):
         ...         self.total, self.rows = 0.0, 0
@@ -50,7 +50,7 @@ class CorrectingMemory(Protocol):
         ...         mean = self.total / max(self.rows, 1)
         ...         return {"mean_error": np.full(len(places), mean, "float32")}
         ...
-        ...     def gate_inputs(self, reading, probabilities):
+        ...     def offsets(self, reading, probabilities):
         ...         return reading["mean_error"][:, None]
         ...
         ...     def checked(self, places, labels, probabilities, offsets=None):
@@ -61,7 +61,7 @@ class CorrectingMemory(Protocol):
         ...         self.total, self.rows = self.total + update.sum(), self.rows + len(update)
         ...         return len(update)
         >>> memory = MeanError()
-        >>> correction = Correction([memory], Gate(memory.num_gate_inputs))
+        >>> correction = Correction([memory], Gate(memory.num_offsets))
         >>> keys, p = np.zeros((100, 4), "float32"), np.full(100, 0.5, "float32")
         >>> for _ in range(3):
         ...     served = correction(p, [memory.places(memory.checked_keys(keys))])
@@ -75,7 +75,7 @@ class CorrectingMemory(Protocol):
         """Whether the width of keys is known and what is learnt has its arrays."""
 
     @property
-    def num_gate_inputs(self) -> int:
+    def num_offsets(self) -> int:
         """How many columns of a gate one reading gives; asked for when the memory is built."""
 
     def build(self, width: int, /) -> None:
@@ -111,10 +111,10 @@ class CorrectingMemory(Protocol):
             ValueError: if these are no places of this memory.
         """
 
-    def gate_inputs(self, reading: Any, probabilities: np.ndarray, /) -> np.ndarray:
-        """Return a reading as columns of a gate: float32 (rows, num_gate_inputs), finite.
+    def offsets(self, reading: Any, probabilities: np.ndarray, /) -> np.ndarray:
+        """Return a reading as columns of a gate: float32 (rows, num_offsets), finite.
 
-        A gate adds g * input to the logit of p, so an input says by how much the logit was wrong.
+        A gate adds g * offset to the logit of p, so each says by how much the logit was wrong.
         It must be 0 where nothing is known.
 
         Args:
@@ -136,7 +136,7 @@ class CorrectingMemory(Protocol):
             places: what `places` returned when the rows were served.
             labels: float64 (rows,) of 0 and 1.
             probabilities: float (rows,) in [0, 1], what was served for them.
-            offsets: float (rows, num_gate_inputs) with `residual="corrected"`, else left out.
+            offsets: float (rows, num_offsets) with `residual="corrected"`, else left out.
 
         Raises:
             ValueError: if `store` could not take them.

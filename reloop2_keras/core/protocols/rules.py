@@ -14,28 +14,28 @@ class FixedRule(Protocol):
     def READS(self) -> Sequence[str]:
         """Names of the parts of a reading that it needs; the memory's `READING` has them."""
 
-    def __call__(self, probability: np.ndarray, reading: Any, /) -> np.ndarray:
+    def __call__(self, probabilities: np.ndarray, reading: Any, /) -> np.ndarray:
         """Return corrected probabilities, float32 (rows,) in [0, 1].
 
         Args:
-            probability: float32 (rows,), the base's predictions.
+            probabilities: float32 (rows,), the base's predictions.
             reading: what the memory's `read_at` returned; p should stay where it found nothing.
         """
 
 
 @runtime_checkable
 class LearningRule(Protocol):
-    """A rule that learns from labels, such as `Gate`: it takes the gate inputs of all memories.
+    """A rule that learns from labels, such as `Gate`: it takes the offsets of all memories.
 
     It may have a `lock`; see `CorrectingMemory`.
     """
 
-    def __call__(self, probability: np.ndarray, inputs: np.ndarray | None, /) -> np.ndarray:
+    def __call__(self, probabilities: np.ndarray, offsets: np.ndarray | None, /) -> np.ndarray:
         """Return corrected probabilities, float32 (rows,) in [0, 1].
 
         Args:
-            probability: float32 (rows,), the base's predictions.
-            inputs: float32 (rows, K), what the memories' `gate_inputs` returned, side by side in
+            probabilities: float32 (rows,), the base's predictions.
+            offsets: float32 (rows, K), what the memories' `offsets` returned, side by side in
                 their order; None if there is no memory.
 
         Raises:
@@ -43,13 +43,13 @@ class LearningRule(Protocol):
         """
 
     def solved(
-        self, labels: np.ndarray, probability: np.ndarray, inputs: np.ndarray | None, /
+        self, labels: np.ndarray, probabilities: np.ndarray, offsets: np.ndarray | None, /
     ) -> Any:
         """Return what learning from these rows would make of the rule; changes nothing.
 
         Args:
             labels: float64 (rows,) of 0 and 1.
-            probability, inputs: those of serving time.
+            probabilities, offsets: those of serving time.
 
         Raises:
             ValueError: if they do not fit.
