@@ -68,8 +68,9 @@ class ErrorMemory(ShownState):
         Returns:
             (reading, places): dict of NumPy arrays, and what `write_at` takes, an array (batch, …).
         """
+        found = self.core.look_up(_numpy(keys))  # first: keys that are refused must fix no width
         self._ensure_built(keys)
-        return self.core.look_up(_numpy(keys))
+        return found
 
     @property
     def num_offsets(self) -> int:

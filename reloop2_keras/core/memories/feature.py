@@ -56,6 +56,7 @@ class FeatureMemory(Memory):
     """
 
     ARRAYS = ("sums",)
+    READING = ("offsets",)
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class Memory(ArrayState):
 
     read_batch_size = 4096  # rows to be read at once
     COUNTERS: Sequence[str] = ("num_writes",)
+    READING: Sequence[str] = ()  # names of the parts of a reading
 
     def __init__(self, sampling_rate: float = 1.0, decay: float = 1.0, seed: int = 1001) -> None:
         super().__init__()

@@ -31,6 +31,8 @@ class SimilarityMemory(Memory):
         **kwargs: see `Memory`.
     """
 
+    READING = ("mean_label", "mean_probability", "found")
+
     def __init__(
         self,
         temperature: float = 0.1,
