@@ -5,7 +5,8 @@ BACKEND ?= torch
 DATASET ?=
 VENV := .venv
 BENCH := .venv-bench
-PEERS := fuxictr faiss-cpu river onnxruntime onnx
+RIVER := .venv-river
+PEERS := fuxictr faiss-cpu onnxruntime onnx
 PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := runs/demo
@@ -75,7 +76,14 @@ $(BENCH)/.ready: $(VENV)/.ready benchmarks/peers.txt
 	    || echo "peer $$peer could not be installed; its rows will say so"; done
 	touch $@
 
-bench: $(BENCH)/.ready  ## benchmarks against peers (ARGS="--quick t1 m1")
+# river needs a newer NumPy than MindSpore can use: an environment of its own, see river_peer.py
+$(RIVER)/.ready: benchmarks/peers-river.txt
+	$(call quoted,$(PYTHON)) -m venv $(RIVER)
+	@$(RIVER)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers-river.txt \
+	  || echo "peer river could not be installed; its rows will say so"
+	touch $@
+
+bench: $(BENCH)/.ready $(RIVER)/.ready  ## benchmarks against peers (ARGS="--quick t1 m1")
 	$(BENCH)/bin/python -m benchmarks $(ARGS)
 
 clean:  ## remove runs and caches; the environment stays

@@ -60,7 +60,7 @@ def main(argv=None):
     parser.add_argument("names", nargs="*", help="words: only parts whose names contain one")
     jobs = min(CORES, 4)  # each may take 2 GiB
     parser.add_argument("--jobs", type=int, default=jobs, help="parts at once (%(default)s here)")
-    parser.add_argument("--limit", type=float, default=1800, help="seconds a part may take")
+    parser.add_argument("--limit", type=float, default=7200, help="seconds a part may take")
     args = parser.parse_args(argv)
     if args.jobs < 1:
         parser.error(f"--jobs: expected 1 or more, found {args.jobs}")

@@ -69,7 +69,10 @@ def compiled(
         names = tuple(inputs)
         if names not in steps:
             steps[names] = _step(function, names, layers, eagerly)
-        tensors = [keras.ops.convert_to_tensor(array) for array in inputs.values()]
+        tensors = list(inputs.values())
+        # a compiled step of JAX takes arrays by itself, in a tenth of the time
+        if eagerly or _BACKEND != "jax":
+            tensors = [keras.ops.convert_to_tensor(array) for array in tensors]
         outputs = steps[names](tensors)
         return {name: keras.ops.convert_to_numpy(array) for name, array in outputs.items()}
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from reloop2_keras.core.memories.memory import Reading, Update
 from reloop2_keras.core.memories.similarity import SimilarityMemory
-from reloop2_keras.core.neighbors import top_rows
+from reloop2_keras.core.neighbors import nearest_rows
 
 
 class ExactMemory(SimilarityMemory):
@@ -84,19 +84,15 @@ class ExactMemory(SimilarityMemory):
         out = np.zeros((len(places), 3), "float32")
         with self.lock:
             if self.held:
-                keys, rows = self.keys[: self.held], self.rows[: self.held]
-                for start in range(0, len(places), self.read_batch_size):
-                    part = slice(start, start + self.read_batch_size)
-                    out[part] = self._read(places[part] @ keys.T, rows)
+                out[...] = self._read(places, self.keys[: self.held], self.rows[: self.held])
         return {"mean_label": out[:, 0], "mean_probability": out[:, 1], "found": out[:, 2]}
 
-    def _read(self, similarity: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _read(self, places: np.ndarray, keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
         # (batch, k)
         weights = np.ascontiguousarray(rows[:, 2])
-        index = top_rows(similarity, weights, min(self.num_neighbors, len(rows)))
+        cosine, index = nearest_rows(places, keys, weights, min(self.num_neighbors, len(rows)))
         mask = index >= 0
         near = np.take(rows, np.maximum(index, 0), axis=0).astype("float64")
-        cosine = np.take_along_axis(similarity, np.maximum(index, 0), axis=1)
         # a decayed row counts by its weight: exp(s / tau + log w) = w * exp(s / tau)
         logits = cosine / self.temperature + np.log(np.maximum(near[..., 2], 1e-30))
         logits = np.where(mask, logits, -np.inf)

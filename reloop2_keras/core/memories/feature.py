@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from reloop2_keras.core.kernels import add_rows, hash_rows, read_ratios
+from reloop2_keras.core.kernels import add_rows, hash_rows, read_ratios, within_tables, zeros
 from reloop2_keras.core.memories.memory import Memory, Reading, Update
 from reloop2_keras.core.rows import check_finite
 
@@ -109,7 +109,7 @@ class FeatureMemory(Memory):
         self.num_tables = len(tables)
         self._columns = np.array([column for table in tables for column in table], "int64")
         self._ends = np.cumsum([len(table) for table in tables])
-        self.sums = np.zeros((len(tables) << self.num_bits, 2))
+        self.sums = zeros((len(tables) << self.num_bits, 2))
 
     def checked_keys(self, keys: np.ndarray) -> np.ndarray:
         """Return hashes as int32 (rows, width); ValueError unless they are integers of it."""
@@ -214,7 +214,7 @@ def checked_buckets(places: np.ndarray, columns: int, num_bits: int) -> np.ndarr
     """Return buckets as int32 (rows, columns), 2^num_bits of them a column; ValueError if not."""
     buckets = np.asarray(places)
     right = buckets.ndim == 2 and buckets.shape[1] == columns and buckets.dtype.kind == "i"
-    if not right or not (buckets >> num_bits == np.arange(columns)).all():
+    if not right or not within_tables(buckets, num_bits):
         raise ValueError(
             "`places` must be what `look_up(keys)` returned, column k in "
             f"[k * 2^{num_bits}, (k + 1) * 2^{num_bits}). "

@@ -79,8 +79,9 @@ class SimilarityMemory(Memory):
         if keys.ndim != 2:
             raise ValueError(f"`keys` must have shape (rows, columns). Received: {keys.shape}")
         self.check_width(keys.shape[1])
-        check_finite("keys", keys)
-        if keys.size and max(keys.max(), -keys.min()) > LARGEST:
+        # False for NaN, too: only then it matters which of the two it is
+        if keys.size and not (keys.min() >= -LARGEST and keys.max() <= LARGEST):
+            check_finite("keys", keys)
             raise ValueError(
                 f"`keys` must be within +-{LARGEST:g}. Received: {np.abs(keys).max():g}"
             )

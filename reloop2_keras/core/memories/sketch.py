@@ -4,13 +4,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from reloop2_keras.core.kernels import add_rows
+from reloop2_keras.core.kernels import add_rows, pack_signs, zeros
 from reloop2_keras.core.memories.feature import checked_buckets
 from reloop2_keras.core.memories.memory import Reading, Update
 from reloop2_keras.core.memories.similarity import SimilarityMemory
 from reloop2_keras.core.neighbors import read_means
 
-_BLOCK = 1024  # rows whose projections stay in the cache
+_BLOCK = 512  # rows whose projections stay in the cache
 
 
 class SketchMemory(SimilarityMemory):
@@ -65,7 +65,7 @@ class SketchMemory(SimilarityMemory):
         super()._allocate(width)
         shape = (width, self.num_arrays * self.num_bits)
         self.projections = np.random.default_rng(self.seed).standard_normal(shape).astype("float32")
-        self.sums = np.zeros((self.num_arrays << self.num_bits, 3))
+        self.sums = zeros((self.num_arrays << self.num_bits, 3))
 
     def places(self, keys: np.ndarray) -> np.ndarray:
         """Return each key's bucket in each array: int32 (rows, num_arrays).
@@ -73,14 +73,12 @@ class SketchMemory(SimilarityMemory):
         Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
         """
         out = np.empty((len(keys), self.num_arrays), "int32")
-        powers = np.float32(2.0) ** np.arange(self.num_bits, dtype="float32")
-        first = (np.arange(self.num_arrays) << self.num_bits).astype("int32")
+        # one for all blocks: fresh memory costs more than what is done in it
+        projected = np.empty((min(_BLOCK, len(keys)), self.projections.shape[1]), "float32")
         for start in range(0, len(keys), _BLOCK):
-            projected = self.normalization(keys[start : start + _BLOCK]) @ self.projections
-            signs = (projected > 0).astype("float32").reshape(-1, self.num_bits)
-            # sums of 20 powers of two are exact in float32
-            local = (signs @ powers).reshape(-1, self.num_arrays).astype("int32")
-            out[start : start + _BLOCK] = local + first
+            block = self.normalization(keys[start : start + _BLOCK])
+            part = np.matmul(block, self.projections, out=projected[: len(block)])
+            pack_signs(part, self.num_bits, out[start : start + _BLOCK])
         return out
 
     def checked_places(self, places: np.ndarray) -> np.ndarray:
