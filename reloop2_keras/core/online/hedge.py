@@ -3,10 +3,12 @@
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
-from reloop2_keras.core.newton import sigmoid
+from reloop2_keras.core.compiled import COMPILED, jit
+from reloop2_keras.core.newton import log_loss, sigmoid
 from reloop2_keras.core.rows import check_finite, check_labels
 
 SHIFTS = 5  # Newton steps to the best constant shift
+SETTLED = 1e-4  # of a logit: a step that is smaller is the last one
 
 
 class Hedge(ArrayState):
@@ -111,6 +113,41 @@ class Hedge(ArrayState):
         return {"arms": self.arms, "rate": self.rate, "share": self.share}
 
 
+@jit
+def _shifted_losses(columns, labels, losses):
+    for arm in range(len(columns)):
+        shift = 0.0
+        for _ in range(SHIFTS):
+            error, variance = 0.0, 1.0
+            for i in range(len(labels)):
+                q = 1.0 / (1.0 + np.exp(-columns[arm, i] - shift))
+                error += labels[i] - q
+                variance += q * (1.0 - q)
+            step = min(1.0, max(-1.0, error / variance))
+            shift += step
+            if abs(step) < SETTLED:
+                break
+        losses[arm] = 0.0
+        for i in range(len(labels)):
+            z = columns[arm, i] + shift
+            losses[arm] += max(z, 0.0) + np.log1p(np.exp(-abs(z))) - labels[i] * z
+
+
+def shifted_losses_numpy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """See `shifted_losses`."""
+    losses = []
+    for column in logits.T:
+        shift = 0.0
+        for _ in range(SHIFTS):
+            q = sigmoid(column + shift)
+            step = np.clip((labels - q).sum() / ((q * (1.0 - q)).sum() + 1.0), -1.0, 1.0)
+            shift += step
+            if abs(step) < SETTLED:
+                break
+        losses.append(log_loss(column + shift, labels))
+    return np.array(losses)
+
+
 def shifted_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return each column's summed log loss after its best constant shift, (n,).
 
@@ -123,12 +160,8 @@ def shifted_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         >>> bool(np.ptp(shifted_losses(np.hstack([z, z + 2]), labels)) < 0.01)
         True
     """
-    shift = np.zeros(logits.shape[1])
-    for _ in range(SHIFTS):
-        q = sigmoid(logits + shift)
-        step = (labels[:, None] - q).sum(0) / ((q * (1.0 - q)).sum(0) + 1.0)
-        shift += np.clip(step, -1.0, 1.0)
-        if np.abs(step).max(initial=0.0) < 1e-4:
-            break
-    shifted = logits + shift
-    return (np.logaddexp(0.0, shifted) - labels[:, None] * shifted).sum(0)
+    if not COMPILED:
+        return shifted_losses_numpy(logits, labels)
+    losses = np.empty(logits.shape[1])
+    _shifted_losses(np.ascontiguousarray(logits.T), labels, losses)
+    return losses

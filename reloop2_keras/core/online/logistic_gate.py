@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
-from reloop2_keras.core.newton import by_cholesky, hessian, logits, newton_step, sigmoid
+from reloop2_keras.core.newton import hessian, logits, newton_step, pointwise
 from reloop2_keras.core.rows import check_finite, check_labels
 
 SETTLED = 0.01  # nats a block: a step that gains less is the last one
@@ -106,12 +106,12 @@ class LogisticGate(ArrayState):
         start = there = self.coefficients
         for _ in range(self.iterations):
             there, curvature, gain = newton_step(
-                design, labels, there, start, self.precision, by_cholesky
+                design, labels, there, start, self.precision, fast=True
             )
             if gain < SETTLED:
                 return there, self.precision + curvature
-        p = sigmoid(logits(design, there))
-        return there, self.precision + hessian(design, p * (1.0 - p))
+        _, _, variance = pointwise(logits(design, there), labels, fast=True)
+        return there, self.precision + hessian(design, variance)
 
     def store(self, solution: tuple[np.ndarray, np.ndarray]) -> None:
         """Take what `solved` returned."""

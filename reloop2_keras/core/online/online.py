@@ -6,14 +6,14 @@ import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.correction import Served
-from reloop2_keras.core.gate import PROBABILITY_CLIP
-from reloop2_keras.core.online.crosses import Crosses, choose_crosses
-from reloop2_keras.core.online.second_stage import STRENGTHS, SecondStage
+from reloop2_keras.core.online.bases import base_logits
+from reloop2_keras.core.online.crosses import Crosses
 from reloop2_keras.core.online.parts import joined_state, load_joined
-from reloop2_keras.core.online.table_arms import SPEEDS, Arm, TableArms, default_arms
-from reloop2_keras.core.online.training import Batches, Training, learn_alone
+from reloop2_keras.core.online.second_stage import STRENGTHS, SecondStage
+from reloop2_keras.core.online.table_arms import TableArms, default_arms
+from reloop2_keras.core.online.training import Batches, Training, learn_alone, plan
 from reloop2_keras.core.online.waiting import Waiting
-from reloop2_keras.core.rows import check_finite, check_labels, check_probabilities
+from reloop2_keras.core.rows import check_finite, check_labels
 
 BLOCK_ROWS = 512
 
@@ -125,23 +125,10 @@ class Online(ArrayState):
             if self.arms.tables.rows:
                 raise ValueError("`start` must come before the first `learn`; `reset` first")
             training = Training(batches, self.width, max_bits=int(max_bits))
-            bits, chosen, crosses = training.table_bits(), None, self.crosses
-            middle = [Arm("residuals", SPEEDS["middle"], False, None)]
-            first = TableArms(self.width, middle, (), bits, self.prior)
-            sample = learn_alone(first, training, max(1, int(sample_rows)))
-            if crosses is None:
-                chosen = choose_crosses(
-                    *sample, max_crosses, (), forbidden, greedy, self.prior, progress
-                )
-                crosses = chosen.chosen
-            fresh = type(self)(
-                self.width,
-                self.bases,
-                crosses,
-                [*bits, *training.cross_bits(crosses, sample[0])],
-                self.prior,
-                self.block_rows,
-            )
+            rule = {"max_crosses": max_crosses, "forbidden": forbidden, "greedy": greedy}
+            rule["progress"] = progress
+            bits, crosses, chosen = plan(training, self.crosses, self.prior, sample_rows, rule)
+            fresh = type(self)(**{**self.get_config(), "crosses": crosses, "bits": bits})
             learn_alone(fresh.arms, training)
             self._lay_out(fresh.crosses, fresh.bits)
             self.arms = fresh.arms
@@ -172,7 +159,7 @@ class Online(ArrayState):
         """
         with self.lock:
             words = self.arms.tables.words(hashes)
-            bases = self._base_logits(probabilities, len(words))
+            bases = base_logits(probabilities, self.bases, len(words))
             logits, spread, means = self.arms.read(words, bases, variances=variances)
             p, everything = self.stage(np.concatenate([bases, logits], axis=1))
         served = Served(
@@ -185,31 +172,6 @@ class Online(ArrayState):
         if variances:
             served["variances"] = spread
         return served
-
-    def _base_logits(self, probabilities, rows: int) -> np.ndarray:
-        """The bases' logits, float64 (rows, bases)."""
-        if isinstance(probabilities, Mapping):
-            if set(probabilities) != set(self.bases):
-                raise ValueError(
-                    f"`probabilities` must have the bases {self.bases}. "
-                    f"Received: {sorted(probabilities)}"
-                )
-            columns = [probabilities[name] for name in self.bases]
-        elif probabilities is None:
-            columns = []
-        else:
-            array = np.asarray(probabilities)
-            columns = list(array[:, None].T if array.ndim == 1 else array.T)
-        if len(columns) != len(self.bases):
-            raise ValueError(
-                f"`probabilities` must be those of {len(self.bases)} bases, {self.bases}. "
-                f"Received: {len(columns)}"
-            )
-        out = np.empty((rows, len(columns)))
-        for column, values in enumerate(columns):
-            out[:, column] = check_probabilities(values, rows)
-        p = np.clip(out, PROBABILITY_CLIP, 1.0 - PROBABILITY_CLIP)
-        return np.log(p / (1.0 - p))
 
     def learn(self, served: Served, labels: np.ndarray) -> None:
         """Learn rows whose labels came; all is checked before anything changes.

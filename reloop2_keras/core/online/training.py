@@ -1,11 +1,13 @@
 """The training period for tables that stand alone: sizes, crosses, and a first pass of learning."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from reloop2_keras.core.newton import sigmoid
-from reloop2_keras.core.online.table_arms import TableArms
+from reloop2_keras.core.online.crosses import Crosses, choose_crosses
+from reloop2_keras.core.online.table_arms import SPEEDS, Arm, TableArms
 from reloop2_keras.core.rows import check_labels
 
 SPACE = 4  # places for each distinct value of the training period: new ones will come
@@ -113,24 +115,20 @@ def learn_alone(
     arms: TableArms,
     training: Training,
     sample_rows: int = 0,
-    which: int = 0,
-    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Teach the arms that stand alone the training period: predict a slot, then learn it.
 
     Args:
         arms: `TableArms`.
         training: `Training`.
-        sample_rows: int, return what was predicted for so many rows, about evenly spaced.
-        which: int, of which arm.
-        progress: called with (slots done, slots).
+        sample_rows: int, return what the first arm predicted for so many rows, about evenly spaced.
 
     Returns:
         (hashes, labels, probabilities) of the sample, or None without one.
     """
     sampled = training.sample(sample_rows) if sample_rows else iter(())
     kept = []
-    for number, (hashes, labels) in enumerate(training.in_slots()):
+    for hashes, labels in training.in_slots():
         at = next(sampled, None)
         words, no_base = arms.tables.words(hashes), np.zeros((len(hashes), 0))
         logits, _, means = arms.read(words, no_base, arms.num_alone)
@@ -138,7 +136,34 @@ def learn_alone(
         arms.learn(words, no_base, labels, arms.num_alone)
         arms.store(solution)
         if at is not None:
-            kept.append((hashes[at], labels[at], sigmoid(logits[at, which])))
-        if progress is not None:
-            progress(number + 1, training.slots)
+            kept.append((hashes[at], labels[at], sigmoid(logits[at, 0])))
     return tuple(np.concatenate(part) for part in zip(*kept, strict=True)) if kept else None
+
+
+def plan(
+    training: Training,
+    crosses: Sequence[Sequence[int]] | None,
+    prior: float,
+    sample_rows: int,
+    rule: Mapping[str, Any],
+) -> tuple[list[int], list, Crosses | None]:
+    """Choose sizes of tables, and crosses where none are given.
+
+    Args:
+        training: `Training`.
+        crosses: lists of columns, or None: choose some by what tables of the columns leave over.
+        prior: float, see `BeliefTables`.
+        sample_rows: int, see `learn_alone`.
+        rule: arguments of `choose_crosses`.
+
+    Returns:
+        (bits of all tables, crosses, what was tried or None)
+    """
+    bits, chosen = training.table_bits(), None
+    alone = [Arm("residuals", SPEEDS["middle"], False, None)]
+    arms = TableArms(training.width, alone, (), bits, prior)
+    sample = learn_alone(arms, training, max(1, int(sample_rows)))
+    if crosses is None:
+        chosen = choose_crosses(*sample, prior=prior, **rule)
+        crosses = chosen.chosen
+    return [*bits, *training.cross_bits(crosses, sample[0])], list(crosses), chosen
