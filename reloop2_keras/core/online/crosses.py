@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from reloop2_keras.core.kernels import hash_rows
+from reloop2_keras.core.compiled import COMPILED, jit
+from reloop2_keras.core.kernels import hash_words
 from reloop2_keras.core.rows import check_labels, check_probabilities
-
-SCORE_BITS = 20  # buckets that a candidate's rows are counted in, at most 2^20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +43,7 @@ def choose_crosses(
     """Choose pairs of columns whose tables would explain most of what is left over.
 
     A candidate's score is the log likelihood that one Newton step of all its beliefs from 0 would
-    gain, half the sum over buckets of S^2 / (V + 1 / prior) with S the sum of residuals and V of
+    gain, half the sum over its values of S^2 / (V + 1 / prior) with S the sum of residuals and V of
     p (1 - p), less what noise would give, half the sum of V / (V + 1 / prior): the two are equal
     in expectation where the pair says nothing. Only gains > 0 are chosen.
 
@@ -66,7 +65,7 @@ def choose_crosses(
     Raises:
         ValueError: if something does not fit.
 
-    Memory: 2^20 sums and 20 bytes a row, whatever the number of pairs.
+    Memory: about 60 bytes a row, whatever the number of pairs.
 
     Example:
         >>> a, b = np.random.default_rng(0).integers(0, 2, (2, 1000)).astype("int32")
@@ -111,20 +110,50 @@ def choose_crosses(
     return Crosses(tuple(chosen), tuple(map(float, gains)), tried, rows)
 
 
+@jit
+def _group(words, keys, numbers, groups):
+    mask, count = len(keys) - 1, 0
+    for i in range(len(words)):
+        place = words[i] & mask
+        while keys[place] != 0 and keys[place] != words[i]:
+            place = (place + 1) & mask
+        if keys[place] == 0:
+            keys[place] = words[i]
+            numbers[place] = count
+            count += 1
+        groups[i] = numbers[place]
+    return count
+
+
+def grouped(words: np.ndarray) -> tuple[np.ndarray, int]:
+    """Number the distinct words: (number of each row's, how many there are).
+
+    Args:
+        words: int32 (rows,), none of them 0.
+
+    Example:
+        >>> grouped(np.array([7, -2, 7], "int32"))[1]
+        2
+    """
+    if not COMPILED:
+        distinct, groups = np.unique(words, return_inverse=True)
+        return groups, len(distinct)
+    size = 2 << max(1, len(words) - 1).bit_length()  # at most half full
+    groups = np.empty(len(words), "int64")
+    return groups, _group(words, np.zeros(size, "int32"), np.empty(size, "int32"), groups)
+
+
 class _Score:
     """What a cross would explain of residuals, and the residuals after it was taken."""
 
     def __init__(self, hashes, labels, p, prior):
         self.hashes, self.labels, self.p, self.prior = hashes, labels, p, prior
-        # about as many buckets as rows: where there are fewer rows most buckets stay empty
-        self.bits = min(SCORE_BITS, max(8, int(np.ceil(np.log2(max(len(p), 1)))) + 2))
 
     def _sums(self, cross):
-        ends = np.array([len(cross)])
-        bucket = hash_rows(self.hashes, np.array(cross, "int64"), ends, self.bits)[:, 0]
-        size = 1 << self.bits
-        error = np.bincount(bucket, self.labels - self.p, size)
-        return bucket, error, np.bincount(bucket, self.p * (1.0 - self.p), size)
+        words = hash_words(self.hashes, np.array(cross, "int64"), np.array([len(cross)]))[:, 0]
+        groups, count = grouped(words)
+        error = np.bincount(groups, self.labels - self.p, count)
+        return groups, error, np.bincount(groups, self.p * (1.0 - self.p), count)
 
     def gain(self, cross):
         _, error, curvature = self._sums(cross)
@@ -132,10 +161,10 @@ class _Score:
 
     def take(self, cross):
         """Add the cross's own step to the predictions."""
-        bucket, error, curvature = self._sums(cross)
+        groups, error, curvature = self._sums(cross)
         p = np.clip(self.p, 1e-6, 1.0 - 1e-6)
         step = error / (curvature + 1.0 / self.prior)
-        self.p = 1.0 / (1.0 + (1.0 - p) / p * np.exp(-np.clip(step[bucket], -8.0, 8.0)))
+        self.p = 1.0 / (1.0 + (1.0 - p) / p * np.exp(-np.clip(step[groups], -8.0, 8.0)))
 
 
 def _cross(cross, width, name):
