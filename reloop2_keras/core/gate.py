@@ -6,13 +6,10 @@ from typing import Any
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
+from reloop2_keras.core.newton import logits, newton_step, sigmoid
 from reloop2_keras.core.rows import check_finite, check_labels, check_probabilities
 
 PROBABILITY_CLIP = 1e-6  # probabilities are this far from 0 and 1 when their logit is taken
-HALVINGS = 30
-# multiplications that NumPy's BLAS does on one core: its threads and a backend's, on the same
-# cores, wait for each other several times as long as the product takes
-ONE_CORE = 1 << 18
 
 
 class Gate(ArrayState):
@@ -84,7 +81,7 @@ class Gate(ArrayState):
         """
         design = self._design(check_probabilities(probabilities), offsets)
         with self.lock:
-            return _sigmoid(_logits(design, self.coefficients)).astype("float32")
+            return sigmoid(logits(design, self.coefficients)).astype("float32")
 
     def update(
         self,
@@ -116,18 +113,9 @@ class Gate(ArrayState):
         design = self._design(check_probabilities(probabilities), offsets)
         labels = check_labels(labels, len(design))
         start, prior = self.coefficients, self.precision
-        before, gradient, curvature = _statistics(design, labels, start)
-        hessian = prior + curvature
-        # the inverse by eigenvectors: LAPACK's solve has threads, see ONE_CORE
-        values, vectors = np.linalg.eigh(hessian)
-        step = vectors @ ((gradient @ vectors) / values)
-        for _ in range(HALVINGS):
-            after = _loss(_logits(design, start + step), labels) + 0.5 * step @ prior @ step
-            if after <= before + 1e-6 * (1.0 + abs(before)):
-                break
-            step = step / 2.0
+        after, curvature, _ = newton_step(design, labels, start, start, prior)
         keep = 1.0 - self.forgetting
-        return start + step, keep * hessian + self.forgetting * np.eye(len(start))
+        return after, keep * (prior + curvature) + self.forgetting * np.eye(len(start))
 
     def store(self, solution: tuple[np.ndarray, np.ndarray]) -> None:
         """Take what `solved` returned."""
@@ -172,28 +160,3 @@ def _at_least_identity(precision: np.ndarray) -> np.ndarray:
     if values.min() >= 1.0:
         return precision
     return (vectors * np.maximum(values, 1.0)) @ vectors.T
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0.0, -logits))  # cannot overflow
-
-
-def _loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    return float((np.logaddexp(0.0, logits) - labels * logits).sum())
-
-
-def _statistics(design, labels, coefficients):
-    """Loss, its negative gradient (D,) and its Hessian (D, D), summed over the rows."""
-    logits = _logits(design, coefficients)
-    p = _sigmoid(logits)
-    variance = (p * (1.0 - p))[:, None]
-    size = len(coefficients)
-    curvature, block = np.zeros((size, size)), max(16, ONE_CORE // size**2)
-    for start in range(0, len(design), block):
-        rows = design[start : start + block]
-        curvature += rows.T @ (rows * variance[start : start + block])
-    return _loss(logits, labels), np.einsum("nd,n->d", design, labels - p), curvature
-
-
-def _logits(design, coefficients):
-    return np.einsum("nd,d->n", design, coefficients)  # on one core, see ONE_CORE

@@ -33,7 +33,7 @@ def zeros(shape: tuple[int, ...]) -> np.ndarray:
 
 
 @jit
-def _hash_rows(keys, columns, ends, bits, out, start, stop):
+def _hash_rows(keys, columns, ends, bits, step, out, start, stop):
     mask = (1 << bits) - 1
     for i in range(start, stop):
         first = 0
@@ -49,13 +49,14 @@ def _hash_rows(keys, columns, ends, bits, out, start, stop):
             mixed = np.uint32(mixed ^ (mixed >> np.uint32(13)))
             mixed = np.uint32(mixed * np.uint32(0xC2B2AE35))
             mixed = np.uint32(mixed ^ (mixed >> np.uint32(16)))
-            out[i, k] = np.int32((mixed & np.uint32(mask)) + (k << bits))
+            out[i, k] = np.int32((mixed & np.uint32(mask)) + k * step)
 
 
 def hash_rows_numpy(
-    keys: np.ndarray, columns: np.ndarray, ends: np.ndarray, bits: int
+    keys: np.ndarray, columns: np.ndarray, ends: np.ndarray, bits: int, step: int | None = None
 ) -> np.ndarray:
-    """See `hash_rows`."""
+    """See `hash_rows`; table k begins at k * step, by default 2^bits."""
+    step = 1 << bits if step is None else step
     words = keys.view("uint32")
     out, first = np.empty((len(keys), len(ends)), "int32"), 0
     for k, end in enumerate(ends):
@@ -67,7 +68,7 @@ def hash_rows_numpy(
         for factor, shift in ((0x85EBCA6B, 13), (0xC2B2AE35, 16)):
             mixed *= np.uint32(factor)
             mixed ^= mixed >> np.uint32(shift)
-        out[:, k] = (mixed & np.uint32((1 << bits) - 1)).astype("int32") + (k << bits)
+        out[:, k] = (mixed & np.uint32((1 << bits) - 1)).astype("int32") + k * step
     return out
 
 
@@ -91,7 +92,28 @@ def hash_rows(keys: np.ndarray, columns: np.ndarray, ends: np.ndarray, bits: int
     if not COMPILED:
         return hash_rows_numpy(keys, columns, ends, bits)
     out = np.empty((len(keys), len(ends)), "int32")
-    over(len(keys), out.size, lambda a, b: _hash_rows(keys, columns, ends, bits, out, a, b))
+    job = _hash_rows
+    over(len(keys), out.size, lambda a, b: job(keys, columns, ends, bits, 1 << bits, out, a, b))
+    return out
+
+
+def hash_words(keys: np.ndarray, columns: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Hash rows of integers to one word a table, see `hash_rows`, none of them 0.
+
+    A word tells the values of a column apart (0 and 1 are one), and those of a cross nearly so.
+
+    Args:
+        keys, columns, ends: see `hash_rows`.
+
+    Returns:
+        int32 (rows, tables).
+    """
+    if COMPILED:
+        out = np.empty((len(keys), len(ends)), "int32")
+        over(len(keys), out.size, lambda a, b: _hash_rows(keys, columns, ends, 32, 0, out, a, b))
+    else:
+        out = hash_rows_numpy(keys, columns, ends, 32, 0)
+    out[out == 0] = 1
     return out
 
 

@@ -1,0 +1,167 @@
+"""Weights of several predictions by their losses, that can change their mind (ours)."""
+
+import numpy as np
+
+from reloop2_keras.core.array_state import ArrayState
+from reloop2_keras.core.compiled import COMPILED, jit
+from reloop2_keras.core.newton import log_loss, sigmoid
+from reloop2_keras.core.rows import check_finite, check_labels
+
+SHIFTS = 5  # Newton steps to the best constant shift
+SETTLED = 1e-4  # of a logit: a step that is smaller is the last one
+
+
+class Hedge(ArrayState):
+    """Fixed-share Hedge (Herbster and Warmuth 1998) over arms that predict one click each.
+
+    The prediction is the weighted mean of the arms' probabilities. After a block of rows
+    w_j *= exp(-rate * l_j), then w = (1 - share) w + share / n, so that an arm that was bad can
+    come back. l_j is arm j's log loss on the block after the best constant shift of its logits:
+    a block on which everything is late together must not decide (docs/method.md, section 4b).
+
+    Args:
+        arms: int >= 1, n.
+        rate: float > 0, for each nat of loss.
+        share: float in [0, 1), the part of all weight that is dealt out anew each block.
+
+    Attributes:
+        weights: float64 (n,), >= 0, of sum 1.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> hedge = Hedge(arms=2)
+        >>> good = np.array([3.0, -3.0] * 200)
+        >>> hedge.update(np.stack([good, 0 * good], axis=1), good > 0)
+        >>> hedge.weights.round(2).tolist()
+        [0.99, 0.01]
+    """
+
+    ARRAYS = ("weights",)
+
+    def __init__(self, arms: int, rate: float = 0.02, share: float = 0.01) -> None:
+        super().__init__()
+        if int(arms) != arms or arms < 1:
+            raise ValueError(f"`arms` must be a positive integer. Received: {arms}")
+        if not 0 < rate < float("inf"):
+            raise ValueError(f"`rate` must be > 0 and finite. Received: {rate}")
+        if not 0 <= share < 1:
+            raise ValueError(f"`share` must be in [0, 1). Received: {share}")
+        self.arms, self.rate, self.share = int(arms), rate, share
+        self.reset()
+
+    def reset(self) -> None:
+        """Weigh all arms alike."""
+        with self.lock:
+            self.weights = np.full(self.arms, 1.0 / self.arms)
+            self.version += 1
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """See `ArrayState.load_state`; weights must be >= 0 and not all 0."""
+        weights = np.asarray(arrays.get("weights", 1.0), "float64")
+        if (weights < 0).any() or weights.sum() == 0:
+            raise ValueError(f"weights: expected numbers >= 0, not all 0, found {weights}")
+        with self.lock:
+            super().load_state(arrays)
+            self.weights /= self.weights.sum()
+
+    def __call__(self, logits: np.ndarray) -> np.ndarray:
+        """Return probabilities, float64 (rows,), from the arms' logits (rows, n)."""
+        logits = self._checked(logits)
+        with self.lock:
+            return np.einsum("nd,d->n", sigmoid(logits), self.weights)
+
+    def update(self, logits: np.ndarray, labels: np.ndarray) -> None:
+        """Learn a block of rows.
+
+        Args:
+            logits: float (rows, n), as they were served.
+            labels: (rows,) of 0 and 1.
+
+        Raises:
+            ValueError: if something does not fit. Nothing is changed then.
+        """
+        logits = self._checked(logits)
+        labels = check_labels(labels, len(logits))
+        with self.lock:
+            self.store(self.solved(logits, labels))
+
+    def solved(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return what `update` would make of the weights; changes nothing."""
+        # an arm whose weight was rounded to 0 can still come back by its share
+        log = np.log(np.maximum(self.weights, 1e-300)) - self.rate * shifted_losses(logits, labels)
+        weights = np.exp(log - log.max())
+        return (1.0 - self.share) * weights / weights.sum() + self.share / self.arms
+
+    def store(self, weights: np.ndarray) -> None:
+        """Take what `solved` returned."""
+        with self.lock:
+            self.weights = weights
+            self.version += 1
+
+    def _checked(self, logits: np.ndarray) -> np.ndarray:
+        logits = np.asarray(logits, "float64")
+        if logits.ndim != 2 or logits.shape[1] != self.arms:
+            raise ValueError(
+                f"`logits` must have shape (rows, {self.arms}). Received: {logits.shape}"
+            )
+        return check_finite("logits", logits)
+
+    def get_config(self) -> dict:
+        """Return the arguments by name."""
+        return {"arms": self.arms, "rate": self.rate, "share": self.share}
+
+
+@jit
+def _shifted_losses(columns, labels, losses):
+    for arm in range(len(columns)):
+        shift = 0.0
+        for _ in range(SHIFTS):
+            error, variance = 0.0, 1.0
+            for i in range(len(labels)):
+                q = 1.0 / (1.0 + np.exp(-columns[arm, i] - shift))
+                error += labels[i] - q
+                variance += q * (1.0 - q)
+            step = min(1.0, max(-1.0, error / variance))
+            shift += step
+            if abs(step) < SETTLED:
+                break
+        losses[arm] = 0.0
+        for i in range(len(labels)):
+            z = columns[arm, i] + shift
+            losses[arm] += max(z, 0.0) + np.log1p(np.exp(-abs(z))) - labels[i] * z
+
+
+def shifted_losses_numpy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """See `shifted_losses`."""
+    losses = []
+    for column in logits.T:
+        shift = 0.0
+        for _ in range(SHIFTS):
+            q = sigmoid(column + shift)
+            step = np.clip((labels - q).sum() / ((q * (1.0 - q)).sum() + 1.0), -1.0, 1.0)
+            shift += step
+            if abs(step) < SETTLED:
+                break
+        losses.append(log_loss(column + shift, labels))
+    return np.array(losses)
+
+
+def shifted_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return each column's summed log loss after its best constant shift, (n,).
+
+    Args:
+        logits: float64 (rows, n).
+        labels: float64 (rows,).
+
+    Example:
+        >>> z, labels = np.zeros((100, 1)), np.repeat([1.0, 0.0], 50)
+        >>> bool(np.ptp(shifted_losses(np.hstack([z, z + 2]), labels)) < 0.01)
+        True
+    """
+    if not COMPILED:
+        return shifted_losses_numpy(logits, labels)
+    losses = np.empty(logits.shape[1])
+    _shifted_losses(np.ascontiguousarray(logits.T), labels, losses)
+    return losses

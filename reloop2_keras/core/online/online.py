@@ -1,0 +1,285 @@
+"""Learn a stream as it comes: belief tables in two stages, with or without base models (ours)."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from reloop2_keras.core.array_state import ArrayState
+from reloop2_keras.core.correction import Served
+from reloop2_keras.core.online.bases import base_logits
+from reloop2_keras.core.online.crosses import Crosses
+from reloop2_keras.core.online.parts import joined_state, load_joined
+from reloop2_keras.core.online.second_stage import STRENGTHS, SecondStage
+from reloop2_keras.core.online.table_arms import TableArms, default_arms
+from reloop2_keras.core.online.training import Batches, Training, learn_alone, plan
+from reloop2_keras.core.online.waiting import Waiting
+from reloop2_keras.core.rows import check_finite, check_labels
+
+BLOCK_ROWS = 512
+
+
+class Online(ArrayState):
+    """Belief tables in two stages: one object that follows a stream, without a setting to choose.
+
+    First stage: complete arms. Each base model as it is; `BeliefTables` alone at three speeds of
+    forgetting; tables that start from a base's logit; and the same with crosses of fields. Second
+    stage: two gates over all arms, and a Hedge over arms and gates (`SecondStage`). Nothing needs
+    a test period: what is not learnt online is chosen in `start`.
+
+    The order of use: `start` with the training period (for the tables alone and the crosses), then
+    `predict` and `learn` from the validation period on, which the bases did not train on.
+
+    A label teaches the tables at once, in the order of `learn`; gates and Hedge wait until
+    `block_rows` rows have come, and then step on all of them, by what was READ when they were
+    predicted. So a service may learn row by row, at the price of a slot.
+
+    Args:
+        width: int, columns of `feature_hashes`.
+        bases: names of the base models whose probabilities `predict` takes; may be none.
+        crosses: list of lists of columns, each one more table; None: `start` chooses some.
+        bits: int or list of ints, see `BeliefTables`; `start` chooses them.
+        prior: float > 0, see `BeliefTables`.
+        block_rows: int >= 1.
+
+    Attributes:
+        names: names of all arms, gates of the second stage included.
+        arms: `TableArms`.
+        stage: `SecondStage`.
+        waiting: `Waiting`, rows that gates and Hedge have not learnt yet.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> hashes = rng.integers(0, 50, (4000, 2)).astype("int32")
+        >>> labels = rng.random(4000) < 0.2 + 0.6 * (hashes[:, 0] % 2)
+        >>> online = Online(width=2)
+        >>> _ = online.start([(hashes[:2000], labels[:2000])])
+        >>> served = online.predict(hashes[2000:])
+        >>> online.learn(served, labels[2000:])
+        >>> odd = hashes[2000:, 0] % 2 == 1
+        >>> bool(served["corrected"][odd].mean() > 0.75 > 0.25 > served["corrected"][~odd].mean())
+        True
+    """
+
+    def __init__(
+        self, width, bases=(), crosses=None, bits=16, prior=1.0, block_rows=BLOCK_ROWS
+    ) -> None:
+        super().__init__()
+        self.bases = [str(name) for name in bases]
+        if isinstance(bases, str) or len(set(self.bases)) < len(self.bases):
+            raise ValueError(f"`bases` must be a list of distinct names. Received: {bases}")
+        if int(block_rows) != block_rows or block_rows < 1:
+            raise ValueError(f"`block_rows` must be a positive integer. Received: {block_rows}")
+        self.width, self.prior, self.block_rows = int(width), float(prior), int(block_rows)
+        self._lay_out(crosses, bits)
+
+    def _lay_out(self, crosses, bits) -> None:
+        """Allocate everything for these tables."""
+        some = list(crosses or ())
+        arms = TableArms(self.width, default_arms(self.bases, bool(some)), some, bits, self.prior)
+        self.arms, self.crosses = arms, None if crosses is None else arms.crosses
+        self.bits = arms.tables.bits
+        self.names = [*self.bases, *[arm.name for arm in arms.arms]]
+        self.stage = SecondStage(len(self.names))
+        self.names += list(STRENGTHS)
+        columns = {
+            "means": ((len(self.bits), len(arms.arms)), "float32"),
+            "bases": ((len(self.bases),), "float64"),
+            "logits": ((len(self.names),), "float32"),
+            "labels": ((), "float64"),
+        }
+        self.waiting = Waiting(self.block_rows, columns)
+
+    def start(
+        self,
+        batches: Batches,
+        max_crosses: int = 4,
+        forbidden: Sequence[Sequence[int]] = (),
+        greedy: bool = False,
+        max_bits: int = 18,
+        sample_rows: int = 1 << 18,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Crosses | None:
+        """Learn the training period: sizes of tables, crosses, and all that stands alone.
+
+        Args:
+            batches: see `Training`: (hashes, labels), in the order of time.
+            max_crosses, forbidden, greedy: see `choose_crosses`; of no use where `crosses` were
+                given.
+            max_bits: int in [6, 24]: a table has 2^max_bits places at most.
+            sample_rows: int, crosses are chosen on so many rows, evenly spaced in time.
+            progress: called with (pairs tried, pairs) while crosses are chosen.
+
+        Returns:
+            `Crosses`, what was chosen and tried; None where `crosses` were given.
+
+        Raises:
+            ValueError: if something does not fit, or something was learnt already. Nothing is
+                changed then.
+        """
+        if int(max_bits) != max_bits or not 6 <= max_bits <= 24:
+            raise ValueError(f"`max_bits` must be an integer in [6, 24]. Received: {max_bits}")
+        with self.lock:
+            if self.arms.tables.rows:
+                raise ValueError("`start` must come before the first `learn`; `reset` first")
+            training = Training(batches, self.width, max_bits=int(max_bits))
+            rule = {"max_crosses": max_crosses, "forbidden": forbidden, "greedy": greedy}
+            rule["progress"] = progress
+            bits, crosses, chosen = plan(training, self.crosses, self.prior, sample_rows, rule)
+            fresh = type(self)(**{**self.get_config(), "crosses": crosses, "bits": bits})
+            learn_alone(fresh.arms, training)
+            self._lay_out(fresh.crosses, fresh.bits)
+            self.arms = fresh.arms
+            self.version += 1
+        return chosen
+
+    def predict(
+        self,
+        hashes: np.ndarray,
+        probabilities: Mapping[str, np.ndarray] | np.ndarray | None = None,
+        variances: bool = False,
+    ) -> Served:
+        """Predict rows, and keep what is needed to learn them.
+
+        Args:
+            hashes: integers (rows, width), hashes of raw values.
+            probabilities: the bases' predictions, by name, each (rows,), or an array
+                (rows, bases); None where there are no bases.
+            variances: bool, whether to add how sure each arm of tables is.
+
+        Returns:
+            `Served` with `corrected` float32 (rows,), what to show; `words`, `means`, `bases` and
+            `logits`, what `learn` needs; with `variances`, float64 (rows, arms of tables), of
+            their logits.
+
+        Raises:
+            ValueError: naming what does not fit.
+        """
+        with self.lock:
+            words = self.arms.tables.words(hashes)
+            bases = base_logits(probabilities, self.bases, len(words))
+            logits, spread, means = self.arms.read(words, bases, variances=variances)
+            p, everything = self.stage(np.concatenate([bases, logits], axis=1))
+        served = Served(
+            corrected=p.astype("float32"),
+            words=words,
+            means=means,
+            bases=bases,
+            logits=everything.astype("float32"),
+        )
+        if variances:
+            served["variances"] = spread
+        return served
+
+    def learn(self, served: Served, labels: np.ndarray) -> None:
+        """Learn rows whose labels came; all is checked before anything changes.
+
+        Args:
+            served: what `predict` returned for them; it is spent afterwards.
+            labels: (rows,) of 0 and 1.
+
+        Raises:
+            ValueError: if labels do not fit, or `served` is another object's or spent.
+        """
+        with self.lock:
+            new = self._checked(served, labels)
+            words = self.arms.tables.checked_words(served["words"])
+            block, solution = self.waiting.joined(new), None
+            if block is not None:
+                means, bases, logits, ones = block
+                solution = (
+                    self.arms.solved(means, bases, ones),
+                    self.stage.solved(logits.astype("float64"), ones),
+                )
+            self.arms.learn(words, new[1], new[3])
+            if solution is None:
+                self.waiting.put(new)
+            else:
+                self.arms.store(solution[0])
+                self.stage.store(solution[1])
+                self.waiting.reset()
+            served.spend()
+            self.version += 1
+
+    def _checked(self, served: Served, labels: np.ndarray) -> list[np.ndarray]:
+        """Means, bases' logits, all logits and labels, as `Waiting` holds them."""
+        parts = ("corrected", "words", "means", "bases", "logits")
+        if not isinstance(served, Served) or not set(parts) <= set(served):
+            raise ValueError(
+                "`served` must be what `predict` returned. "
+                f"Received: {type(served).__name__} with {sorted(served)}"
+            )
+        if served.spent:
+            raise ValueError("`served` was learnt already: its rows would count twice")
+        labels = check_labels(labels, len(served["corrected"]))
+        out = []
+        for name in ("means", "bases", "logits"):
+            like = getattr(self.waiting, name)
+            part = np.asarray(served[name], like.dtype)
+            shape = (len(labels), *like.shape[1:])
+            if part.shape != shape:
+                raise ValueError(
+                    f"`served` must be of these tables: {name} of shape {shape}. "
+                    f"Received: {part.shape}"
+                )
+            out.append(check_finite(name, part))
+        return [*out, labels]
+
+    def weights(self) -> dict[str, dict[str, float]]:
+        """Return what carries the prediction now.
+
+        Returns:
+            `arms`: each arm's and gate's weight in the Hedge, of sum 1. `tables` and `bases`: by
+            how much the prediction's logit moves, about, when a table's reading or a base's logit
+            moves by 1: their weights in each arm, times what the arm carries (`SecondStage`).
+        """
+        with self.lock:
+            carried = self.stage.carried()
+            bases = carried[: len(self.bases)].copy()
+            tables = np.zeros(len(self.bits))
+            for arm, gate, used, part in zip(
+                self.arms.arms, self.arms.gates, self.arms.used, carried[len(bases) :], strict=True
+            ):
+                tables[:used] += part * gate.coefficients[1 : 1 + used]
+                if arm.base is not None:
+                    bases[arm.base] += part * gate.coefficients[-1]
+            names = [" x ".join(map(str, table)) for table in self.arms.tables.tables]
+            return {
+                "arms": dict(zip(self.names, self.stage.hedge.weights.tolist(), strict=True)),
+                "tables": dict(zip(names, tables.tolist(), strict=True)),
+                "bases": dict(zip(self.bases, bases.tolist(), strict=True)),
+            }
+
+    def reset(self) -> None:
+        """Forget everything that was learnt; crosses and sizes stay."""
+        with self.lock:
+            for part in self._parts().values():
+                part.reset()
+            self.version += 1
+
+    def _parts(self) -> dict[str, ArrayState]:
+        return {"arms": self.arms, "stage": self.stage, "waiting": self.waiting}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return copies of the arrays of all parts, by `part/name`."""
+        with self.lock:
+            return joined_state(self._parts())
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """See `ArrayState.load_state`."""
+        with self.lock:
+            load_joined(self._parts(), arrays)
+            self.version += 1
+
+    def get_config(self) -> dict:
+        """Return the arguments by name; crosses and bits as `start` chose them."""
+        return {
+            "width": self.width,
+            "bases": list(self.bases),
+            "crosses": None if self.crosses is None else [list(c) for c in self.crosses],
+            "bits": list(self.bits),
+            "prior": self.prior,
+            "block_rows": self.block_rows,
+        }

@@ -1,0 +1,106 @@
+"""Second stage: one prediction from complete arms, so that adding an arm loses nothing (ours)."""
+
+import numpy as np
+
+from reloop2_keras.core.array_state import ArrayState
+from reloop2_keras.core.online.hedge import Hedge
+from reloop2_keras.core.online.logistic_gate import LogisticGate
+from reloop2_keras.core.online.parts import joined_state, load_joined
+from reloop2_keras.core.online.table_arms import LARGEST_LOGIT
+
+STRENGTHS = {"gate, weak prior": 3.0, "gate, strong prior": 100.0}
+
+
+class SecondStage(ArrayState):
+    """Two gates over the arms' logits, and a `Hedge` over arms and gates together.
+
+    The gates mix arms that know different things; the Hedge follows whatever was best of late, a
+    single arm or a gate (docs/method.md, section 4b).
+
+    Args:
+        arms: int >= 1, M.
+        rate, share: see `Hedge`.
+
+    Attributes:
+        gates: list of `LogisticGate` over M logits and a constant; they start as the arms' mean.
+        hedge: `Hedge` over M + 2 predictions.
+
+    Example:
+        >>> stage = SecondStage(arms=2)
+        >>> probabilities, logits = stage(np.array([[1.0, -1.0]]))
+        >>> logits.round(3).tolist()
+        [[1.0, -1.0, 0.0, 0.0]]
+        >>> float(probabilities[0].round(3))
+        0.5
+    """
+
+    def __init__(self, arms: int, rate: float = 0.02, share: float = 0.01) -> None:
+        super().__init__()
+        self.hedge = Hedge(arms + len(STRENGTHS), rate, share)
+        self.arms = int(arms)
+        start = [1.0 / arms] * self.arms + [0.0]
+        self.gates = [LogisticGate(start, strength) for strength in STRENGTHS.values()]
+
+    def __call__(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (probabilities (rows,), logits of arms and gates (rows, M + 2)), float64."""
+        with self.lock:
+            design = self._design(logits)
+            mixed = np.stack([gate(design) for gate in self.gates], axis=1)
+            mixed = np.clip(mixed, -LARGEST_LOGIT, LARGEST_LOGIT)
+            everything = np.concatenate([logits, mixed], axis=1)
+            return self.hedge(everything), everything
+
+    def _design(self, logits: np.ndarray) -> np.ndarray:
+        """The gates' inputs: the arms' logits and 1."""
+        return np.concatenate([logits, np.ones((len(logits), 1))], axis=1)
+
+    def solved(self, logits: np.ndarray, labels: np.ndarray) -> list:
+        """Return what a block would make of gates and hedge; changes nothing.
+
+        Args:
+            logits: float64 (rows, M + 2), as they were served.
+            labels: float64 (rows,).
+        """
+        design = self._design(logits[:, : self.arms])
+        new = [gate.solved(design, labels) for gate in self.gates]
+        return [*new, self.hedge.solved(logits, labels)]
+
+    def store(self, solutions: list) -> None:
+        """Take what `solved` returned."""
+        with self.lock:
+            for part, solution in zip((*self.gates, self.hedge), solutions, strict=True):
+                part.store(solution)
+            self.version += 1
+
+    def carried(self) -> np.ndarray:
+        """Return by how much each arm's logit moves the prediction's, about; float64 (M,).
+
+        The hedge's weight of the arm, and its coefficient in each gate times the gate's weight.
+        """
+        with self.lock:
+            weights = self.hedge.weights
+            out = weights[: self.arms].copy()
+            for gate, weight in zip(self.gates, weights[self.arms :], strict=True):
+                out += weight * gate.coefficients[: self.arms]
+            return out
+
+    def reset(self) -> None:
+        """Forget everything that was learnt."""
+        with self.lock:
+            for part in (*self.gates, self.hedge):
+                part.reset()
+            self.version += 1
+
+    def _parts(self) -> dict[str, ArrayState]:
+        return {"hedge": self.hedge, **{f"gate_{n}": g for n, g in enumerate(self.gates)}}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return copies of the arrays of all parts, by `part/name`."""
+        with self.lock:
+            return joined_state(self._parts())
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """See `ArrayState.load_state`."""
+        with self.lock:
+            load_joined(self._parts(), arrays)
+            self.version += 1

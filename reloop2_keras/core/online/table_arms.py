@@ -1,0 +1,185 @@
+"""First stage: complete arms, each belief tables with a gate of its own (ours)."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from reloop2_keras.core.array_state import ArrayState
+from reloop2_keras.core.online.beliefs import BeliefTables
+from reloop2_keras.core.online.logistic_gate import LogisticGate
+from reloop2_keras.core.online.parts import joined_state, load_joined
+
+LEAST_WEIGHT = 0.2  # in learning: a table whose weight is near 0 would never learn
+LARGEST_LOGIT = 40.0
+SPEEDS = {"slow": 0.0, "middle": 1e-3, "fast": 1e-2}  # growth of a variance in 1,000 rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """A complete arm: some tables at one speed of forgetting, alone or on a base's logit.
+
+    Attributes:
+        name: str.
+        noise: float >= 0, see `BeliefTables`.
+        crosses: bool, whether it has the crosses' tables beside the fields'.
+        base: int, whose logit it starts from, or None.
+    """
+
+    name: str
+    noise: float
+    crosses: bool
+    base: int | None
+
+
+def default_arms(bases: Sequence[str], crosses: bool) -> list[Arm]:
+    """Return the tables' arms: alone at three speeds, on each base at two, with crosses at two."""
+    two = [(name, noise) for name, noise in SPEEDS.items() if name != "slow"]
+    arms = [Arm(f"tables, {name}", noise, False, None) for name, noise in SPEEDS.items()]
+    for base, on in [(None, ""), *[(n, f" on {name}") for n, name in enumerate(bases)]]:
+        if crosses:
+            arms += [Arm(f"tables + crosses{on}, {name}", v, True, base) for name, v in two]
+        if base is not None:
+            arms += [Arm(f"tables{on}, {name}", v, False, base) for name, v in two]
+    return arms
+
+
+def arm_design(means: np.ndarray, base: np.ndarray | None) -> np.ndarray:
+    """Return the gate's inputs: 1, a mean a table, the base's logit; float64 (rows, D)."""
+    rows, tables = means.shape
+    design = np.ones((rows, 1 + tables + (base is not None)))
+    design[:, 1 : 1 + tables] = means
+    if base is not None:
+        design[:, -1] = base
+    return design
+
+
+class TableArms(ArrayState):
+    """Arms over one set of tables: logit = c + sum_k g_k m_k + a * base, weights learnt online.
+
+    All arms' beliefs lie side by side in one `BeliefTables`; arms that stand alone come first,
+    since only they learn in the training period.
+
+    Args:
+        width: int, columns of `feature_hashes`.
+        arms: list of `Arm`, those without a base first.
+        crosses: list of lists of columns, each one more table.
+        bits: int or list of ints, see `BeliefTables`: the fields', then the crosses'.
+        prior: float > 0, see `BeliefTables`.
+
+    Attributes:
+        tables: `BeliefTables`.
+        gates: list of `LogisticGate`, one an arm.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(self, width, arms: Sequence[Arm], crosses=(), bits=16, prior=1.0):
+        super().__init__()
+        self.arms = list(arms)
+        alone = [arm.base is None for arm in self.arms]
+        if not alone or alone != sorted(alone, reverse=True):
+            raise ValueError(f"`arms` must be some, those without a base first. Received: {arms}")
+        self.crosses = [list(cross) for cross in crosses]
+        tables = [*([column] for column in range(width)), *self.crosses]
+        noises = [arm.noise for arm in self.arms]
+        self.tables = BeliefTables(width, tables, bits, noises, prior)
+        self.used = [len(tables) if arm.crosses else width for arm in self.arms]
+        self.num_alone = sum(alone)
+        self.gates = [
+            LogisticGate(
+                [0.0, *[min(1.0, 3.0 / used)] * used, *[1.0] * on_base],
+                [1.0] * (1 + used) + [10.0] * on_base,
+            )
+            for used, on_base in zip(self.used, [int(not a) for a in alone], strict=True)
+        ]
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Lay the gates' weights out for the tables' loops."""
+        shape = (len(self.tables.tables), len(self.arms))
+        self._weights, self._learning = np.zeros(shape), np.zeros(shape)
+        for a, (gate, used) in enumerate(zip(self.gates, self.used, strict=True)):
+            g = gate.coefficients[1 : 1 + used]
+            self._weights[:used, a] = g
+            self._learning[:used, a] = np.where(g < 0, -1, 1) * np.maximum(np.abs(g), LEAST_WEIGHT)
+
+    def offsets(self, base_logits: np.ndarray, learners: int) -> np.ndarray:
+        """Return what tables are added to, float64 (rows, learners): c + a * base."""
+        out = np.empty((len(base_logits), learners))
+        for a, (arm, gate) in enumerate(zip(self.arms[:learners], self.gates, strict=False)):
+            out[:, a] = gate.coefficients[0]
+            if arm.base is not None:
+                out[:, a] += gate.coefficients[-1] * base_logits[:, arm.base]
+        return out
+
+    def read(self, words, base_logits, learners=None, variances=False):
+        """Return (logits (rows, L), their variances (rows, L) or None, means (rows, K, L)).
+
+        Args:
+            words: what `tables.words` returned.
+            base_logits: float64 (rows, bases).
+            learners: int, the first L arms alone; None: all.
+            variances: bool, see `read_beliefs`.
+        """
+        learners = len(self.arms) if learners is None else learners
+        with self.lock:
+            offsets = self.offsets(base_logits, learners)
+            weights = self._weights[:, :learners]
+            logits, spread, means = self.tables.weighed(words, weights, offsets, variances)
+        return np.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT), spread, means
+
+    def learn(self, words, base_logits, labels, learners=None) -> None:
+        """Teach the tables rows in their order, each from the state that the last one left."""
+        learners = len(self.arms) if learners is None else learners
+        with self.lock:
+            offsets = self.offsets(base_logits, learners)
+            self.tables.learn(words, labels, self._learning[:, :learners], offsets)
+            self.version += 1
+
+    def solved(self, means, base_logits, labels) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return what a block would make of the first gates, as many as means has; see `store`.
+
+        Args:
+            means: float (rows, K, L), as they were READ when the rows were predicted.
+            base_logits: float64 (rows, bases).
+            labels: float64 (rows,).
+        """
+        out = []
+        for a in range(means.shape[2]):
+            base = None if self.arms[a].base is None else base_logits[:, self.arms[a].base]
+            design = arm_design(means[:, : self.used[a], a], base)
+            out.append(self.gates[a].solved(design, labels))
+        return out
+
+    def store(self, solutions: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Take what `solved` returned."""
+        with self.lock:
+            for gate, solution in zip(self.gates, solutions, strict=False):
+                gate.store(solution)
+            self._refresh()
+            self.version += 1
+
+    def reset(self) -> None:
+        """Forget everything that was learnt."""
+        with self.lock:
+            for part in (self.tables, *self.gates):
+                part.reset()
+            self._refresh()
+            self.version += 1
+
+    def _parts(self) -> dict[str, ArrayState]:
+        return {"tables": self.tables, **{f"gate_{a}": g for a, g in enumerate(self.gates)}}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return copies of the arrays of all parts, by `part/name`."""
+        with self.lock:
+            return joined_state(self._parts())
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """See `ArrayState.load_state`."""
+        with self.lock:
+            load_joined(self._parts(), arrays)
+            self._refresh()
+            self.version += 1

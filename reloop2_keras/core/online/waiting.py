@@ -1,0 +1,67 @@
+"""Rows whose labels came, kept until there are enough of them for one step."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from reloop2_keras.core.array_state import ArrayState
+
+
+class Waiting(ArrayState):
+    """Some columns of the rows that wait, fewer than `rows`, in a fixed space.
+
+    Args:
+        rows: int >= 1, so many are a block.
+        columns: name -> (shape of a row, dtype).
+
+    Attributes:
+        held: int, rows that wait.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> waiting = Waiting(3, {"labels": ((), "float64")})
+        >>> waiting.put([np.ones(2)])
+        >>> waiting.joined([np.zeros(2)])
+        [array([1., 1., 0., 0.])]
+        >>> waiting.joined([np.zeros(0)]) is None
+        True
+    """
+
+    COUNTERS = ("held",)
+
+    def __init__(self, rows: int, columns: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+        super().__init__()
+        if int(rows) != rows or rows < 1:
+            raise ValueError(f"`rows` must be a positive integer. Received: {rows}")
+        self.rows, self.held, self.ARRAYS = int(rows), 0, tuple(columns)
+        for name, (shape, dtype) in columns.items():
+            setattr(self, name, np.zeros((self.rows, *shape), dtype))
+
+    def joined(self, new: list[np.ndarray]) -> list[np.ndarray] | None:
+        """Return all columns of the rows that wait and the new ones, or None if too few are there.
+
+        Args:
+            new: arrays (rows, …), one a column.
+        """
+        with self.lock:
+            if self.held + len(new[0]) < self.rows:
+                return None
+            held = [getattr(self, name)[: self.held] for name in self.ARRAYS]
+            return [np.concatenate(pair) for pair in zip(held, new, strict=True)]
+
+    def put(self, new: list[np.ndarray]) -> None:
+        """Keep new rows; fewer than `rows` must wait then."""
+        with self.lock:
+            stop = self.held + len(new[0])
+            for name, part in zip(self.ARRAYS, new, strict=True):
+                getattr(self, name)[self.held : stop] = part
+            self.held = stop
+            self.version += 1
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """See `ArrayState.load_state`."""
+        if np.any(np.asarray(arrays.get("held", 0)) >= self.rows):
+            raise ValueError(f"held: expected fewer than {self.rows} rows, found {arrays['held']}")
+        super().load_state(arrays)
