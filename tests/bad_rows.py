@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from memory_case import core
 from memory_checks import same_state
 
 from reloop2_keras.core.gate import Gate
@@ -14,10 +15,6 @@ def check_refusals(case):
     bad_places(case)
     bad_states(case)
     bad_merges(case)
-
-
-def core(memory):
-    return getattr(memory, "core", memory)
 
 
 def refused(memory, call, message):
