@@ -52,7 +52,7 @@ def main():
                     sys.stderr.write(f"{name}: {times[name][-1]:.0f} s\n")
             for name in trees:
                 written = json.loads((scratch / name / "metrics.json").read_text())
-                found = {arm: part.get("auc") for arm, part in arms(written)}
+                found = {arm: part["auc"] for arm, part in written["arms"].items()}
                 sys.stderr.write(f"{name}: AUC {json.dumps(found)}\n")
         finally:
             subprocess.run([*git, "remove", "--force", str(other)], check=True)
@@ -73,12 +73,6 @@ def python(tree, command):
     """Run this interpreter in a tree, whose packages come before any that are installed."""
     environment = {**os.environ, "PYTHONPATH": str(tree), "TF_CPP_MIN_LOG_LEVEL": "3"}
     subprocess.run([sys.executable, *command], cwd=tree, env=environment, check=True)
-
-
-def arms(metrics):
-    """(name, its figures) of the arms of a metrics.json."""
-    found = metrics.get("arms", metrics)
-    return found.items() if isinstance(found, dict) else ((part["arm"], part) for part in found)
 
 
 if __name__ == "__main__":
