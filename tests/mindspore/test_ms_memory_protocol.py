@@ -25,6 +25,7 @@ def read(memory, keys):
 
 def graph(memory):
     """What a cell of somebody else's around it reads; places and offsets must agree, too."""
+    memory.build(WIDTH)  # a graph cannot make the parameters that it reads
     around = Around(memory)
 
     def look(keys):
