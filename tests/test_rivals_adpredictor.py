@@ -8,11 +8,11 @@ import subprocess
 
 import numpy as np
 import pytest
+from rivals_rows import HeldSlot, rows_of
 
 from reloop2_keras.core.arms import Arm
 from reloop2_keras.core.prequential import prequential
 from reloop2_keras.rivals import AdPredictor
-from rivals_rows import HeldSlot, rows_of
 
 
 def density(t):

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from rivals_rows import HeldSlot, KnownBase, rows_of
 
 from reloop2_keras.core.arms import Arm
 from reloop2_keras.core.prequential import prequential
@@ -13,7 +14,6 @@ from reloop2_keras.rivals import ServedOnce, VowpalWabbit
 from reloop2_keras.rivals.grids import vowpal_settings
 from reloop2_keras.rivals.served import features
 from reloop2_keras.rivals.vowpal_text import lines, namespaces
-from rivals_rows import HeldSlot, KnownBase, rows_of
 
 HERE = importlib.util.find_spec("vowpalwabbit") is not None
 needs_vw = pytest.mark.skipif(not HERE, reason="vowpalwabbit is not installed (extra `rivals`)")

@@ -40,7 +40,7 @@ def _learn(index, value, labels, mean, variance, noise, forget, prior):
             m = mean[i] + sign * x * variance[i] / deviation * v
             s = variance[i] * (1.0 - x * x * variance[i] / spread * w)
             if forget > 0.0:
-                # the prior's mean is 0 but for the bias, whose mean is left alone like the rest
+                # Towards a mean of 0, the bias's too: as river does.
                 old = s
                 s = old * prior / ((1.0 - forget) * prior + forget * old)
                 m = s * (1.0 - forget) * m / old

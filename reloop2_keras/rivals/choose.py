@@ -134,7 +134,7 @@ def _vowpal(periods, base, delay, variants):
     settings = grids.vowpal_settings(variants)
     rows = vowpal_rows(periods, settings, base, delay)
     best = settings[rows.index(best_setting(rows))]
-    part = VowpalWabbit(best.options, best.bits, periods.numeric, base)
+    part = VowpalWabbit(best.options, numeric=periods.numeric, base=base)
     if base is None:
         for slot in periods.train:
             part.observe(slot.load(COLUMNS))

@@ -14,9 +14,6 @@ RATES = {
     "pairs ftrl": ("--ftrl_alpha", (0.05, 0.1, 0.25, 0.5)),
     "pairs coin": (None, (None,)),
 }
-# all pairs of fields are many more features: four times the weights keep collisions rare
-BITS = {"pairs": 22, "pairs ftrl": 22, "pairs coin": 22}
-FEWER_BITS = 20
 
 # beta against a prior deviation of 1, and the paper's forgetting
 BETAS = (0.3, 1.0, 2.0, 4.0)
@@ -27,12 +24,11 @@ STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # scikit-learn's C
 
 @dataclasses.dataclass(frozen=True)
 class VowpalSetting:
-    """One setting of Vowpal Wabbit: name of the variant, rate or None, words, bits."""
+    """One setting of Vowpal Wabbit: name of the variant, rate or None, words."""
 
     variant: str
     rate: float | None
     options: tuple[str, ...]
-    bits: int
 
     def row(self) -> dict[str, Any]:
         """Return it as the first columns of a row of scores."""
@@ -59,6 +55,5 @@ def vowpal_settings(variants: Sequence[str] | None = None) -> list[VowpalSetting
         words += ["--interactions", "::"] if variant.startswith("pairs") else []
         for rate in rates:
             rated = () if rate is None else (flag, f"{rate:g}")
-            bits = BITS.get(variant, FEWER_BITS)
-            settings.append(VowpalSetting(variant, rate, (*words, *rated), bits))
+            settings.append(VowpalSetting(variant, rate, (*words, *rated)))
     return settings

@@ -25,7 +25,9 @@ class VowpalWabbit:
     Args:
         options: VW's own, such as `("-l", "0.5")`, `("--ftrl", "--ftrl_alpha", "0.1")`,
             `("--coin",)`, `("--interactions", "::")` for all pairs of fields.
-        bits: int in [8, 28]; 2^bits weights for all features together.
+        bits: int in [8, 28]; 2^bits places for the weights of all features together. Only weights
+            of features that were seen take memory and time (VW's `--sparse_weights`), so many
+            bits cost nothing; on MovieTweetings 20 lose .001 AUC by collisions.
         numeric: columns of numeric fields.
         base: slow part whose `probability` is the offset; None for VW alone. It must not learn,
             or learn through an arm of its own: `observe` is not handed on to it. Share it by
@@ -56,7 +58,7 @@ class VowpalWabbit:
     def __init__(
         self,
         options: Sequence[str] = ("-l", "0.5"),
-        bits: int = 20,
+        bits: int = 24,
         numeric: Sequence[int] = (),
         base: Any = None,
     ) -> None:
@@ -121,7 +123,7 @@ class VowpalWabbit:
         with tempfile.TemporaryDirectory(prefix="reloop2-vw-") as folder:
             before, after, found = (Path(folder) / name for name in ("before", "after", "found"))
             words = ["--quiet", "--no_stdin", "-d", str(data), "-p", str(found)]
-            words += [*self.options, "--loss_function", "logistic"]
+            words += [*self.options, "--loss_function", "logistic", "--sparse_weights"]
             if cache:
                 words += ["--cache_file", f"{data}.{self.bits}"]
             if self.state is None:
