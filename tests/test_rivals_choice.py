@@ -195,3 +195,12 @@ def test_a_prepared_dataset_is_taken_as_it_is(name, tmp_path):
     choice = choose_rival(name, dataset, validation_slots=3, **options)
     p = choice.part.serve(dataset.slots()[0].load())["probability"]
     assert ((p > 0) & (p < 1)).all() and p.std() > 0.01
+
+
+@needs_vw
+@pytest.mark.parametrize("most", [3, 2])
+def test_pairs_are_left_out_where_there_are_many_fields(most, monkeypatch):
+    monkeypatch.setattr(grids, "RATES", {"coin": (None, (None,)), "pairs": ("-l", (0.5,))})
+    monkeypatch.setattr(grids, "MOST_FIELDS", most)
+    rows = choose_rival("vw", periods()).rows
+    assert [row["variant"] for row in rows] == (["coin", "pairs"] if most == 3 else ["coin"])

@@ -89,7 +89,8 @@ def choose_rival(
         base: slow part whose logit is the offset of "vw+base"; None for the others.
         delay: int, in slots, as in the evaluation to come.
         validation_slots: int, what the validation period is cut into, as in the evaluation.
-        variants: of Vowpal Wabbit, keys of `grids.RATES`; None: all of them.
+        variants: of Vowpal Wabbit, keys of `grids.RATES`; None: all of them, but those with pairs
+            only up to `grids.MOST_FIELDS` fields. `Choice.rows` says what was tried.
         warmup: bool. True when the stream to come has the validation slots as its `warmup`: the
             part is returned as it stands before them. False: it has learnt them.
 
@@ -131,6 +132,10 @@ def choose_rival(
 
 
 def _vowpal(periods, base, delay, variants):
+    if variants is None:
+        fields = periods.train[0].load(["feature_hashes"])["feature_hashes"].shape[1]
+        few = fields <= grids.MOST_FIELDS
+        variants = [name for name in grids.RATES if few or not name.startswith("pairs")]
     settings = grids.vowpal_settings(variants)
     rows = vowpal_rows(periods, settings, base, delay)
     best = settings[rows.index(best_setting(rows))]

@@ -14,10 +14,12 @@ RATES = {
     "pairs ftrl": ("--ftrl_alpha", (0.05, 0.1, 0.25, 0.5)),
     "pairs coin": (None, (None,)),
 }
+# 39 fields have 741 pairs, and a grid over them takes minutes: there pairs are tried when asked for
+MOST_FIELDS = 16
 
 # beta against a prior deviation of 1, and the paper's forgetting
-BETAS = (0.3, 1.0, 2.0, 4.0)
-EPSILONS = (0.0, 0.0001, 0.001, 0.01)
+BETAS = (1.0, 1.5, 2.0, 4.0, 8.0, 16.0)
+EPSILONS = (0.0, 0.00001, 0.0001, 0.001)
 
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # scikit-learn's C
 
