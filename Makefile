@@ -39,7 +39,7 @@ $(VENV)/.ready-%: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.ready: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "setting up $(VENV) with all backends (about 6 GB, minutes, once)"
-	$(INSTALL) -e ".[tensorflow,jax,torch,mindspore,notebooks,dev]"
+	$(INSTALL) -e ".[tensorflow,jax,torch,mindspore,notebooks,rivals,dev]"
 	touch $@
 
 demo: $(VENV)/.ready-$(BACKEND)  ## synthetic drifting log -> table of arms (BACKEND=torch DATASET=folder)
