@@ -55,9 +55,9 @@ def paired_interval(
         >>> paired_interval(report, "a", "b", "auc")[0]
         0.5
     """
-    for name, value in (("arm", arm), ("over", over)):
-        if value not in report.arms:
-            raise ValueError(f"`{name}` must be one of {report.arms}. Received: {value!r}")
+    for argument, name in (("arm", arm), ("over", over)):
+        if name not in report.arms:
+            raise ValueError(f"`{argument}` must be one of {report.arms}. Received: {name!r}")
     if metric not in INFLUENCED:
         raise ValueError(f"`metric` must be one of {INFLUENCED}. Received: {metric!r}")
     slots = np.unique(report.slot_of_row, return_inverse=True)[1]
@@ -106,7 +106,7 @@ def interval_of_slots(
     weight = np.ones(table.shape[1]) if weights is None else np.asarray(weights, "float64")
     if weight.shape != table.shape[1:] or not (weight >= 0).all() or not weight.sum() > 0:
         raise ValueError(
-            f"`weights` must be {table.shape[1]} numbers >= 0, not all 0. Received: {weights}"
+            f"`weights` must be {table.shape[1]} numbers >= 0, not all 0. Received: {weights!r}"
         )
     share = weight / weight.sum()
     means = table @ share

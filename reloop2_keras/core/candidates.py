@@ -44,7 +44,10 @@ class Candidates:
         label_weights: values of gamma to try; the paper's numbers use 1.
         feature_bits: int, 2^bits buckets a table of the feature memory.
         feature_prior: float > 0, of the feature memory.
-        crosses: field names of each cross, such as `[("user", "genres")]`: one more table each.
+        online_crosses: field names of each cross of `Online`; None: the training period decides.
+        max_crosses: int, how many crosses `Online` may choose.
+        crosses: of the feature memory: field names of each cross, such as `[("user", "genres")]`:
+            one more table each.
         forms: name -> list of memories, each a dict of `FeatureMemory`'s arguments and `warm`.
 
     Example:
@@ -62,6 +65,8 @@ class Candidates:
     label_weights: Sequence[float] = LABEL_WEIGHTS
     feature_bits: int = 18
     feature_prior: float = 1.0
+    online_crosses: Sequence[Sequence[str]] | None = None
+    max_crosses: int = 4
     crosses: Sequence[Sequence[str]] = ()
     forms: Mapping[str, Sequence[Mapping[str, Any]]] = dataclasses.field(
         default_factory=lambda: dict(FORMS)

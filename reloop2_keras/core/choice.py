@@ -1,5 +1,6 @@
 """The choices of one run, all made on the validation period, and the arms made of them."""
 
+import copy
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 
 from reloop2_keras.core.arms import Arm, Corrected, Gated, Memory, Recalibration
 from reloop2_keras.core.candidates import HASHES, Candidates, FeatureForms, similarity_memories
+from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.tune import best_setting, replay, training_keys, tune_memory
 
 # in the order of the tables
@@ -23,7 +25,10 @@ ARMS = (
     "incremental+feature",
     "feature+sketch",
 )
+ONLINE = ("tables", "online", "online+incremental")
+RIVALS = ("vw", "vw+base", "adpredictor", "frozen linear")
 KNOWN = {"frozen", "recalibrated", "shuffled", "incremental", "exact", "sketch", "feature"}
+TOGETHER = {"feature+sketch": {"feature", "sketch"}}  # names that hold more than one part's
 BATCH = 4096  # training rows served at once
 
 
@@ -35,7 +40,9 @@ class Choice:
     Attributes:
         grid: list of dicts, validation's scores of each memory of similarity, lambda and gamma.
         form_scores: list of dicts, validation's scores of each form of the feature memory.
-        picked: dict: "exact", "sketch", "feature" -> the picked row of those, for those asked for.
+        picked: dict: "exact", "sketch", "feature", and names of rivals -> the picked row of those,
+            for those asked for.
+        rivals: name -> what `choose_rival` returned: has a `part` and a `setting`.
     """
 
     def __init__(
@@ -44,33 +51,41 @@ class Choice:
         forms: FeatureForms,
         grid: list[dict[str, Any]],
         form_scores: list[dict[str, Any]],
+        tables: StartedTables,
+        rivals: dict[str, Any],
     ) -> None:
-        self._memories, self._forms = memories, forms
+        self._memories, self._forms, self._tables = memories, forms, tables
         self.grid, self.form_scores = grid, form_scores
         kinds = dict.fromkeys(row["candidate"].split(" ")[0] for row in grid)
         self.picked = {kind: self._best(kind) for kind in kinds}
         if form_scores:
             tried = [row for row in form_scores if row["candidate"] != "frozen"]
             self.picked["feature"] = best_setting(tried)
+        self.rivals = rivals
+        self.picked |= {name: rival.setting for name, rival in rivals.items()}
 
     def _best(self, name: str) -> dict[str, Any]:
         return best_setting(
             row for row in self.grid if f"{row['candidate']} ".startswith(f"{name} ")
         )
 
-    def fast(self, name: str, shuffled: bool = False) -> Corrected:
+    def fast(self, name: str, shuffled: bool = False) -> Corrected | OnlinePart:
         """Return a fresh fast part.
 
         Args:
             name: "exact", "sketch", "feature", "feature+sketch": what validation picked; "exact
                 hidden", "sketch embedding", …: the best of that key; "feature base, cold", …: of
-                that form.
+                that form. "tables", "online", "online+incremental": `Online` over no base, the
+                frozen one, the frozen one and the one that is trained on.
             shuffled: bool, for a control: its memories learn shuffled labels, of the training
                 period too.
 
         Raises:
             ValueError: if there is no such part among the candidates.
         """
+        if name in ONLINE:
+            bases = {"tables": (), "online": ("frozen",)}.get(name, ("frozen", "incremental"))
+            return OnlinePart(self._tables.online(bases, shuffled), shuffled)
         if name == "feature+sketch":
             make, key = self._memories[self.picked["sketch"]["candidate"]]
             memories = self._forms.memories(self._form("feature"), shuffled)
@@ -94,23 +109,25 @@ class Choice:
                 `compare`.
         """
         parts = {name: self._part(name) for name in names}
-        keys = {
-            slow: sorted(
-                {
-                    key
-                    for name, fast in parts.items()
-                    if fast is not None and _slow(name) == slow
-                    for key in fast.keys
-                    if key != HASHES
-                }
-            )
-            for slow in {_slow(name) for name in names}
+        keys: dict[str, set[str]] = {_slow(name): set() for name in names}
+        for name, fast in parts.items():
+            keys[_slow(name)] |= set() if fast is None else set(fast.keys) - {HASHES}
+        if "online+incremental" in names:
+            keys.setdefault("incremental", set())
+        slows = {
+            slow: getattr(base, slow)(tuple(sorted(keys[slow])))
+            for slow in keys
+            if slow not in self.rivals
         }
-        slows = {slow: getattr(base, slow)(tuple(keys[slow])) for slow in keys}
-        return [Arm(name, slows[_slow(name)], fast) for name, fast in parts.items()]
+        # a stream changes a rival, and another one may follow
+        slows |= {name: copy.deepcopy(self.rivals[name].part) for name in keys if name in RIVALS}
+        more = {"online+incremental": {"incremental": slows.get("incremental")}}
+        return [
+            Arm(name, slows[_slow(name)], fast, more.get(name, {})) for name, fast in parts.items()
+        ]
 
-    def _part(self, name: str) -> Corrected | None:
-        if name in ("frozen", "incremental"):
+    def _part(self, name: str) -> Corrected | OnlinePart | None:
+        if name in ("frozen", "incremental", *RIVALS):
             return None
         if name == "recalibrated":
             return Recalibration()
@@ -129,6 +146,8 @@ def choose(
     delay: int = 0,
     settings: Candidates | None = None,
     progress: bool | None = None,
+    tables: StartedTables | None = None,
+    choose_rival: Callable[..., Any] | None = None,
 ) -> Choice:
     """Choose keys, sizes, lambda, gamma and form by replaying the validation period.
 
@@ -142,6 +161,9 @@ def choose(
         delay: int, in slots, as in the evaluation to come.
         settings: `Candidates`; None: its defaults.
         progress: bool, or None to show bars on terminals only.
+        tables: `StartedTables`, to share them between seeds; None makes them.
+        choose_rival: `reloop2_keras.rivals.choose_rival`, or a function that takes its arguments;
+            None: there are no rivals.
 
     Returns:
         `Choice`.
@@ -149,7 +171,7 @@ def choose(
     Raises:
         ValueError: if there are not more than `delay + 1` validation slots, or an arm is unknown.
     """
-    settings = settings or Candidates()
+    arms, settings = list(arms), settings or Candidates()
     if settings.validation_slots <= delay + 1:
         raise ValueError(
             f"`settings.validation_slots` must be more than `delay` + 1 = {delay + 1}, or nothing "
@@ -178,7 +200,14 @@ def choose(
     if feature:
         tried = {form: forms.fast(form) for form in forms.forms}
         scores = replay(frozen, slots, tried, delay, progress=progress)
-    return Choice(memories, forms, grid, scores)
+    tables = tables or StartedTables(dataset, settings.online_crosses, settings.max_crosses, seed)
+    rivals = {}
+    for name in (name for name in arms if name in RIVALS):
+        if choose_rival is None:
+            raise ValueError(f"`choose_rival` must be given for the arm {name!r}")
+        on = frozen if name == "vw+base" else None
+        rivals[name] = choose_rival(name, dataset, on, delay, settings.validation_slots)
+    return Choice(memories, forms, grid, scores, tables, rivals)
 
 
 def needed(arms: Iterable[str]) -> tuple[list[str], bool]:
@@ -197,9 +226,12 @@ def needed(arms: Iterable[str]) -> tuple[list[str], bool]:
     words: set[str] = set()
     for arm in arms:
         part = arm.removeprefix("incremental+").removeprefix("shuffled ")
-        found = {"feature", "sketch"} if part == "feature+sketch" else {part.split(" ")[0]}
+        found = TOGETHER.get(part) or {part.split(" ")[0]}
+        if arm in RIVALS or part in ONLINE:
+            continue
         if found - KNOWN:
-            raise ValueError(f"`arms` must be among {ARMS}. Received: {arm!r}")
+            known = (*ARMS, *ONLINE, *RIVALS)
+            raise ValueError(f"`arms` must be among {known}. Received: {arm!r}")
         words |= found
     kinds: list[str] = [kind for kind in ("exact", "sketch") if kind in words]
     if "shuffled" in arms and not kinds and "feature" not in words:
@@ -211,6 +243,8 @@ def needed(arms: Iterable[str]) -> tuple[list[str], bool]:
 
 
 def _slow(name: str) -> str:
+    if name in RIVALS:
+        return name
     return "incremental" if name.startswith("incremental") else "frozen"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import ARMS, Choice, choose, needed
+from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.prequential import prequential
 from reloop2_keras.core.report import PrequentialReport
 
@@ -114,6 +115,7 @@ def compare(
     choices: dict[int, Choice] | None = None,
     progress: bool | None = None,
     report: type[PrequentialReport] = PrequentialReport,
+    choose_rival: Callable[..., Any] | None = None,
 ) -> PrequentialReport:
     """Compare arms on a dataset's stream: each slot is predicted, scored, and only then learnt.
 
@@ -133,6 +135,7 @@ def compare(
         choices: dict that takes up seed -> `Choice`, to look at what validation saw; or None.
         progress: bool, or None to show bars on terminals only.
         report: class of the report.
+        choose_rival: see `choose`.
 
     Returns:
         report over all seeds; its `info` says what was compared, when, and what was picked.
@@ -145,15 +148,21 @@ def compare(
         raise ValueError(f"`seeds` must be distinct, at least one. Received: {seeds}")
     needed(arms)  # an unknown name is told before hours of training
     start, stream, reports, picked = time.perf_counter(), dataset.slots(slots), [], []
+    tables = StartedTables(dataset, settings.online_crosses, settings.max_crosses)
+    weights: dict[str, list] = {}
     for seed in seeds:
         base = make_base(seed)
-        choice = choose(base, dataset, arms, seed, delay, settings, progress)
+        shared = settings, progress, tables, choose_rival
+        choice = choose(base, dataset, arms, seed, delay, *shared)
         if choices is not None:
             choices[seed] = choice
         picked += [{"seed": seed, "arm": arm, **row} for arm, row in choice.picked.items()]
         warmup = dataset.validation_slots(settings.validation_slots)
         made = choice.arms(arms, base)
         reports.append(prequential(stream, made, delay, warmup, seed, progress, report=report))
+        for arm in made:
+            if isinstance(arm.fast, OnlinePart):
+                weights.setdefault(arm.name, []).append(arm.fast.history)
     result = report.concat(reports)
     result.info.update(
         dataset=dataset.name,
@@ -164,6 +173,8 @@ def compare(
         rows=len(result.labels),
         versions=installed_versions(),
         picked=picked,
+        crosses=tables.crosses(),
+        weights=weights,
         **(info or {}),
     )
     return result

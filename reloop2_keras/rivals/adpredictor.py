@@ -9,6 +9,7 @@ MindSpore bears. A test compares the two where river is given.
 import math
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -108,8 +109,8 @@ class AdPredictor:
         self.beta, self.epsilon, self.bits = float(beta), float(epsilon), int(bits)
         self.prior_probability = float(prior_probability)
         self.numeric = checked_numeric(numeric)
-        self.mean: np.ndarray | None = None
-        self.variance: np.ndarray | None = None
+        self.mean: Any = None  # float64 arrays from the first row on
+        self.variance: Any = None
         self._fields = 0
 
     def _rows(self, arrays):

@@ -147,7 +147,8 @@ def _vowpal(periods, base, delay, variants):
 
 
 def _adpredictor(periods, delay):
-    rows, parts = [], []
+    rows: list[dict[str, Any]] = []
+    parts: list[AdPredictor] = []
     clicks = np.concatenate([slot.load(["label"])["label"] for slot in periods.train])
     share = float(np.clip(clicks.mean(), 0.001, 0.999))
     for beta in grids.BETAS:

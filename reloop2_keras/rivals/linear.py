@@ -37,7 +37,8 @@ class FrozenLinear:
 
     def __init__(self, numeric: Sequence[int] = ()) -> None:
         self.numeric = checked_numeric(numeric)
-        self._known: list[np.ndarray] | None = None
+        self._known: list[np.ndarray] = []  # until `fit`
+        self._weights, self._constant = np.zeros(0), 0.0
 
     def fit(self, train: Iterable[dict], strength: float = 1.0) -> "FrozenLinear":
         """Fit the training period; returns itself.
@@ -101,7 +102,7 @@ class FrozenLinear:
         Raises:
             ValueError: if it was not fitted, or the slot has another number of fields.
         """
-        if self._known is None:
+        if not self._known:
             raise ValueError("`FrozenLinear` must be fitted before it serves")
         hashes, values = features(arrays, self.numeric)
         if hashes.shape[1] != len(self._known):

@@ -9,6 +9,7 @@ from reloop2_keras.core import choice, study
 from reloop2_keras.core.candidates import Candidates, FeatureForms
 from reloop2_keras.core.choice import ARMS, Choice
 from reloop2_keras.models.early_stopping import train_base
+from reloop2_keras.rivals import choose_rival
 from reloop2_keras.streaming.arms import FrozenBase, IncrementalBase
 from reloop2_keras.streaming.report import PrequentialReport
 
@@ -39,7 +40,8 @@ def choose(
         'corrected, warm'
     """
     trained = KERAS.trained(base)
-    return choice.choose(trained, dataset, arms, seed, delay, settings, progress)
+    shared = arms, seed, delay, settings, progress
+    return choice.choose(trained, dataset, *shared, choose_rival=choose_rival)
 
 
 def feature_forms(
@@ -91,4 +93,6 @@ def compare(
     make = KERAS.maker(dataset, base, base_options, incremental_options)
     info = {"backend": keras.backend.backend(), "base": dict(base_options or {})}
     shared = arms, seeds, delay, slots, settings, info, choices, progress
-    return cast(PrequentialReport, study.compare(dataset, make, *shared, PrequentialReport))
+    return cast(
+        PrequentialReport, study.compare(dataset, make, *shared, PrequentialReport, choose_rival)
+    )

@@ -1,0 +1,119 @@
+"""`Online` as the fast part of an arm, and how it is started on a dataset's training period."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from reloop2_keras.core.correction import Served
+from reloop2_keras.core.online.online import Online
+
+HASHES = "feature_hashes"
+ROWS = 4096  # of the training period, read at once
+
+
+class OnlinePart:
+    """Fast part: belief tables in two stages over one or several slow parts, or over none.
+
+    Args:
+        online: `Online`, started. Its first base is the arm's slow part, the others are those of
+            `Arm.more`, by name; without bases the slow part's predictions are not looked at.
+        shuffle_labels: bool. True makes the control: labels are permuted within a slot before
+            anything is learnt.
+        seed: int, of that permutation.
+
+    Attributes:
+        history: list of dicts, after each slot that was learnt: each arm's weight.
+    """
+
+    learns_from = ()  # of what was served: all is in what `predict` keeps
+    keys = (HASHES,)
+
+    def __init__(self, online: Online, shuffle_labels: bool = False, seed: int = 1001) -> None:
+        self.online = online
+        self.history: list[dict[str, float]] = []
+        self._rng = np.random.default_rng(seed) if shuffle_labels else None
+
+    def predict(self, served: dict) -> tuple[np.ndarray, Served]:
+        """Return probabilities float32 (rows,) and what is kept until labels arrive.
+
+        Args:
+            served: what the slow part served: `probability`, `feature_hashes`, and the
+                `probabilities` of further slow parts.
+        """
+        given = None
+        if self.online.bases:
+            further = served.get("probabilities", {})
+            given = {self.online.bases[0]: served["probability"], **further}
+        kept = self.online.predict(served[HASHES], given)
+        return kept["corrected"], kept
+
+    def observe(self, served: dict, labels: np.ndarray, kept: Served) -> None:
+        """Learn a slot's rows.
+
+        Args:
+            served: what the slow part served.
+            labels: (rows,).
+            kept: what `predict` returned with it; spent afterwards.
+        """
+        labels = np.asarray(labels)
+        if self._rng is not None:
+            labels = self._rng.permutation(labels)
+        self.online.learn(kept, labels)
+        self.history.append(self.online.weights()["arms"])
+
+
+class StartedTables:
+    """Makes fresh `Online`s that learnt the training period; each kind is started once.
+
+    What stands alone does not depend on a base, so that one object serves all seeds of a study.
+
+    Args:
+        dataset: `PreparedDataset`.
+        crosses: field names of each cross; None: chosen on the training period.
+        max_crosses: int, how many may be chosen.
+        seed: int, of the labels that controls are started with.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        crosses: Sequence[Sequence[str]] | None = None,
+        max_crosses: int = 4,
+        seed: int = 1001,
+    ) -> None:
+        self._dataset, self._max, self._seed = dataset, max_crosses, seed
+        self._crosses = None
+        if crosses is not None:
+            self._crosses = [dataset.columns(*names) for names in crosses]
+        self._started: dict[tuple, Online] = {}
+
+    def online(self, bases: Sequence[str] = (), shuffled: bool = False) -> Online:
+        """Return a fresh `Online` for these bases, started.
+
+        Args:
+            bases: names, see `Online`.
+            shuffled: bool, for a control: the training period's labels are shuffled.
+        """
+        kind = (tuple(bases), shuffled)
+        if kind not in self._started:
+            made = Online(len(self._dataset.fields), bases, self._crosses)
+            made.start(self._shuffled if shuffled else self._batches, self._max)
+            if self._crosses is None and not shuffled:
+                self._crosses = made.crosses
+            self._started[kind] = made
+        return self._started[kind].copy()
+
+    def crosses(self) -> list[list[str]]:
+        """Return the field names of the crosses that are used, as far as they are known."""
+        names = [field["name"] for field in self._dataset.fields]
+        return [[names[column] for column in cross] for cross in self._crosses or ()]
+
+    def _batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for arrays in self._dataset.train_rows(ROWS, shuffle=False, hashes=True):
+            yield arrays[HASHES], arrays["label"]
+
+    def _shuffled(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        rng = np.random.default_rng(self._seed)
+        for hashes, labels in self._batches():
+            yield hashes, rng.permutation(labels)
