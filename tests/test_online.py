@@ -260,7 +260,6 @@ def test_crosses_fixed_forbidden_greedy_and_none():
     copied = np.column_stack([hashes, hashes[:, 2]])  # a column that says what another says
     plain = choose_crosses(copied, labels, base, max_crosses=2)
     assert set(plain.chosen) == {(1, 2), (1, 3)}
-    assert ((2, 3), 0.0) in plain.tried  # the two say no more together than alone
     greedy = choose_crosses(copied, labels, base, max_crosses=2, greedy=True)
     assert greedy.chosen == plain.chosen[:1]  # the other one says nothing after it
     assert greedy.tried == plain.tried and plain.rows == 4000

@@ -11,7 +11,6 @@ from reloop2_keras.core.kernels import hash_words
 from reloop2_keras.core.rows import check_labels, check_probabilities
 
 DEVIATIONS = 4.0
-SAME = 1.01  # a pair of so few times the values of a column says what that column says
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +48,7 @@ def choose_crosses(
     gain, half the sum over its values of S^2 / (V + 1 / prior) with S the sum of residuals and V of
     p (1 - p), less what noise would give, half the sum of V / (V + 1 / prior): the two are equal
     in expectation where the pair says nothing. Only gains beyond 4 standard deviations of what
-    noise would give are chosen: of 741 pairs of 39 columns some are lucky. A pair of no more values
-    than one of its columns (an item and its year) is that column again, and scores 0.
+    noise would give are chosen: of 741 pairs of 39 columns some are lucky.
 
     Args:
         hashes: int32 (rows, width) of the training period, or of some of its rows.
@@ -154,8 +152,6 @@ class _Score:
 
     def __init__(self, hashes, labels, p, prior):
         self.hashes, self.labels, self.p, self.prior = hashes, labels, p, prior
-        columns = range(self.hashes.shape[1])
-        self.counts = [len(self._sums((column,))[1]) for column in columns]
 
     def _sums(self, cross):
         words = hash_words(self.hashes, np.array(cross, "int64"), np.array([len(cross)]))[:, 0]
@@ -165,8 +161,6 @@ class _Score:
 
     def gain(self, cross):
         _, error, curvature = self._sums(cross)
-        if len(error) <= SAME * max(self.counts[column] for column in cross):
-            return 0.0
         return 0.5 * float(((error**2 - curvature) / (curvature + 1.0 / self.prior)).sum())
 
     def deviation(self, cross):
