@@ -48,7 +48,10 @@ def choose_crosses(
     gain, half the sum over its values of S^2 / (V + 1 / prior) with S the sum of residuals and V of
     p (1 - p), less what noise would give, half the sum of V / (V + 1 / prior): the two are equal
     in expectation where the pair says nothing. Only gains beyond 4 standard deviations of what
-    noise would give are chosen: of 741 pairs of 39 columns some are lucky.
+    noise would give are chosen: of 741 pairs of 39 columns some are lucky. Four and not more, nor
+    greedily: on streams made of the training and validation periods of four logs 2 to 4 were best,
+    8 and 16 lost up to .003 AUC, greedy choice up to .002; leaving out pairs that say what one of
+    their columns says (an item and its year) gained nothing.
 
     Args:
         hashes: int32 (rows, width) of the training period, or of some of its rows.
