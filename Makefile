@@ -5,7 +5,8 @@ BACKEND ?= torch
 DATASET ?=
 VENV := .venv
 BENCH := .venv-bench
-PEERS := fuxictr faiss-cpu river onnxruntime onnx
+RIVER := .venv-river
+PEERS := fuxictr faiss-cpu onnxruntime onnx
 PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := runs/demo
@@ -38,7 +39,7 @@ $(VENV)/.ready-%: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.ready: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "setting up $(VENV) with all backends (about 6 GB, minutes, once)"
-	$(INSTALL) -e ".[tensorflow,jax,torch,mindspore,notebooks,dev]"
+	$(INSTALL) -e ".[tensorflow,jax,torch,mindspore,notebooks,rivals,dev]"
 	touch $@
 
 demo: $(VENV)/.ready-$(BACKEND)  ## synthetic drifting log -> table of arms (BACKEND=torch DATASET=folder)
@@ -54,9 +55,10 @@ endif
 test: $(VENV)/.ready lint  ## every test on every backend
 	$(PY) tests/run_all.py
 
-lint: $(VENV)/.ready  ## ruff on code and notebooks
+lint: $(VENV)/.ready  ## ruff on code and notebooks, mypy on the packages
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 
 lab: $(VENV)/.ready-$(BACKEND)  ## JupyterLab in the right environment
 	KERAS_BACKEND=$(call quoted,$(BACKEND)) $(PY) -m jupyterlab --notebook-dir=.
@@ -74,8 +76,15 @@ $(BENCH)/.ready: $(VENV)/.ready benchmarks/peers.txt
 	    || echo "peer $$peer could not be installed; its rows will say so"; done
 	touch $@
 
-bench: $(BENCH)/.ready  ## benchmarks against peers (ARGS="--quick t1 m1")
+# river needs a newer NumPy than MindSpore can use: an environment of its own, see river_peer.py
+$(RIVER)/.ready: benchmarks/peers-river.txt
+	$(call quoted,$(PYTHON)) -m venv $(RIVER)
+	@$(RIVER)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers-river.txt \
+	  || echo "peer river could not be installed; its rows will say so"
+	touch $@
+
+bench: $(BENCH)/.ready $(RIVER)/.ready  ## benchmarks against peers (ARGS="--quick t1 m1")
 	$(BENCH)/bin/python -m benchmarks $(ARGS)
 
 clean:  ## remove runs and caches; the environment stays
-	rm -rf runs .pytest_cache .hypothesis .ruff_cache rank_0
+	rm -rf runs .pytest_cache .hypothesis .ruff_cache .mypy_cache rank_0

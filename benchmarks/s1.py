@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from benchmarks.common import clicks, compare, deepfm, interleaved, need, ratio
+from benchmarks.common import clicks, compare, deepfm, interleaved, ratio
+from benchmarks.river_peer import Peer
 
 BACKENDS = ("torch", "jax", "tensorflow")
 
@@ -28,7 +29,7 @@ def run(quick):
         base = deepfm(cardinalities, "whole", 16, (128, 64))
         trained = deepfm(cardinalities, "whole", 16, (128, 64))
         slots = [InMemory(x, y, slice(i * slot, (i + 1) * slot)) for i in range(count)]
-        memory = SketchErrorMemory(32, 12)
+        memory = SketchErrorMemory(32, 12, key_normalization="none")
         arms = [Arm("sketch", FrozenBase(base, keys=("hidden",)), Memory(memory, "hidden", 0.5))]
 
         def ours(arms=arms, memory=memory, slots=slots):
@@ -47,24 +48,17 @@ def run(quick):
                 slow.serve(one.arrays)
 
         functions = {"ours": ours, "loop": loop, "base": base_alone}
-        river = need("river.linear_model", f"s1-slots-{slot}-against-river", 5)
         few = 500
-        if river:
-            ids, labels = x["feature_ids"][:few].tolist(), y[:few, 0].astype(bool).tolist()
-
-            def one_by_one(ids=ids, labels=labels, river=river):
-                model = river.LogisticRegression()
-                for row, label in zip(ids, labels, strict=True):
-                    features = dict.fromkeys(row, 1.0)
-                    model.predict_proba_one(features)
-                    model.learn_one(features, label)
-
-            functions["river"] = one_by_one
-        times = interleaved(functions, repetitions=5)
+        arrays = {"ids": x["feature_ids"][:few], "labels": y[:few, 0]}
+        with Peer("logistic", arrays, f"s1-slots-{slot}-against-river", 5) as river:
+            if river.found:
+                functions["river"] = river.seconds
+            times = interleaved(functions, repetitions=5)
         unit = {"unit": "us an event", "scale": 1e6 / rows}
         bound = ratio(times, "base", "loop")
         note = f"a memory that takes no time would have {bound:.1f}: the base must predict"
         compare(f"s1-slots-{slot}-against-keras-loop", times, "ours", "loop", 8, **unit, note=note)
-        if river:
+        if river.found:
             times["river"] = list(np.array(times["river"]) * rows / few)
-            compare(f"s1-slots-{slot}-against-river", times, "ours", "river", 5, **unit)
+            name, note = f"s1-slots-{slot}-against-river", f"river {river.version}"
+            compare(name, times, "ours", "river", 5, **unit, note=note)

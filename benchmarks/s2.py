@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from benchmarks.common import compare, interleaved, need
+from benchmarks.common import compare, interleaved
+from benchmarks.river_peer import Peer
 
 BACKENDS = (None,)
 
@@ -28,24 +29,17 @@ def run(quick):
         got["sklearn"] = roc_auc_score(y, p), log_loss(y, p)
 
     functions = {"ours": ours, "sklearn": whole}
-    river = need("river.metrics", "s2-against-river", 50)
     few = 20_000
-    if river:
-
-        def river_loop():
-            area, loss = river.ROCAUC(), river.LogLoss()
-            for label, q in zip(y[:few].tolist(), p[:few].tolist(), strict=True):
-                area.update(label, q)
-                loss.update(label, q)
-
-        functions["river"] = river_loop
-    times = interleaved(functions, repetitions=5)
+    with Peer("metrics", {"labels": y[:few], "p": p[:few]}, "s2-against-river", 50) as river:
+        if river.found:
+            functions["river"] = river.seconds
+        times = interleaved(functions, repetitions=5)
     error = max(
         abs(got["ours"]["auc"] - got["sklearn"][0]), abs(got["ours"]["logloss"] - got["sklearn"][1])
     )
     unit = {"unit": "ns an event", "scale": 1e9 / rows, "error": error}
     compare("s2-against-scikit-learn", times, "ours", "sklearn", 10, **unit)
-    if river:
+    if river.found:
         times["river"] = [t * rows / few for t in times["river"]]
-        note = f"river on the first {few:,} events, approximate AUC"
+        note = f"river {river.version} on the first {few:,} events, approximate AUC"
         compare("s2-against-river", times, "ours", "river", 50, **unit, note=note)

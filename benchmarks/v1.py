@@ -1,11 +1,12 @@
-"""V1: `ReLoop2.predict` over the base model's `predict`, 32 x 2^12, d = 64."""
+"""V1: `ReLoop2.serve` and `predict` over the base model's `predict`, 32 x 2^12, d = 64."""
 
 import numpy as np
 
 from benchmarks.common import clicks, compare, deepfm, interleaved, need
 
 BACKENDS = ("torch", "jax", "tensorflow")
-BATCHES = {1: (100, 1.25), 64: (60, 1.15), 512: (20, 1.1), 4096: (4, 1.1)}
+# rows -> (steps a turn, limit of `predict`, limit of `serve`)
+BATCHES = {1: (100, 1.25, 1.1), 64: (60, 1.15, 1.1), 512: (20, 1.1, 1.1), 4096: (4, 1.1, 1.1)}
 # T1's model with a last layer of 64, and the small preset, whose own product is so small
 # (.7 GFLOP for 4,096 rows) that the hash's (.2) cannot be a tenth of it
 MODELS = {"": (400, 400, 64), "-small-preset": (128, 64)}
@@ -21,29 +22,33 @@ def run(quick):
         model = ReLoop2(base, SketchErrorMemory(32, 12))
         model.adapt([x])
         model.observe(x, y)
-        for batch, (steps, limit) in BATCHES.items():
+        for batch, (steps, limit, serve_limit) in BATCHES.items():
             part = {name: array[: batch * steps] for name, array in x.items()}
 
             def predict(model, part=part, batch=batch):
                 model.predict(part, batch_size=batch, verbose=0)
 
             functions = {
-                "reloop2": lambda m=model, f=predict: f(m),
+                "predict": lambda m=model, f=predict: f(m),
+                "serve": lambda m=model, x=part, b=batch: m.serve(x, batch_size=b),
                 "base": lambda m=base, f=predict: f(m),
             }
             if peer and not label:
-                functions.update(served(model, x, batch, steps))
+                functions.update(one_by_one(model, x, batch, steps))
             times = interleaved(functions, repetitions=3 if quick else 9)
-            name, unit = f"v1-predict-batch-{batch}{label}", {"scale": 1e3 / steps}
-            compare(name, times, "reloop2", "base", 1 / limit, **unit)
+            unit = {"scale": 1e3 / steps}
+            name = f"batch-{batch}{label}"
+            target = 1 / serve_limit if batch > 1 else None
+            compare(f"v1-serve-{name}", times, "serve", "base", target, **unit)
+            compare(f"v1-predict-{name}", times, "predict", "base", 1 / limit, **unit)
             if "onnx" in functions:
                 note = "onnxruntime runs the base alone"
                 name = f"v1-serve-batch-{batch}-against-onnxruntime"
-                compare(name, times, "serve", "onnx", None, **unit, note=note)
+                compare(name, times, "calls", "onnx", None, **unit, note=note)
 
 
-def served(model, x, batch, steps):
-    """`ReLoop2.serve`, memory and all, and the base alone in onnxruntime, batch by batch."""
+def one_by_one(model, x, batch, steps):
+    """A call of `ReLoop2.serve` a batch, memory and all, and the base alone in onnxruntime."""
     from benchmarks.onnx_deepfm import session
 
     parts = [
@@ -58,6 +63,6 @@ def served(model, x, batch, steps):
     want = model.base.predict_on_batch(parts[0])
     np.testing.assert_allclose(run(parts[0]), want, atol=1e-5)
     return {
-        "serve": lambda: [model.serve(part) for part in parts][0],
+        "calls": lambda: [model.serve(part) for part in parts][0],
         "onnx": lambda: [run(part) for part in parts][0],
     }

@@ -1,16 +1,18 @@
 """python -m data_scripts SOURCE [INPUT] OUTPUT [options]."""
 
+import argparse
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_scripts import sources
-from data_scripts.prepare import prepare
-from data_scripts.signals import ended_like_an_interrupt
-from data_scripts.sources.synthetic import write_raw_tsv
+from data_scripts.command_line import SKIP_ID_CONVERT, Parser, normalized_words, zero_or_one
+from data_scripts.preparation import prepare
+from data_scripts.signals import signals_as_exceptions
+from data_scripts.sources.synthetic_log import write_raw_tsv
 from data_scripts.table_options import EXAMPLE, add_inputs, add_table_options, table_source
-from data_scripts.words import FLAG, Parser, normalized, zero_or_one
 
 EXAMPLES = {
     "criteo": """examples:
@@ -25,11 +27,11 @@ EXAMPLES = {
 }
 
 
-def parser(data_path=False):
+def parser(data_path: bool = False) -> argparse.ArgumentParser:
     """Build the command line's parser: one sub-command a source.
 
     Args:
-        data_path: bool, whether the words name a --data-path, which holds INPUT and OUTPUT.
+        data_path: bool, whether --data-path is given; INPUT and OUTPUT may then be left out.
     """
     common = Parser(add_help=False)
     common.add_argument(
@@ -101,7 +103,7 @@ def parser(data_path=False):
         help="lines of the log to use, from the first; all if it has fewer",
     )
     criteo.add_argument(
-        FLAG,
+        SKIP_ID_CONVERT,
         type=zero_or_one,
         default=False,
         metavar="0|1",
@@ -162,16 +164,16 @@ def _raw_tsv_place(path, args):
         raise FileExistsError(f"{path}: exists already; choose another --raw-tsv{hint}")
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 2 for bad input or arguments."""
-    words = normalized(argv)
+    words = normalized_words(argv)
     with_data_path = any(word.partition("=")[0] == "--data-path" for word in words)
     top = parser(with_data_path and words[:1] == ["criteo"])
     args = top.parse_args(words)
     _paths_of(args, top)
     raw_tsv = getattr(args, "raw_tsv", None)
     try:
-        with ended_like_an_interrupt():
+        with signals_as_exceptions():
             source = _source(args)
             if raw_tsv:
                 _raw_tsv_place(raw_tsv, args)
@@ -204,11 +206,14 @@ def main(argv=None):
 
 
 def _report(args, meta):
-    periods, bad = meta["periods"], meta["errors"]["total"]
-    rows = sum(p["rows"] for p in (periods["train"], periods["validation"], *periods["slots"]))
-    print(f"rows read: {rows + bad:,} = {rows:,} prepared + {bad:,} bad ones skipped")
+    periods, rows = meta["periods"], meta["rows"]
+    beyond = f" + {rows['beyond_limit']:,} beyond --limit" if rows["beyond_limit"] else ""
+    print(
+        f"rows read: {rows['read']:,} = {rows['prepared']:,} prepared + {rows['bad']:,} bad ones "
+        f"skipped{beyond}"
+    )
     asked = getattr(args, "train_line_count", None)
-    if asked is not None and rows + bad < asked:
+    if asked is not None and rows["prepared"] + rows["bad"] < asked:
         print(f"--train-line-count {asked:,}: the log has fewer lines; all are used")
     print(
         f"{args.output}: {periods['train']['rows']:,} training rows, "

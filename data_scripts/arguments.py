@@ -1,14 +1,17 @@
-"""Arguments that are what they must be, or one line that names them."""
+"""Checks of arguments: each returns the value, or raises one line that names the argument."""
 
 import math
 import numbers
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 LARGEST = 2**53  # whole numbers up to here are exact wherever they go, JSON's readers included
 MOST_COLUMNS = 10_000
-MOST_CHUNK_ROWS = 2**22  # a chunk is held in memory, at some 256 bytes a row and more
+MOST_CHUNK_ROWS = 2**22  # a chunk is held in memory, at about 256 bytes a row and more
 
 
-def integer(name, value, low, high=LARGEST):
+def integer(name: str, value: Any, low: int, high: int = LARGEST) -> int:
     """Return a whole number of [low, high] as int; 2.0 and NumPy's numbers are fine.
 
     Raises:
@@ -27,7 +30,7 @@ def integer(name, value, low, high=LARGEST):
     return int(value)
 
 
-def fraction(name, value):
+def fraction(name: str, value: Any) -> float:
     """Return a number between 0 and 1, neither of them included, as float.
 
     Raises:
@@ -39,13 +42,13 @@ def fraction(name, value):
     return float(value)
 
 
-def flag(name, value):
+def flag(name: str, value: object) -> bool:
     """Return True or False; any other value, 0 and "no" included, is a ValueError."""
     if not isinstance(value, bool):
         raise ValueError(f"`{name}` must be True or False. Received: {value!r}")
     return value
 
 
-def optional(check, name, value, *limits):
-    """Return None for None, else what `check` says."""
+def optional(check: Callable[..., T], name: str, value: object, *limits: int) -> T | None:
+    """Return None for None, else what `check` returns for the value, with these limits."""
     return None if value is None else check(name, value, *limits)

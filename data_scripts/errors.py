@@ -1,8 +1,12 @@
 """Bad input, said clearly."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
+
+if TYPE_CHECKING:  # `chunk` is in the package whose modules import this one.
+    from data_scripts.sources.chunk import Chunk
 
 HINT = "--on-error skip leaves such rows out and counts them"
 
@@ -25,32 +29,42 @@ class Errors:
         rows_in: int, rows that the readers found in the files, counted apart from the good and
             the bad: in the end there must be as many good rows as `rows_in - total`.
         left: int or None, what is left of `limit`.
+        reads_beyond: bool, whether rows beyond `limit` are read, too, in order to sort them.
     """
 
     LISTED = 20
 
-    def __init__(self, on_error: str = "fail", limit: int | None = None):
+    def __init__(self, on_error: str = "fail", limit: int | None = None) -> None:
         if on_error not in ("fail", "skip"):
             raise ValueError(f'`on_error` must be "fail" or "skip". Received: {on_error!r}')
         self.on_error = on_error
-        self.total, self.first = 0, []
-        self.rows_in, self.left = 0, limit
+        self.total, self.rows_in = 0, 0
+        self.first: list[dict[str, Any]] = []
+        self.left, self.reads_beyond = limit, False
 
     def add(
-        self, path: Path, line: int, reason: str, value, hint: str = "", name: str | None = None
+        self,
+        path: Path,
+        line: int,
+        reason: str,
+        value: object,
+        hint: str = "",
+        name: str | None = None,
     ) -> None:
         """Note a bad row; raises InputError unless bad rows are skipped."""
-        value = "" if value is None else str(value)[:120]
+        text = "" if value is None else str(value)[:120]
         if self.on_error == "fail":
             hint = f"; {hint}; {HINT}" if hint else f"; {HINT}"
-            raise InputError(f"{path}:{line}: {reason}, found {value!r}{hint}")
+            raise InputError(f"{path}:{line}: {reason}, found {text!r}{hint}")
         self.total += 1
         if len(self.first) < self.LISTED:
-            # no folder: the same input elsewhere must give the same dataset.json
+            # Without its folder, because the same input elsewhere must give the same dataset.json.
             entry = {"file": name or path.name, "line": int(line), "reason": reason}
-            self.first.append({**entry, "value": value})
+            self.first.append({**entry, "value": text})
 
-    def settle(self, chunk, frame: pl.DataFrame, limited: bool = True) -> pl.DataFrame:
+    def keep_good_rows(
+        self, chunk: "Chunk", frame: pl.DataFrame, limited: bool = True
+    ) -> pl.DataFrame:
         """Note what is wrong in a `Chunk`, in the order of lines; return the good rows.
 
         Args:
@@ -69,6 +83,7 @@ class Errors:
                 rows_in = len(frame) + sum(item[1] is not None for item in found)
             self.left -= len(frame)
         self.rows_in += rows_in
+        self.reads_beyond |= not limited
         for line, reason, value, hint in found:
             if reason is None:
                 raise InputError(f"{chunk.path}:{line}: {value}")

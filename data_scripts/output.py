@@ -1,4 +1,4 @@
-"""What may become the output folder: nothing, or a dataset of ours that was asked to go."""
+"""Check the output path: it must be free, or hold a dataset of ours that may be replaced."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 OURS = {"dataset.json", "vocabulary.parquet", "encoder.json"}
 
 
-def check_output(output: Path, overwrite: bool = False, inputs: tuple = ()) -> None:
+def check_output(output: Path, overwrite: bool = False, inputs: tuple[Path, ...] = ()) -> None:
     """Raise unless a dataset may be put at `output`.
 
     Args:

@@ -1,9 +1,14 @@
-"""The raw log, read pass after pass; it must be the same log each time."""
+"""Read the raw log several times; it must be the same log each time."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
 from tqdm import tqdm
 
-from data_scripts.ahead import ahead
 from data_scripts.errors import Errors, InputError
+from data_scripts.prefetch import prefetched
+from data_scripts.sources.source import Source
 
 
 class Passes:
@@ -17,22 +22,31 @@ class Passes:
         progress: bool, or None to show bars on terminals only.
 
     Attributes:
-        rows: good rows of the last pass that was read to its end.
+        rows: int, good rows of the last pass that was read to its end; 0 before.
         errors: `Errors` of that pass.
+        beyond_limit: int, good rows of that pass that were read and sorted, but are not among the
+            first `limit`.
     """
 
-    def __init__(self, source, limit=None, on_error="fail", chunk_rows=65_536, progress=None):
+    def __init__(
+        self,
+        source: Source,
+        limit: int | None = None,
+        on_error: str = "fail",
+        chunk_rows: int = 65_536,
+        progress: bool | None = None,
+    ) -> None:
         self._source, self._limit, self._on_error = source, limit, on_error
         self._chunk_rows, self._disable = chunk_rows, None if progress is None else not progress
         self._paths = [path for path in source.paths if path.exists()]
         self._before = [_state(path) for path in self._paths]
-        self.rows, self.errors = None, Errors(on_error)
+        self.rows, self.errors, self.beyond_limit = 0, Errors(on_error), 0
 
-    def count(self):
+    def count(self) -> int:
         """Return the number of good rows, by reading all unless the source knows it faster."""
         lines = self._lines()
         if lines is not None and self._on_error == "fail":
-            # a bad row fails the run later in any case, so that lines are rows
+            # Any bad row fails the run later, so the number of rows is the number of lines.
             return lines if self._limit is None else min(lines, self._limit)
         for _ in self.frames("count rows"):
             pass
@@ -43,7 +57,7 @@ class Passes:
             raise InputError(f"{paths}: expected rows, found {bad}")
         return self.rows
 
-    def frames(self, description):
+    def frames(self, description: str) -> Iterator[pl.DataFrame]:
         """Yield the log's frames; read to the end, they set `rows` and `errors`.
 
         Raises:
@@ -52,8 +66,8 @@ class Passes:
         errors, rows = Errors(self._on_error, self._limit), 0
         try:
             with tqdm(desc=description, unit="row", unit_scale=True, disable=self._disable) as bar:
-                for frame in ahead(self._source.chunks(self._chunk_rows, errors)):
-                    if self._limit is not None:  # a made-up log does not know of it
+                for frame in prefetched(self._source.chunks(self._chunk_rows, errors)):
+                    if self._limit is not None:  # A synthetic log does not know the limit.
                         frame = frame.head(self._limit - rows)
                     rows += len(frame)
                     bar.update(len(frame))
@@ -61,18 +75,20 @@ class Passes:
                     if rows == self._limit:
                         break
         except InputError:
-            self.check_files()  # a row that is bad because the file changed is no bad row
+            self.check_files()  # If the file changed, that is the cause to report.
             raise
         self.check_files()
-        # what the readers found in the files is all there, or listed; sources may count nothing
-        if errors.rows_in and self._limit is None and errors.rows_in != rows + errors.total:
+        # Each row that a reader found is good or counted as bad; a synthetic log counts none.
+        beyond = errors.rows_in - rows - errors.total if errors.rows_in else 0
+        sorted_away = errors.reads_beyond and rows == self._limit
+        if beyond < 0 or (beyond and not sorted_away):
             raise InputError(
                 f"expected {errors.rows_in:,} rows, as many as were found in the files, got "
                 f"{rows:,} good and {errors.total:,} bad ones"
             )
-        self.rows, self.errors = rows, errors
+        self.rows, self.errors, self.beyond_limit = rows, errors, beyond
 
-    def check_files(self):
+    def check_files(self) -> None:
         """Raise InputError if a file's size or time is not what it was before the first pass."""
         for path, before in zip(self._paths, self._before, strict=True):
             now = _state(path) if path.exists() else None
@@ -84,7 +100,7 @@ class Passes:
                 f"that was there at first, found {found or 'it written to since'}"
             )
 
-    def check_same(self, rows, bad):
+    def check_same(self, rows: int, bad: int) -> None:
         """Raise InputError unless the last pass gave as many good and bad rows."""
         if (rows, bad) != (self.rows, self.errors.total):
             raise InputError(
@@ -92,11 +108,11 @@ class Passes:
                 f"{self.rows:,} and {self.errors.total:,}: the log changed while it was read"
             )
 
-    def _lines(self):
+    def _lines(self) -> int | None:
         return self._source.count() if self._source.count is not None else None
 
-    def _check_lines(self, lines):
-        # counted without a look at what is in them, so that no reader can lose one
+    def _check_lines(self, lines: int | None) -> None:
+        # Lines are counted apart from reading, so this tells if a reader lost one.
         if lines is None or self._limit is not None:
             return
         if lines != self.rows + self.errors.total:
@@ -107,6 +123,6 @@ class Passes:
             )
 
 
-def _state(path):
+def _state(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_size, status.st_mtime_ns

@@ -1,4 +1,4 @@
-"""A log's rows cut into periods, and the files that hold each period."""
+"""Cut a log's rows into periods, and each period into files."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from data_scripts.errors import InputError
 from data_scripts.writer import FILE_ROWS
 
 
-def cut(
+def period_sizes(
     rows: int,
     train_fraction: float,
     validation_fraction: float,
@@ -19,7 +19,7 @@ def cut(
         InputError: if a period were left without rows.
 
     Example:
-        >>> cut(100, 0.5, 0.2, 3)
+        >>> period_sizes(100, 0.5, 0.2, 3)
         [50, 20, 10, 10, 10]
     """
     train = int(rows * train_fraction) if train_rows is None else train_rows
@@ -36,15 +36,15 @@ def cut(
     return [train, validation, *np.diff(cuts).tolist()]
 
 
-def plan(sizes: list[int], file_rows: int = FILE_ROWS) -> list[list[tuple[str, int]]]:
+def plan_files(sizes: list[int], file_rows: int = FILE_ROWS) -> list[list[tuple[str, int]]]:
     """Return each period's files as (name, rows), in the order of the stream.
 
     Args:
-        sizes: what `cut` returned.
+        sizes: what `period_sizes` returned.
         file_rows: rows of a training or validation file, at most; a slot is one file.
 
     Example:
-        >>> plan([5, 2, 1, 1], file_rows=4)[0]
+        >>> plan_files([5, 2, 1, 1], file_rows=4)[0]
         [('train/000.parquet', 4), ('train/001.parquet', 1)]
     """
     train, validation, *slots = sizes
@@ -58,7 +58,7 @@ def plan(sizes: list[int], file_rows: int = FILE_ROWS) -> list[list[tuple[str, i
 
 
 def _names(folder, count):
-    # as many digits as the last one needs, so that names sort as numbers do and none starts
-    # another; never fewer than three
+    # Equal numbers of digits (three or more) make names sort as numbers do, and no name is the
+    # beginning of another.
     digits = max(3, len(str(count - 1)))
     return [f"{folder}/{i:0{digits}d}.parquet" for i in range(count)]

@@ -1,4 +1,4 @@
-"""Signals that end a process, as exceptions: what has to be tidied up is."""
+"""Turn signals that end a process into exceptions, so that cleanup runs."""
 
 import contextlib
 import signal
@@ -7,17 +7,19 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def ended_like_an_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the run as Ctrl-C does: by an exception, which tidies up."""
+def signals_as_exceptions() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise SystemExit within the block, so that cleanup runs."""
 
-    def end(number, frame):
+    def end(number: int, frame: object) -> None:
         for other in ours:
-            signal.signal(other, signal.SIG_IGN)  # a second one must not break off the tidying
+            signal.signal(other, signal.SIG_IGN)  # A second signal must not stop the cleanup.
         raise SystemExit(128 + number)
 
-    main = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    main = (
+        threading.current_thread() is threading.main_thread()
+    )  # Only the main thread may set handlers.
     names = [name for name in ("SIGTERM", "SIGHUP") if main and hasattr(signal, name)]
-    # nohup's choice to ignore a hang-up stands
+    # A signal that nohup ignores stays ignored.
     ours = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
     ours = {number: old for number, old in ours.items() if old == signal.SIG_DFL}
     for number in ours:

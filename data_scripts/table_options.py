@@ -1,4 +1,4 @@
-"""The words of `python -m data_scripts table`, and the source that they describe."""
+"""Options of `python -m data_scripts table`, and the source that they describe."""
 
 import argparse
 
@@ -18,7 +18,7 @@ def _names(text):
 
 
 def _separator(text):
-    # a tab is hard to type
+    # A tab is hard to type in a shell.
     return {"\\t": "\t", "tab": "\t"}.get(text, text)
 
 

@@ -1,4 +1,4 @@
-"""`canonical_text` of whole columns: what it says value by value, fast."""
+"""`canonical_text` of whole columns: equal to it value by value, but fast."""
 
 import polars as pl
 
@@ -18,7 +18,7 @@ def canonical(column: pl.Series) -> pl.Series:
         return _value_by_value(column)
     if isinstance(kind, pl.Datetime):
         return _of_times(column)
-    text = column.cast(pl.String)  # integers, dates, categories, all null
+    text = column.cast(pl.String)  # These are integers, dates, categories, or nulls alone.
     return _of_strings(text) if kind in (pl.Categorical, pl.Enum) else text
 
 
@@ -38,7 +38,9 @@ def _of_strings(column):
 def _value_by_value(column):
     distinct = column.unique().drop_nulls()
     if column.dtype == pl.Float32:
-        texts = [canonical_text(value) for value in distinct.to_numpy()]  # of float32's digits
+        texts = [
+            canonical_text(value) for value in distinct.to_numpy()
+        ]  # NumPy's float32 keeps its own digits, Python's float has more.
     else:
         texts = [canonical_text(value) for value in distinct.to_list()]
     return column.replace_strict(

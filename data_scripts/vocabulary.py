@@ -1,23 +1,24 @@
-"""Counts on the training period become ids; every raw value becomes a hash."""
+"""Turn values counted in the training period into ids, and every raw value into a hash."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 import polars as pl
 from pandas.util import hash_array
 
-from data_scripts.codes import Lookup, codes_of
 from data_scripts.errors import InputError
+from data_scripts.factorize import Lookup, factorize_text
 from data_scripts.text import canonical
 
-# of a value divided by the training maximum: its square's square is finite in float32, so that
-# neither a factorization machine nor Adam's squared gradient turns it into infinity
+# A scaled value (value / training maximum) is cut to this, because its fourth power is then finite
+# in float32: a factorization machine squares it, and Adam squares the gradient of that.
 LARGEST = 1e9
 EMPTY = pl.DataFrame(schema={"value": pl.String, "count": pl.Int64})
 
 
-def hash_text(values):
+def hash_text(values: pl.Series) -> pl.Series:
     """Hash raw values: int32 Series, the folded halves of pandas' keyed 64-bit SipHash.
 
     Args:
@@ -28,10 +29,10 @@ def hash_text(values):
     return pl.Series(folded.astype("uint32").view("int32"))
 
 
-def bucket_numeric(values):
+def bucket_numeric(values: pl.Series) -> pl.Series:
     """Buckets of numeric values for hashing: floor(log(x)^2) above 2, else floor(x); null stays."""
     x = pl.col("x")
-    # a letter tells the two ranges apart, which would overlap otherwise
+    # The letter tells the two ranges apart, whose numbers overlap.
     text = (
         pl.when(x > 2)
         .then(pl.lit("l") + x.log().pow(2).floor().cast(pl.Int64).cast(pl.String))
@@ -55,23 +56,21 @@ class FieldVocabulary:
     maximum: float = 0.0
     clipped: int = 0
     counts: pl.DataFrame = dataclasses.field(default_factory=lambda: EMPTY)
-    uncounted: list = dataclasses.field(default_factory=list)
-    lookup: Lookup | None = None
+    uncounted: list[pl.DataFrame] = dataclasses.field(default_factory=list)
+    lookup: Lookup = dataclasses.field(default_factory=lambda: Lookup(EMPTY["value"]))
 
-    def count(self, column):
+    def count(self, column: pl.Series) -> None:
         """Take in training rows."""
         if self.kind == "numeric":
-            largest = column.abs().max()
-            self.maximum = max(self.maximum, largest if largest is not None else 0.0)
+            self.maximum = max(self.maximum, _largest(column.abs(), 0.0))
         elif self.final_ids:
-            largest = column.cast(pl.Int64).max()
-            self.cardinality = max(self.cardinality, 2 + (largest if largest is not None else -1))
+            self.cardinality = max(self.cardinality, 2 + _largest(column.cast(pl.Int64), -1))
         else:
             new = column.drop_nulls().value_counts(name="count")
             new = new.select(pl.col(column.name).alias("value"), pl.col("count").cast(pl.Int64))
-            # of the distinct values alone; writings of one value are summed up in the merge
+            # Only distinct values are made canonical; the merge sums the spellings of one value.
             self.uncounted.append(new.with_columns(canonical(new["value"])).drop_nulls())
-            # as many rows as there are values: a merge then costs each row no more than one place
+            # Merging only when as many rows wait as values are known keeps the cost a row constant.
             if sum(map(len, self.uncounted)) >= len(self.counts):
                 self._merge()
 
@@ -80,8 +79,14 @@ class FieldVocabulary:
         self.counts = merged.group_by("value").agg(pl.col("count").sum())
         self.uncounted = []
 
-    def close(self, offset, threshold):
-        """Fix ids: kept values by descending count, then by value; 0 is out of vocabulary."""
+    def assign_ids(self, offset: int, threshold: int) -> int:
+        """Give ids to values seen more than `threshold` times; 0 is out of vocabulary.
+
+        Ids go by descending count, then by value. Returns the first id of the next field.
+
+        Raises:
+            InputError: if the ids of all fields do not fit int32.
+        """
         self.offset = offset
         if self.kind == "numeric":
             self.maximum = self.maximum or 1.0
@@ -99,24 +104,27 @@ class FieldVocabulary:
             raise InputError(f"field {self.name}: more than 2^31 ids; raise --threshold")
         return offset + self.cardinality
 
-    def encode(self, column):
+    def encode(self, column: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (ids int32, values float32, hashes int32), NumPy (rows,) each.
 
-        An array of one row stands for as many equal rows.
+        An array of one row means that all rows are equal.
         """
-        # look up and hash each distinct value once
+        # Each distinct value is looked up and hashed once.
         if self.kind == "numeric":
             codes, distinct = pd.factorize(column.to_numpy(), use_na_sentinel=False)
-            buckets, text = codes_of(bucket_numeric(pl.Series(distinct, nan_to_null=True)))
-            values = column.fill_null(0.0) / self.maximum
-            self.clipped += int((values.abs() > LARGEST).sum())
-            values = values.clip(-LARGEST, LARGEST).cast(pl.Float32).to_numpy()
-            ids = np.array([self.offset], "int32")
-            return ids, values, hash_text(text).to_numpy()[buckets][codes]
-        codes, distinct = codes_of(column)
+            buckets, text = factorize_text(bucket_numeric(pl.Series(distinct, nan_to_null=True)))
+            scaled = column.fill_null(0.0) / self.maximum
+            self.clipped += int((scaled.abs() > LARGEST).sum())
+            values = scaled.clip(-LARGEST, LARGEST).cast(pl.Float32).to_numpy()
+            return (
+                np.array([self.offset], "int32"),
+                values,
+                hash_text(text).to_numpy()[buckets][codes],
+            )
+        codes, distinct = factorize_text(column)
         if self.final_ids:
-            local = distinct.cast(pl.Int64).fill_null(-1) + 1
-            local = local.set(local >= self.cardinality, 0).to_numpy()
+            shifted = distinct.cast(pl.Int64).fill_null(-1) + 1
+            local = shifted.set(shifted >= self.cardinality, 0).to_numpy()
             hashes = hash_text(distinct).to_numpy()
         else:
             distinct = canonical(distinct)
@@ -129,8 +137,13 @@ class FieldVocabulary:
         return ids[codes], np.ones(1, "float32"), hashes[codes]
 
 
-def to_table(fields):
-    """All kept values as one DataFrame: field, value, id (global), count, hash."""
+def _largest(column, otherwise):
+    largest = column.max()
+    return otherwise if largest is None else largest
+
+
+def vocabulary_table(fields: Iterable[FieldVocabulary]) -> pl.DataFrame:
+    """Return all kept values as one DataFrame: field, value, id (global), count, hash."""
     parts = [
         field.counts.select(
             pl.lit(field.name).alias("field"),

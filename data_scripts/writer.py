@@ -1,7 +1,9 @@
-"""Rows in stream order -> Parquet files of fixed row groups, whatever the chunks were."""
+"""Write rows in stream order to Parquet files; row groups do not depend on the chunks."""
 
 import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +14,7 @@ from reloop2_keras.core.files import file_checksum
 
 ROW_GROUP = 65_536
 FILE_ROWS = 4 * ROW_GROUP  # rows of a training file
-# a reader that asks for it is told of a flipped bit instead of reading another number
+# With checksums a reader that compares them finds a flipped bit.
 FORMAT = {"compression": "zstd", "write_page_checksum": True}
 
 
@@ -25,15 +27,18 @@ class PeriodWriter:
         place: path that `folder` will have in the end, for messages. None: as it is.
     """
 
-    def __init__(self, folder, plan, place=None):
+    def __init__(
+        self, folder: Path, plan: Iterable[tuple[str, int]], place: Path | None = None
+    ) -> None:
         self._folder, self._plan = folder, list(plan)
         self._place = Path(folder if place is None else place)
-        self._parts, self._buffered = [], 0
-        self._file, self._left = None, 0
+        self._parts: list[dict[str, np.ndarray]] = []
+        self._buffered, self._left = 0, 0
+        self._file: pq.ParquetWriter | None = None
         self._taken, self._written = 0, 0  # rows of all files, rows in the open file
-        self._done = {}
+        self._done: dict[str, dict[str, Any]] = {}
 
-    def write(self, columns):
+    def write(self, columns: dict[str, np.ndarray]) -> None:
         """Take a dict of NumPy arrays with equal numbers of rows; matrices become fixed lists.
 
         Raises:
@@ -46,7 +51,7 @@ class PeriodWriter:
         while start < rows:
             if self._left == 0:
                 self._open()
-            # fill up a row group or finish the file, whichever comes first
+            # Rows go to the open group until it or the file is full.
             room = min(ROW_GROUP - self._buffered, self._left)
             stop = min(rows, start + room)
             self._parts.append({name: array[start:stop] for name, array in columns.items()})
@@ -56,7 +61,7 @@ class PeriodWriter:
             if self._buffered == ROW_GROUP or self._left == 0:
                 self._flush()
 
-    def finish(self):
+    def finish(self) -> dict[str, dict[str, Any]]:
         """Return a dict file name -> {"name", "rows", "sha256"}, rows as they were written.
 
         Raises:
@@ -69,7 +74,7 @@ class PeriodWriter:
     def _planned(self):
         return sum(rows for _, rows in self._plan)
 
-    def _changed(self, found):
+    def _changed(self, found: str) -> NoReturn:
         raise InputError(
             f"expected {self._planned():,} rows, as many as were counted first, found {found}: "
             "the log changed while it was read"
@@ -89,7 +94,7 @@ class PeriodWriter:
             name: _column(np.concatenate([part[name] for part in self._parts]))
             for name in self._parts[0]
         }
-        # a null cannot be: Parquet then spares its marks, which read and write a fifth faster
+        # Columns without nulls need no marks for them, which reads and writes a fifth faster.
         fields = [pa.field(name, column.type, False) for name, column in columns.items()]
         table = pa.table(list(columns.values()), schema=pa.schema(fields))
         with writing(self._place / self._name):
@@ -108,8 +113,8 @@ class PeriodWriter:
                 }
                 self._written = 0
 
-    def close(self):
-        """Let go of an unfinished file after an error, which a second one must not hide."""
+    def close(self) -> None:
+        """Close an unfinished file after an error; a second error must not hide the first."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
@@ -125,8 +130,8 @@ def _column(array):
 
 
 @contextlib.contextmanager
-def writing(path):
-    """Name the file in whatever the system says of a write that failed (a full disk, say)."""
+def writing(path: Path) -> Iterator[None]:
+    """Name the file in what the system says of a write that failed (a full disk, for example)."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,9 @@
 """Settings of the command lines: default_config.yaml, then --config_path, then flags."""
 
 import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 DEFAULTS = Path(__file__).with_name("default_config.yaml")
 CHOICES = {
@@ -28,11 +30,11 @@ class Config:
         2
     """
 
-    def __init__(self, values):
+    def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = dict(values)
-        self.read = set()
+        self.read: set[str] = set()
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         values = self.__dict__.get("values", {})
         if name not in values:
             raise AttributeError(f"no setting {name!r}; {_near(name, values)}")
@@ -40,7 +42,7 @@ class Config:
         return values[name]
 
 
-def parse(arguments):
+def parse(arguments: Sequence[str]) -> Config:
     """Return the `Config` of a command line's arguments.
 
     Args:
@@ -87,7 +89,7 @@ def parse(arguments):
     return Config(values)
 
 
-def _load(path):
+def _load(path: str | Path) -> dict[str, Any]:
     import yaml
 
     if not Path(path).is_file():
@@ -101,12 +103,12 @@ def _load(path):
     return values
 
 
-def _near(name, known):
+def _near(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f"did you mean {', '.join(near)}?" if near else f"there is {', '.join(sorted(known))}"
 
 
-def _cast(where, name, value, default):
+def _cast(where: str, name: str, value: Any, default: Any) -> Any:
     """`value`, text or of YAML, as the kind of `default`."""
     import yaml
 

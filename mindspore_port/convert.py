@@ -16,13 +16,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mindspore_port import neutral
 from mindspore_port.logs import Log, fail
-from mindspore_port.models.files import load_model, save_model
+from mindspore_port.models.checkpoint_file import load_model, save_model
+from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import Serving
 from reloop2_keras.core.memories import ExactMemory, SketchMemory
@@ -31,7 +33,12 @@ TOLERANCE = 1e-4  # of the check; parity in float32 is about 1e-6
 ROWS = 256
 
 
-def convert(direction, source, target, say=None):
+def convert(
+    direction: str,
+    source: str | Path,
+    target: str | Path,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, float] | None:
     """Convert a file; returns a dict of largest differences, or None where Keras is missing.
 
     Args:
@@ -86,11 +93,11 @@ def convert(direction, source, target, say=None):
         return compare(model, keras_file, Path(folder), say)
 
 
-def _keras_is_here():
+def _keras_is_here() -> bool:
     return all(importlib.util.find_spec(name) for name in ("keras", "reloop2_keras"))
 
 
-def _keras(*arguments):
+def _keras(*arguments: str | Path) -> str:
     """Run the Keras end in a process of its own; returns what it says."""
     if not _keras_is_here():
         raise ValueError(
@@ -104,7 +111,7 @@ def _keras(*arguments):
     return done.stdout.split()[-1]
 
 
-def probe(model, rows=ROWS, seed=0):
+def probe(model: DeepFM | ReLoop2, rows: int = ROWS, seed: int = 0) -> dict[str, np.ndarray]:
     """Return a batch of random rows that a model can take."""
     base = model.base if isinstance(model, ReLoop2) else model
     rng = np.random.default_rng(seed)
@@ -118,7 +125,7 @@ def probe(model, rows=ROWS, seed=0):
     }
 
 
-def outputs(model, batch):
+def outputs(model: DeepFM | ReLoop2, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return what a model says on a batch: logit, keys, and `corrected` for a `ReLoop2`."""
     base = model.base if isinstance(model, ReLoop2) else model
     out = Serving(base, ("hidden", "embedding"))(batch)
@@ -128,7 +135,9 @@ def outputs(model, batch):
     return out
 
 
-def compare(model, keras_file, folder, say):
+def compare(
+    model: DeepFM | ReLoop2, keras_file: Path, folder: Path, say: Callable[[str], None]
+) -> dict[str, float]:
     """Run a Keras file and a MindSpore model on one batch; returns the largest differences.
 
     Args:
@@ -161,7 +170,7 @@ def compare(model, keras_file, folder, say):
     return differences
 
 
-def sure_rows(model, served):
+def sure_rows(model: DeepFM | ReLoop2, served: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return bool (rows,): False where rounding alone may decide what a memory finds.
 
     That is so where a sketch's projection lies within 1e-5 of 0, and where the nearest row that an
@@ -184,7 +193,7 @@ def sure_rows(model, served):
     return sure
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m mindspore_port.convert",

@@ -7,25 +7,36 @@ the validation slots where `tune` is true) or a ReLoop2 with a memory of its own
 """
 
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from mindspore_port.config import parse
+from mindspore_port.config import Config, parse
 from mindspore_port.data import PreparedDataset
-from mindspore_port.layers import ExactErrorMemory, FeatureErrorMemory, SketchErrorMemory
+from mindspore_port.layers import (
+    ErrorMemory,
+    ExactErrorMemory,
+    FeatureErrorMemory,
+    SketchErrorMemory,
+)
 from mindspore_port.logs import Log, fail
-from mindspore_port.models.files import load_model
+from mindspore_port.models.checkpoint_file import load_model
+from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import HASHES
-from mindspore_port.models.warm_start import warm_start
+from mindspore_port.models.training_residuals import warm_start
 from mindspore_port.streaming.arms import Arm, FrozenBase, Gated, Memory
-from mindspore_port.streaming.prequential import backend
+from mindspore_port.streaming.prequential_loop import backend
 from mindspore_port.streaming.tune import best_setting, training_keys, tune_memory
 from mindspore_port.workers import Workers
+from reloop2_keras.core.arms import Corrected
 from reloop2_keras.core.metrics import auc
 from reloop2_keras.core.prequential import iter_prequential, report_of
+from reloop2_keras.core.report import PrequentialReport
+from reloop2_keras.core.slots import Slot
 
 
-def make_memory(config):
+def make_memory(config: Config) -> ErrorMemory:
     """Return the empty memory that the settings describe."""
     if config.memory == "feature":
         return FeatureErrorMemory(
@@ -41,7 +52,9 @@ def make_memory(config):
     return SketchErrorMemory(config.num_arrays, config.num_bits, **common)
 
 
-def make_fast(config, base, dataset, warmup, log):
+def make_fast(
+    config: Config, base: DeepFM, dataset: PreparedDataset, warmup: list[Slot], log: Log
+) -> Corrected:
     """Return the fast part for a base model, its choices made on training and validation."""
     memory = make_memory(config)
     if config.memory == "feature":
@@ -64,7 +77,9 @@ def make_fast(config, base, dataset, warmup, log):
     return Memory(memory, config.key, strength, weight)
 
 
-def make_arms(config, model, dataset, log):
+def make_arms(
+    config: Config, model: DeepFM | ReLoop2, dataset: PreparedDataset, log: Log
+) -> tuple[list[Arm], list[Slot]]:
     """Return the arms "base" and "compensated", and the slots that fill the memory first."""
     warmup = dataset.validation_slots(config.validation_slots)
     if not isinstance(model, ReLoop2):
@@ -82,7 +97,7 @@ def make_arms(config, model, dataset, log):
     return [Arm("base", frozen), Arm("compensated", frozen, fast)], [] if written else warmup
 
 
-def _logged(events, log):
+def _logged(events: Iterable[dict[str, Any]], log: Log) -> Iterator[dict[str, Any]]:
     """Pass events on; a line for each."""
     for event in events:
         labels, p = event["arrays"]["label"], event["predictions"]
@@ -94,7 +109,7 @@ def _logged(events, log):
         del event, labels, p  # not to be held while the next slot is loaded
 
 
-def evaluate_stream(config):
+def evaluate_stream(config: Config) -> PrequentialReport:
     """Stream the slots as the settings say; returns the `PrequentialReport`."""
     Workers(config.device_target, config.device_id, config.mode)
     log = Log(config.eval_file_name)
@@ -121,7 +136,7 @@ def evaluate_stream(config):
     return report
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
     argv = sys.argv[1:] if argv is None else argv
     if "--help" in argv or "-h" in argv:

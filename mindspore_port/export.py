@@ -7,6 +7,7 @@ OUT ends in .mindir (any batch size), .onnx (any batch size) or .air (Ascend onl
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import mindspore as ms
@@ -14,7 +15,8 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from mindspore_port.logs import Log, fail
-from mindspore_port.models.files import load_model
+from mindspore_port.models.checkpoint_file import load_model
+from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
 from reloop2_keras.core.files import replaced
 
@@ -37,16 +39,16 @@ class Logits(nn.Cell):
         >>> ms.export(Logits(base), ids, values, file_name="base", file_format="MINDIR")
     """
 
-    def __init__(self, base):
+    def __init__(self, base: DeepFM) -> None:
         super().__init__(auto_prefix=False)  # or it would rename the base's parameters
         self.base = base
         self.set_train(False)
 
-    def construct(self, feature_ids, feature_values):
+    def construct(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
         return self.base.logits_and_keys(feature_ids, feature_values)["logit"]
 
 
-def export(checkpoint, target, rows=None):
+def export(checkpoint: str | Path, target: str | Path, rows: int | None = None) -> None:
     """Write the base model of a checkpoint in another format, beside its place, then renamed.
 
     Args:
@@ -63,18 +65,18 @@ def export(checkpoint, target, rows=None):
         raise ValueError(f"{target}: expected OUT to end in {', '.join(FORMATS)}")
     model = load_model(checkpoint)
     base = model.base if isinstance(model, ReLoop2) else model
-    shape = (rows, len(base.fields))
+    width = len(base.fields)
     inputs = [
-        Tensor(shape=shape, dtype=dtype)
+        Tensor(shape=(None, width), dtype=dtype)
         if rows is None
-        else Tensor(np.zeros(shape, "int32" if dtype == ms.int32 else "float32"))
+        else Tensor(np.zeros((rows, width)), dtype)
         for dtype in (ms.int32, ms.float32)
     ]
     syntax = ms.get_context("jit_syntax_level")
     with replaced(target) as beside:
         try:
             if kind == "ONNX":
-                _export_onnx(Logits(base), shape, str(beside))
+                _export_onnx(Logits(base), rows, width, str(beside))
             else:
                 ms.export(Logits(base), *inputs, file_name=str(beside), file_format=kind)
         except (RuntimeError, ValueError, TypeError) as error:
@@ -85,11 +87,10 @@ def export(checkpoint, target, rows=None):
             ms.set_context(jit_syntax_level=syntax)
 
 
-def _export_onnx(net, shape, path):
+def _export_onnx(net: Logits, rows: int | None, width: int, path: str) -> None:
     names = ["feature_ids", "feature_values"]
-    rows = shape[0]
     # ONNX takes an example, and axes that may differ from it
-    example = (rows or 2, shape[1])
+    example = (rows or 2, width)
     axes = None if rows else {name: {0: "batch"} for name in (*names, "logit")}
     ms.onnx.export(
         net,
@@ -102,7 +103,7 @@ def _export_onnx(net, shape, path):
     )
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m mindspore_port.export",

@@ -15,13 +15,13 @@ class Log:
         >>> Log("runs/ms/loss.log")("epoch 1 step 10 loss 0.5")
     """
 
-    def __init__(self, path=None, quiet=False):
+    def __init__(self, path: str | Path | None = None, quiet: bool = False) -> None:
         self.path = None if path is None or quiet else Path(path)
         self.quiet = quiet
         if self.path:
             self.path.parent.mkdir(parents=True, exist_ok=True)
 
-    def __call__(self, line):
+    def __call__(self, line: str) -> None:
         """Write one line."""
         if self.quiet:
             return
@@ -32,7 +32,7 @@ class Log:
                 file.write(line + "\n")
 
 
-def fail(program, error):
+def fail(program: str, error: BaseException) -> int:
     """Write an error of a command line to standard error; returns the exit status 2."""
     sys.stderr.write(f"{program}: {error}\n")
     return 2

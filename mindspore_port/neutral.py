@@ -1,20 +1,24 @@
 """The neutral file between Keras and MindSpore: .npz, named and laid out as in Keras.
 
-`reloop2_keras/core/neutral.py` writes, reads and checks it, names.py maps the names, and
+`reloop2_keras/core/neutral.py` writes, reads and checks it, weight_names.py maps the names, and
 `reloop2_keras/models/neutral.py` is the other end.
 """
 
+from pathlib import Path
+
 import numpy as np
 
-from mindspore_port.models.files import describe, rebuild, set_weights, weights
-from mindspore_port.names import to_mindspore, to_neutral
+from mindspore_port.models.deepfm import DeepFM
+from mindspore_port.models.model_weights import describe, rebuild, set_weights, weights
+from mindspore_port.models.reloop2 import ReLoop2
+from mindspore_port.weight_names import to_mindspore, to_neutral
 from reloop2_keras.core import neutral
 from reloop2_keras.core.neutral import read
 
 __all__ = ["dump", "load", "read"]
 
 
-def dump(model, path):
+def dump(model: DeepFM | ReLoop2, path: str | Path) -> None:
     """Write a `DeepFM` or `ReLoop2` as a neutral file, beside its place, then renamed.
 
     `compute_dtype` stays behind: it says how a device computes, as a dtype policy does in Keras.
@@ -31,7 +35,7 @@ def dump(model, path):
     neutral.write(path, description, arrays)
 
 
-def load(path):
+def load(path: str | Path) -> DeepFM | ReLoop2:
     """Return the model of a neutral file; raises as `read`, and where arguments do not fit."""
     description, arrays = read(path)
     named = {}

@@ -8,24 +8,29 @@ import hashlib
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mindspore_port.checkpoints import Checkpoints
-from mindspore_port.config import parse
-from mindspore_port.data import PreparedDataset
-from mindspore_port.layers.state import assign
+from mindspore_port.config import Config, parse
+from mindspore_port.data import Batches, PreparedDataset
 from mindspore_port.logs import Log, fail
+from mindspore_port.models.checkpoint_file import save_model
 from mindspore_port.models.deepfm import DeepFM
-from mindspore_port.models.files import save_model, weights
+from mindspore_port.models.model_weights import weights
 from mindspore_port.models.row_sparse_step import RowSparseStep
 from mindspore_port.models.train_step import TrainStep, adam
+from mindspore_port.tensors import assign
 from mindspore_port.workers import Workers
 from reloop2_keras.core.metrics import evaluate
 
 
-def make_step(config, dataset, workers):
+def make_step(
+    config: Config, dataset: PreparedDataset, workers: Workers
+) -> tuple[DeepFM, TrainStep | RowSparseStep]:
     """Return the base model and the step that trains it."""
     half = config.compute_dtype == "float16" or (
         config.compute_dtype == "auto" and config.device_target != "CPU"
@@ -57,11 +62,14 @@ def make_step(config, dataset, workers):
     )
 
 
-def train_epoch(step, batches, epoch, log_steps, log):
+def train_epoch(
+    step: TrainStep | RowSparseStep, batches: Batches, epoch: int, log_steps: int, log: Log
+) -> float:
     """Train on every row once; returns the mean loss."""
     step.set_train(True)
     losses, start = [], time.perf_counter()
-    for index, batch in enumerate(batches.iterate(epoch)):
+    for index, columns in enumerate(batches.iterate(epoch)):
+        batch = tuple(columns)
         if isinstance(step, RowSparseStep):
             batch = step.prepare(*(x.asnumpy() for x in batch))
         losses.append(float(step(*batch).asnumpy()))
@@ -76,7 +84,9 @@ def train_epoch(step, batches, epoch, log_steps, log):
     return float(np.mean(losses))
 
 
-def validate(base, dataset, workers, batch_size):
+def validate(
+    base: DeepFM, dataset: PreparedDataset, workers: Workers, batch_size: int
+) -> dict[str, Any]:
     """Predict the validation period, each worker its own rows; returns metrics of all of them.
 
     Raises:
@@ -98,7 +108,7 @@ def validate(base, dataset, workers, batch_size):
     return evaluate(found[:, 1], found[:, 0])
 
 
-def fingerprint(base):
+def fingerprint(base: DeepFM) -> str:
     """SHA-256 of all weights of a model, hexadecimal."""
     total = hashlib.sha256()
     for array in weights(base).values():
@@ -106,7 +116,7 @@ def fingerprint(base):
     return total.hexdigest()
 
 
-def train(config):
+def train(config: Config) -> DeepFM:
     """Train as the settings say; returns the base model."""
     workers = Workers(config.device_target, config.device_id, config.mode, config.run_distribute)
     quiet = workers.rank > 0
@@ -148,7 +158,7 @@ def train(config):
     return base
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
     argv = sys.argv[1:] if argv is None else argv
     if "--help" in argv or "-h" in argv:

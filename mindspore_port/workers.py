@@ -1,10 +1,13 @@
 """The device, and the workers of a distributed run."""
 
+from collections.abc import Sequence
+
 import mindspore as ms
 import numpy as np
-from mindspore import nn, ops
+import numpy.typing as npt
+from mindspore import Parameter, nn, ops
 
-from mindspore_port.layers.state import to_numpy, to_tensor
+from mindspore_port.tensors import to_numpy, to_tensor
 
 
 class Workers:
@@ -23,7 +26,13 @@ class Workers:
         ValueError: if the device cannot be used, or `msrun` did not start this process.
     """
 
-    def __init__(self, device_target="CPU", device_id=0, mode="graph", distributed=False):
+    def __init__(
+        self,
+        device_target: str = "CPU",
+        device_id: int = 0,
+        mode: str = "graph",
+        distributed: bool = False,
+    ) -> None:
         ms.set_context(mode=ms.GRAPH_MODE if mode == "graph" else ms.PYNATIVE_MODE)
         try:
             if device_target != "CPU" and not distributed:
@@ -53,17 +62,17 @@ class Workers:
                 parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True
             )
 
-    def reducer(self, parameters):
+    def reducer(self, parameters: Sequence[Parameter]) -> nn.Cell | None:
         """Return a function that gives the mean of gradients over workers, or None for one."""
         if not self.distributed:
             return None
         return nn.DistributedGradReducer(parameters, True, self.size)
 
-    def mean(self):
+    def mean(self) -> nn.Cell | None:
         """Return a cell that gives the mean of a Tensor over workers, or None for one."""
         return _Mean(self.size) if self.distributed else None
 
-    def total(self, array):
+    def total(self, array: npt.ArrayLike) -> np.ndarray:
         """Return the sum of float32 arrays of equal shape over workers, NumPy."""
         array = np.asarray(array, "float32")
         return to_numpy(_Sum()(to_tensor(array))) if self.distributed else array

@@ -11,6 +11,7 @@ import sys
 __version__ = "0.1.0"
 
 _ROOM_OF = {
+    "Candidates": "streaming",
     "DeepFM": "models",
     "ErrorMemory": "layers",
     "ExactErrorMemory": "layers",
@@ -22,6 +23,8 @@ _ROOM_OF = {
     "PreparedDataset": "data",
     "ReLoop2": "models",
     "SketchErrorMemory": "layers",
+    "choose": "streaming",
+    "compare": "streaming",
     "iter_prequential": "streaming",
     "prequential": "streaming",
     "tune_memory": "streaming",

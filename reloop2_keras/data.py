@@ -9,6 +9,7 @@ import keras
 from reloop2_keras.core import dataset
 from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
+from reloop2_keras.core.order import SHUFFLE_ROWS
 from reloop2_keras.core.reading import RowGroup, row_groups
 
 
@@ -59,11 +60,11 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         shuffle: bool = True,
         seed: int = 1001,
-        shuffle_rows: int = 262_144,
+        shuffle_rows: int = SHUFFLE_ROWS,
         initial_epoch: int = 0,
         hashes: bool = False,
         fields: Sequence[Mapping[str, Any]] | None = None,
-    ):
+    ) -> None:
         super().__init__(workers=1)
         if int(batch_size) != batch_size or batch_size < 1:
             raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
@@ -82,14 +83,14 @@ class Batches(keras.utils.PyDataset):
     def __len__(self):
         return -(-self.num_rows // self.batch_size)
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         # Before the first epoch, PyTorch's and JAX' trainers begin one, look at its first batch to
         # build metrics, and end it. TensorFlow's does not, and the order must not differ by that.
         if self._used:
             self.epoch += 1
         self._begun, self._used = True, False
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self._begun = False
 
     def __getitem__(self, index):

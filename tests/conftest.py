@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from forks import Forks
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,3 +23,18 @@ def movietweetings_raw():
     if not (folder / "ratings.dat").is_file():
         pytest.skip("the MovieTweetings log is not beside the repository (../shared/data)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """A function of a backend's name: its process (`forks.Forks`), started when first asked for."""
+    started = {}
+
+    def of(backend):
+        if backend not in started:
+            started[backend] = Forks(backend)
+        return started[backend]
+
+    yield of
+    for one in started.values():
+        one.close()

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from data_scripts import prepare, synthetic
-from data_scripts.placing import recover
+from data_scripts.atomic_folder import recover
 
 EVENTS = ("open", "os.", "shutil.", "tempfile.", "fcntl.")
 

@@ -1,67 +1,75 @@
 """Runs every test, a process a backend, and prints one closing line for all.
 
-python tests/run_all.py [name …]: only the parts whose names contain one of the words.
+python tests/run_all.py [--jobs N] [name …]: only parts whose names contain one of the words.
 """
 
-import os
-import subprocess
+import argparse
+import signal
 import sys
-import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-BACKENDS = ("tensorflow", "jax", "torch")
+from run_parts import CORES, ROOT, Part, run_parts
+
+BACKENDS = ("jax", "tensorflow", "torch")
 
 
-def parts():
-    """Yield (name, KERAS_BACKEND or None, pytest arguments)."""
+def all_parts():
+    """The parts, the longest first, so that no long one is left over at the end."""
     default = "not slow and not gpu"
     rest = "--ignore=tests/mindspore"  # a part of its own: no other imports mindspore
-    yield "plain", None, [rest, "-m", f"not backend and not notebook and {default}"]
-    yield "examples", None, ["--doctest-modules", "reloop2_keras/core"]
-    for backend in BACKENDS:
-        yield backend, backend, [rest, "-m", f"backend and {default}"]
-    for backend in BACKENDS:
-        yield f"notebooks-{backend}", backend, [rest, "-m", f"notebook and {default}"]
+    out = [Part("plain", None, [rest, "-m", f"not backend and not notebook and {default}"])]
     if (ROOT / "tests" / "mindspore").is_dir():
-        yield "mindspore", None, ["tests/mindspore", "-m", default]
+        out.append(Part("mindspore", None, ["tests/mindspore", "-m", default]))
+    for backend in BACKENDS:
+        arguments = [rest, "-m", f"notebook and {default}"]
+        # Jupyter looks for free ports long before a kernel takes them: not two at the same time
+        out.append(Part(f"notebooks-{backend}", backend, arguments, "notebooks"))
+    for backend in BACKENDS:
+        out.append(Part(backend, backend, [rest, "-m", f"backend and {default}"]))
+    return [
+        *out,
+        Part("examples", None, ["--doctest-modules", "reloop2_keras/core", "data_scripts"]),
+    ]
 
 
-def main(words):
-    """Run the parts one after the other; returns the exit status."""
-    counts = dict.fromkeys(("passed", "failed", "skipped"), 0)
-    bad, start = [], time.monotonic()
-    for name, backend, arguments in parts():
-        if words and not any(word in name for word in words):
-            continue
-        print(f"==== {name}", flush=True)
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "MPLBACKEND": "agg"}
-        environment.pop("KERAS_BACKEND", None)
-        if backend:
-            environment["KERAS_BACKEND"] = backend
-        with tempfile.TemporaryDirectory() as folder:
-            report = Path(folder) / "report.xml"
-            command = [sys.executable, "-m", "pytest", "-q", "--durations=5"]
-            command += [f"--junitxml={report}", *arguments]
-            status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-            if status != 0:
-                bad.append(f"{name} (pytest exit status {status})")
-            if report.exists():
-                for suite in ElementTree.parse(report).getroot().iter("testsuite"):
-                    total, skipped = int(suite.get("tests")), int(suite.get("skipped"))
-                    failed = int(suite.get("failures")) + int(suite.get("errors"))
-                    counts["failed"] += failed
-                    counts["skipped"] += skipped
-                    counts["passed"] += total - failed - skipped
+def run(parts, jobs, limit):
+    """Run parts and print the closing lines; returns the exit status."""
+    start, outcomes = time.monotonic(), []
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for outcome in run_parts(parts, jobs, limit):
+            outcomes.append(outcome)
+    except KeyboardInterrupt:
+        print("==== stopped ====", flush=True)
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    bad = [f"{outcome.part.name} ({outcome.wrong})" for outcome in outcomes if outcome.wrong]
     if bad:
         print("not green: " + ", ".join(bad))
-        counts["failed"] = max(counts["failed"], len(bad))
+    kinds = ("passed", "failed", "skipped")
+    counts = {kind: sum(outcome.counts[kind] for outcome in outcomes) for kind in kinds}
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     print(f"==== {told} in {time.monotonic() - start:.0f}s ====")
     return 1 if bad or not counts["passed"] else 0
 
 
+def main(argv=None):
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="words: only parts whose names contain one")
+    jobs = min(CORES, 4)  # each may take 2 GiB
+    parser.add_argument("--jobs", type=int, default=jobs, help="parts at once (%(default)s here)")
+    parser.add_argument("--limit", type=float, default=7200, help="seconds a part may take")
+    args = parser.parse_args(argv)
+    if args.jobs < 1:
+        parser.error(f"--jobs: expected 1 or more, found {args.jobs}")
+    parts = all_parts()
+    chosen = [p for p in parts if not args.names or any(word in p.name for word in args.names)]
+    if not chosen:
+        parser.error(f"names: expected words of {[p.name for p in parts]}, found {args.names}")
+    return run(chosen, args.jobs, args.limit)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,9 +1,5 @@
 """One backend's files in the others: equal predictions, equal buckets. A process a backend."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -35,26 +31,19 @@ for name in ("sketch", "exact"):
     inputs = {k: keras.ops.convert_to_tensor(v) for k, v in x.items()}
     key = serve(model.base, inputs, ("embedding",))["embedding"]
     if name == "sketch":
-        out["buckets"] = keras.ops.convert_to_numpy(model.memory.buckets(key))
+        out["buckets"] = keras.ops.convert_to_numpy(model.memory.places(key))
         projected = keras.ops.matmul(model.memory.normalize(key), model.memory.projections)
         out["projected"] = keras.ops.convert_to_numpy(projected)
 np.savez(sys.argv[2], **out)
 """
 
 
-def python(backend, code, *arguments):
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
 @pytest.mark.parametrize("writer", ["torch", "jax"])
-def test_files_of_one_backend_read_alike_on_all(writer, tmp_path):
-    python(writer, WRITE, tmp_path)
+def test_files_of_one_backend_read_alike_on_all(writer, forks, tmp_path):
+    forks(writer).check(WRITE, tmp_path)
     results = {}
     for backend in ("torch", "tensorflow", "jax"):
-        python(backend, READ, tmp_path, tmp_path / f"{backend}.npz")
+        forks(backend).check(READ, tmp_path, tmp_path / f"{backend}.npz")
         results[backend] = dict(np.load(tmp_path / f"{backend}.npz"))
     first = results.pop("torch")
     # only a projection this near to 0 may round to another sign

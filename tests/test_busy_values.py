@@ -35,7 +35,7 @@ def test_a_busy_value_reads_right(rows, p):
         clicks += float(labels.sum(dtype="float64"))
     exact = float(np.float32(p))
     want = np.clip((clicks - rows * exact) / (rows * exact * (1 - exact) + 1.0), -8, 8)
-    assert abs(float(feature.read(hashes[:1])["offset"][0, 0]) - want) < 1e-4 * max(1, abs(want))
+    assert abs(float(feature.read(hashes[:1])["offsets"][0, 0]) - want) < 1e-4 * max(1, abs(want))
     reading = sketch.read(keys[:1])
     assert abs(float(reading["mean_probability"][0]) / exact - 1) < 1e-4
     assert abs(float(reading["mean_label"][0]) / (clicks / rows) - 1) < 1e-4

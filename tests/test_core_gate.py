@@ -12,7 +12,7 @@ def test_gate_equals_a_float64_newton_step():
     rng = np.random.default_rng(0)
     p, r = rng.uniform(0.05, 0.95, 300), rng.standard_normal((300, 2))
     y = (rng.random(300) < p).astype(float)
-    gate = Gate(num_readings=2, forgetting=0.05)
+    gate = Gate(num_offsets=2, forgetting=0.05)
     design = np.column_stack([np.log(p / (1 - p)), np.ones(300), r])
     w, hessian = np.array([1.0, 0, 0, 0]), np.diag([10.0, 1, 1, 1])
     for part in (slice(0, 100), slice(100, 300)):
@@ -29,18 +29,18 @@ def test_gate_equals_a_float64_newton_step():
     np.testing.assert_allclose(q, p, atol=1e-5)  # starts as the identity
 
 
-def slot(seed, rows=200, readings=2):
+def slot(seed, rows=200, offsets=2):
     rng = np.random.default_rng(seed)
     p = rng.uniform(0.02, 0.98, rows).astype("float32")
-    r = rng.standard_normal((rows, readings)).astype("float32")
+    r = rng.standard_normal((rows, offsets)).astype("float32")
     y = (rng.random(rows) < 1 / (1 + np.exp(-np.log(p / (1 - p)) - 0.7 * r[:, 0] + 0.3))) * 1.0
     return y, p, r
 
 
-def assert_sane(gate, probabilities, readings):
+def assert_sane(gate, probabilities, offsets):
     assert np.isfinite(np.asarray(gate.coefficients)).all()
     assert np.isfinite(np.asarray(gate.precision)).all()
-    q = np.asarray(gate(probabilities, readings))
+    q = np.asarray(gate(probabilities, offsets))
     assert np.isfinite(q).all() and (q >= 0).all() and (q <= 1).all()
 
 
@@ -119,7 +119,7 @@ def test_a_million_rows_lose_no_digits():
 
 
 def test_float32_storage_of_much_evidence_does_not_turn_a_step_around():
-    # readings that depend on each other, and the precision of 8 million rows, as float32 keeps it
+    # offsets that depend on each other, and the precision of 8 million rows, as float32 keeps it
     line = np.array([1.0, 0.37, -0.61])
     hessian = np.diag([10.0, 1, 1, 1, 1])
     hessian[2:, 2:] += 5e7 * np.outer(line, line)
@@ -151,7 +151,7 @@ def test_a_bad_label_changes_nothing():
 def test_bad_arguments_are_named():
     y, p, r = slot(0, 5)
     gate = Gate(2)
-    with pytest.raises(ValueError, match=r"`readings` must have shape \(batch, 2\)"):
+    with pytest.raises(ValueError, match=r"`offsets` must have shape \(batch, 2\)"):
         gate.update(y, p)
     with pytest.raises(ValueError, match="`labels` must have 5 rows. Received: 4"):
         gate.update(y[:4], p, r)

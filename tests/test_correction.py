@@ -17,7 +17,7 @@ def parts():
     memories = [corrected, make("sketch"), make("exact")]
     for memory in memories:
         memory.build(6)
-    return memories, Gate(sum(memory.num_gate_inputs for memory in memories))
+    return memories, Gate(sum(memory.num_offsets for memory in memories))
 
 
 def places_of(memories, rows, seed=0):
@@ -55,13 +55,13 @@ def test_learning_is_one_step_of_the_gate_and_then_the_writes():
         places, y, p = places_of(memories, 100, seed)
         served = correction(p, places)
         readings = [m.read_at(at) for m, at in zip(twins, places, strict=True)]
-        inputs = [m.gate_inputs(r, p) for m, r in zip(twins, readings, strict=True)]
+        inputs = [m.offsets(r, p) for m, r in zip(twins, readings, strict=True)]
         inputs = np.concatenate(inputs, axis=1)
         q = twin(p, inputs)
         np.testing.assert_array_equal(served["corrected"], q)
         assert correction.learn(served, y[:, None]) == [100] * 3
         twin.update(y, p, inputs)
-        twins[0].write_at(places[0], y, q, readings[0]["offset"])
+        twins[0].write_at(places[0], y, q, readings[0]["offsets"])
         for memory, at in zip(twins[1:], places[1:], strict=True):
             memory.write_at(at, y, p)
     for mine, theirs in zip((*memories, gate), (*twins, twin), strict=True):
@@ -73,7 +73,7 @@ def broken(served, name):
     changed[name] = {
         "places_2": served["places_2"] * 3.0,
         "places_1": served["places_1"][:, ::-1],
-        "gate_inputs": np.full_like(served["gate_inputs"], np.nan),
+        "offsets": np.full_like(served["offsets"], np.nan),
         "probability": served["probability"] + 1.0,
         "corrected": served["corrected"] * np.nan,
     }[name]
@@ -81,7 +81,7 @@ def broken(served, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["places_2", "places_1", "gate_inputs", "probability", "corrected", "labels"]
+    "name", ["places_2", "places_1", "offsets", "probability", "corrected", "labels"]
 )
 def test_what_fails_half_way_changes_nothing_and_can_be_tried_again(name):
     memories, gate = parts()
@@ -136,7 +136,7 @@ def test_what_does_not_fit_is_named():
     correction = Correction(memories, gate)
     places, y, p = places_of(memories, 20)
     for bad in (np.nan, 7.5, -0.1):
-        with pytest.raises(ValueError, match=r"`probability` must be in \[0, 1\].* in row 3"):
+        with pytest.raises(ValueError, match=r"`probabilities` must be in \[0, 1\].* in row 3"):
             correction(np.where(np.arange(20) == 3, bad, p), places)
     with pytest.raises(ValueError, match="must be what this model's `serve` returned"):
         correction.learn({"probability": p}, y)
@@ -169,7 +169,7 @@ def test_readers_see_a_memory_before_or_after_a_write(kind):
     def read():
         reading = memory.read_at(places[:500])
         if kind == "feature":
-            offset = np.unique(reading["offset"])
+            offset = np.unique(reading["offsets"])
             # (.75 n) / (.1875 n + 1e10) for a whole number of writes
             n = 1e10 * offset.astype("float64") / (0.75 - 0.1875 * offset.astype("float64"))
             assert len(offset) == 1 and abs(n[0] / rows - round(n[0] / rows)) < 0.02

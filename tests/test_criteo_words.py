@@ -5,7 +5,7 @@ import json
 import pytest
 
 from data_scripts.__main__ import main
-from data_scripts.words import normalized
+from data_scripts.command_line import normalized_words
 
 LINE = "\t".join(["1", *["5"] * 13, *["ab"] * 26])
 TYPED = (
@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_one_line(text, message, data, capsys):
 
 def test_only_the_names_of_options_change():
     typed = ["criteo", "a_b", "--data_path=x_y", "--on_error", "skip_it", "--", "--not_one"]
-    assert normalized(typed) == [
+    assert normalized_words(typed) == [
         "criteo",
         "a_b",
         "--data-path=x_y",

@@ -13,9 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data_scripts import InputError, criteo, movietweetings, prepare, synthetic, table
+from data_scripts import (
+    InputError,
+    criteo,
+    movietweetings,
+    preparation,
+    prepare,
+    synthetic,
+    table,
+)
 from data_scripts.__main__ import main
-from data_scripts.sources.synthetic import write_raw_tsv
+from data_scripts.sources.synthetic_log import write_raw_tsv
 
 ROOT = Path(__file__).parents[1]
 
@@ -228,14 +236,12 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return original(*args)
 
-    # the package exports a function of the module's name
-    module = sys.modules["data_scripts.prepare"]
-    original = module._encode
-    monkeypatch.setattr(module, "_encode", interrupted)
+    original = preparation._encode
+    monkeypatch.setattr(preparation, "_encode", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(source, tmp_path / "out", chunk_rows=100)
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(module, "_encode", original)
+    monkeypatch.setattr(preparation, "_encode", original)
     prepare(source, tmp_path / "out")
     with pytest.raises(FileExistsError):
         prepare(source, tmp_path / "out")

@@ -90,7 +90,7 @@ def test_many_memories_in_one_file(tmp_path):
         assert model.observe(*batch(seed=seed)) == 300
     corrected = model.predict(x, verbose=0)
     assert np.abs(corrected - model.base.predict(x, verbose=0)).max() > 0.1
-    assert model.gate.num_readings == 2 + 3 + 2 + 2
+    assert model.gate.num_offsets == 2 + 3 + 2 + 2
     model.save(tmp_path / "gated.keras")
     again = keras.saving.load_model(tmp_path / "gated.keras")
     np.testing.assert_allclose(again.predict(x, verbose=0), corrected, atol=1e-5)
@@ -236,7 +236,7 @@ def test_what_does_not_fit_is_named():
         ReLoop2(base, memories(), key=["hidden"], gate=True)
     with pytest.raises(ValueError, match="`gate` must be None"):
         ReLoop2(base, memories(), gate="yes")
-    with pytest.raises(ValueError, match="num_readings=2"):
+    with pytest.raises(ValueError, match="num_offsets=2"):
         ReLoop2(base, FeatureErrorMemory(8), gate=OnlineGate(5)).predict(batch()[0], verbose=0)
     with pytest.raises(ValueError, match="'feature_hashes'"):
         x = {k: v for k, v in batch()[0].items() if k != "feature_hashes"}

@@ -14,7 +14,7 @@ from memory_checks import batch, make
 
 from reloop2_keras.core.correction import Compensation, Correction, Served
 from reloop2_keras.core.gate import Gate
-from reloop2_keras.core.memories import FeatureMemory, SketchMemory
+from reloop2_keras.core.memories import FeatureMemory
 from reloop2_keras.core.rows import check_labels
 
 
@@ -66,16 +66,6 @@ def test_copies_of_what_was_served_are_spent_together(copied):
         with pytest.raises(ValueError, match="learnt already"):
             correction.learn(each, [0, 1])
     assert memory.num_writes == 1
-
-
-def test_building_again_keeps_what_was_learnt():
-    memory = make("feature")
-    memory.write(*batch("feature", 50))
-    before = memory.state()
-    memory.build(memory.width)
-    np.testing.assert_array_equal(memory.sums, before["sums"])
-    with pytest.raises(ValueError, match="columns"):
-        memory.build(memory.width + 1)
 
 
 def test_first_calls_at_the_same_time_lose_no_row():
@@ -134,17 +124,6 @@ def test_a_child_forked_in_the_middle_of_a_write_can_read_what_is_whole():
     finally:
         going.clear()
         thread.join()
-
-
-def test_states_that_no_memory_can_have_are_refused():
-    memory = make("exact")
-    memory.build(6)
-    for name, value in (("num_writes", -5), ("cursor", -3), ("num_writes", 2.5)):
-        with pytest.raises(ValueError, match=name):
-            memory.load_state({**memory.state(), name: np.array(value)})
-    with pytest.raises(ValueError, match="must be built before `load_state`"):
-        make("feature").load_state(memory.state())
-    assert SketchMemory(num_arrays=7.0, num_bits=3.0).num_arrays == 7
 
 
 @pytest.mark.parametrize(

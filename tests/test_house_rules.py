@@ -18,6 +18,7 @@ FORBIDDEN = {
     "data_scripts": FRAMEWORKS | {"mindspore_port"},
 }
 CORE = {*sys.stdlib_module_names, "numpy", "numba", "pyarrow", "tqdm"}
+RIVALS = {"vowpalwabbit", "sklearn", "scipy"}  # optional: by `served.needed`, never by a statement
 
 
 def imported(tree):
@@ -32,6 +33,10 @@ def imported(tree):
 
 def is_core(module):
     return (module + ".").startswith("reloop2_keras.core.")
+
+
+def is_rivals(module):
+    return (module + ".").startswith("reloop2_keras.rivals.")
 
 
 def chooses_a_backend(tree):
@@ -85,6 +90,8 @@ def test_house_rules(path):
     tops = {module.split(".")[0] for module in modules}
     if place.parts[:2] == ("reloop2_keras", "core"):
         assert tops <= CORE
+    elif place.parts[:2] == ("reloop2_keras", "rivals"):
+        assert {m.split(".")[0] for m in modules if not is_rivals(m)} <= CORE
     elif place.parts[:2] != ("reloop2_keras", "backend"):
         assert not tops & FORBIDDEN[place.parts[0]]
     if place.parts[0] != "reloop2_keras":
@@ -120,6 +127,7 @@ TABLES = {"pandas", "scipy", "matplotlib", "polars"}
     ("imports", "refused", "before"),
     [
         (["reloop2_keras.core"], FRAMEWORKS | TABLES | {"data_scripts", "mindspore_port"}, []),
+        (["reloop2_keras.rivals"], FRAMEWORKS | TABLES | RIVALS | {"data_scripts"}, []),
         (["data_scripts"], FRAMEWORKS | {"mindspore_port"}, []),
         # MindSpore itself imports scipy, so it comes before scipy is refused to our code
         (["mindspore_port"], FRAMEWORKS - {"mindspore"} | TABLES | {"data_scripts"}, ["mindspore"]),

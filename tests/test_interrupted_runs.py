@@ -44,14 +44,14 @@ def test_of_two_runs_on_one_out_exactly_one_ends_well_unless_it_overwrites(overw
     code = """
 import time
 from pathlib import Path
-from data_scripts import placing
-take_place, here, other = placing._take_place, Path(sys.argv[2]), Path(sys.argv[3])
+from data_scripts import atomic_folder
+take_place, here, other = atomic_folder._take_place, Path(sys.argv[2]), Path(sys.argv[3])
 def both_are_ready(*arguments):
     here.touch()
     while not other.exists():
         time.sleep(0.01)
     return take_place(*arguments)
-placing._take_place = both_are_ready
+atomic_folder._take_place = both_are_ready
 words = ["synthetic", sys.argv[1], "--rows", "600", "--users", "20", "--items", "10", *sys.argv[4:]]
 sys.exit(main(words))
 """
@@ -83,11 +83,11 @@ def test_signals_tidy_up(number, status, tmp_path):
     code = """
 import signal, time
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests may ignore it
-module = sys.modules["data_scripts.prepare"]
+from data_scripts import preparation
 def stuck(*arguments):
     print("writing", flush=True)
     time.sleep(600)
-module.PeriodWriter.write = stuck
+preparation.PeriodWriter.write = stuck
 sys.exit(main(["synthetic", sys.argv[1], "--rows", "600", "--overwrite"]))
 """
     (tmp_path / "runs").mkdir()

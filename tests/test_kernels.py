@@ -36,6 +36,23 @@ def test_compiled_and_numpy_give_the_same_numbers(rows):
     np.testing.assert_array_equal(read, kernels.read_ratios_numpy(sums, buckets, 0.3, 8.0))
 
     sums[:, 0] = np.maximum(np.floor(sums[:, 0] * 3), 0.0)  # counts, many of them 0
+    assert kernels.within_tables(buckets, bits) and kernels.within_tables_numpy(buckets, bits)
+    for wrong in (-1, 1 << bits):
+        if rows:
+            moved = buckets.copy()
+            moved[-1, 0] = wrong
+            for moved_too in (moved, moved.astype("int64"), moved[:, :3]):
+                assert not kernels.within_tables(moved_too, bits)
+            assert not kernels.within_tables_numpy(moved, bits)
+
+    projected = rng.standard_normal((rows, 4 * bits)).astype("float32")
+    projected[:, 1] = 0.0  # no sign: counts as negative
+    packed, other = np.empty((2, rows, 4), "int32")
+    kernels.pack_signs(projected, bits, packed)
+    kernels.pack_signs_numpy(projected, bits, other)
+    np.testing.assert_array_equal(packed, other)
+    assert (packed[:, 0] & 2 == 0).all()
+
     means, found = neighbors.read_means(sums, buckets, 0.7)
     want, there = neighbors.read_means_numpy(sums, buckets, 0.7)
     np.testing.assert_allclose(means, want, rtol=1e-6, atol=1e-7)
@@ -52,6 +69,24 @@ def test_top_rows_are_a_stable_sort(held):
     for k in {1, min(3, held), held}:
         got = neighbors.top_rows(similarity, weight, k)
         np.testing.assert_array_equal(got, neighbors.top_rows_numpy(similarity, weight, k))
+
+
+@needs_numba
+@pytest.mark.parametrize("held", [40, 700, 1500])
+def test_nearest_rows_are_a_stable_sort_of_all_products(held):
+    rng = np.random.default_rng(held)
+    # small integers: products are exact, and there are ties within a block and across blocks
+    queries = rng.integers(-2, 3, (2100, 6)).astype("float32")
+    keys = rng.integers(-2, 3, (held, 6)).astype("float32")
+    weight = (rng.random(held) < 0.8).astype("float32")
+    # enough rows of a weight, and fewer than are asked for
+    for few in (weight, np.where(np.arange(held) < 20, weight, 0).astype("float32")):
+        products, index = neighbors.nearest_rows(queries, keys, few, 30)
+        want, at = neighbors.nearest_rows_numpy(queries, keys, few, 30)
+        np.testing.assert_array_equal(index, at)
+        np.testing.assert_array_equal(products[index >= 0], want[index >= 0])
+        whole = neighbors.top_rows_numpy(queries[-50:] @ keys.T, few, 30)
+        np.testing.assert_array_equal(index[-50:], whole)
 
 
 def test_hashing_is_the_documented_one():

@@ -10,8 +10,8 @@ import pytest
 
 from data_scripts import criteo, movietweetings, prepare, synthetic, table
 from data_scripts.__main__ import main
+from data_scripts.atomic_folder import atomic_folder, recover
 from data_scripts.output import named_files
-from data_scripts.placing import placed, recover
 
 MAKE = {"slots": 3, "progress": False}
 
@@ -135,7 +135,7 @@ def test_out_that_cannot_be_is_told_by_its_name(name, tmp_path, capsys):
 def test_what_came_to_be_meanwhile_stays(tmp_path):
     out = tmp_path / "out"
     for overwrite, message in ((False, "came to be while"), (True, "found notes.txt")):
-        with pytest.raises(FileExistsError, match=message), placed(out, overwrite) as folder:
+        with pytest.raises(FileExistsError, match=message), atomic_folder(out, overwrite) as folder:
             (folder / "dataset.json").write_text("{}")
             prepare(source(), out, **MAKE)
             if overwrite:
@@ -166,7 +166,7 @@ def test_live_runs_are_left_alone_and_dead_ones_removed(tmp_path):
     out = tmp_path / "out"
     (tmp_path / ".out.other").mkdir()  # of somebody else
     (tmp_path / ".out.longer.abcd1234.lock").touch()
-    with placed(out) as folder:
+    with atomic_folder(out) as folder:
         (folder / "dataset.json").touch()
         (tmp_path / ".out.dead_123").mkdir()
         (tmp_path / ".out.dead_123.lock").touch()

@@ -41,7 +41,7 @@ def test_the_three_files_agree():
     assert in_project <= pins()
     assert set(USERS) <= in_environment
     assert "-c constraints.txt" in pip and "-e ." in pip
-    assert set(extras) == {"tensorflow", "jax", "torch", "mindspore", "notebooks", "dev"}
+    assert set(extras) == {"tensorflow", "jax", "torch", "mindspore", "notebooks", "rivals", "dev"}
 
 
 def test_every_line_of_the_environment_says_why():

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_scripts import InputError, prepare, synthetic
-from data_scripts.periods import cut, plan
+from data_scripts.periods import period_sizes, plan_files
 from data_scripts.writer import PeriodWriter
 
 MAKE = {"progress": False}
@@ -23,7 +23,7 @@ def test_each_slot_holds_its_own_rows_and_no_others(slots, tmp_path):
     meta = prepare(source(rows), tmp_path / "out", slots=slots, **MAKE)
     assert meta == json.loads((tmp_path / "out" / "dataset.json").read_text())
     periods = [meta["periods"]["train"], meta["periods"]["validation"], *meta["periods"]["slots"]]
-    sizes = cut(rows, 0.5, 0.1, slots)
+    sizes = period_sizes(rows, 0.5, 0.1, slots)
     assert [period["rows"] for period in periods] == sizes and sum(sizes) == rows
     names = [[entry["name"] for entry in period["files"]] for period in periods]
     assert all(len(files) == 1 for files in names)
@@ -41,7 +41,7 @@ def test_each_slot_holds_its_own_rows_and_no_others(slots, tmp_path):
 
 
 def test_long_periods_are_several_files_with_wide_enough_names():
-    periods = plan([2001, 3, 4], file_rows=2)
+    periods = plan_files([2001, 3, 4], file_rows=2)
     assert periods[0][0] == ("train/0000.parquet", 2) and periods[0][-1][1] == 1
     assert len(periods[0]) == 1001
     assert periods[1] == [("validation/000.parquet", 2), ("validation/001.parquet", 1)]

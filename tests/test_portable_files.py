@@ -3,37 +3,25 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-HERE = Path(__file__).parent
 BACKENDS = ("torch", "jax", "tensorflow")
 OLD_MODULE = "keras.src.backend.torch.optimizers.torch_"
 
 
-def python(backend, *arguments):
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=HERE)
-
-
-def one_backend(backend, word, *folders):
-    done = python(backend, "one_backend.py", word, *folders)
-    assert done.returncode == 0, done.stderr[-3000:]
+ONE_BACKEND = "import runpy; runpy.run_path('one_backend.py', run_name='__main__')"
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def written(tmp_path_factory, forks):
     """A folder a backend, written where no other backend can be imported."""
     folder = tmp_path_factory.mktemp("written")
     for backend in BACKENDS:
         (folder / backend).mkdir()
-        one_backend(backend, "write", folder / backend)
+        forks(backend).check(ONE_BACKEND, "write", folder / backend)
     return folder
 
 
@@ -81,24 +69,27 @@ def in_the_form_of_earlier_versions(source, target):
 
 
 @pytest.mark.parametrize("reader", BACKENDS)
-def test_a_model_trains_on_where_only_another_backend_is_installed(written, reader, tmp_path):
+def test_a_model_trains_on_where_one_other_backend_is_installed(written, reader, forks, tmp_path):
     if reader != "torch":
         for name in ("base", "wrapped", "functional"):
             source = written / "torch" / f"{name}.keras"
             in_the_form_of_earlier_versions(source, tmp_path / source.name)
     others = [written / writer for writer in BACKENDS if writer != reader]
-    one_backend(reader, "read", *others, tmp_path)
+    forks(reader).check(ONE_BACKEND, "read", *others, tmp_path)
 
 
-HIDDEN = "import sys, absent; absent.hide('torch', 'tensorflow'); sys.argv[0] = 'neutral';"
+DUMP = """
+import sys
+sys.argv[0] = "neutral"
+from reloop2_keras.models import neutral
+sys.exit(neutral.main(sys.argv[1:]))
+"""
 
 
-def test_neutral_dump_takes_files_of_torch_where_torch_is_missing(written, tmp_path):
-    code = HIDDEN + "from reloop2_keras.models import neutral; sys.exit(neutral.main(sys.argv[1:]))"
+def test_neutral_dump_takes_files_of_torch_where_torch_is_missing(written, forks, tmp_path):
     for name in ("base", "wrapped"):
         out = tmp_path / f"{name}.npz"
-        done = python("jax", "-c", code, "dump", written / "torch" / f"{name}.keras", out)
-        assert done.returncode == 0, done.stderr[-3000:]
+        forks("jax").check(DUMP, "dump", written / "torch" / f"{name}.keras", out)
         with np.load(out) as file:
             assert sum("embeddings" in name for name in file) == 2
 
@@ -143,9 +134,9 @@ write(path)
         ("model.weights.h5", "rename"),
     ],
 )
-def test_a_save_that_is_killed_leaves_the_old_file(name, share, tmp_path):
+def test_a_save_that_is_killed_leaves_the_old_file(name, share, forks, tmp_path):
     path, old = tmp_path / name, tmp_path / f"{name}.old"
-    done = python("jax", "-c", KILLED, path, share)
+    status, error = forks("jax").run(KILLED, path, share)
     killed_by = signal.SIGKILL if share == "rename" else signal.SIGXFSZ
-    assert done.returncode == -killed_by, done.stderr[-3000:]
+    assert status == -killed_by, error[-3000:]
     assert path.read_bytes() == old.read_bytes()

@@ -13,6 +13,7 @@ from stream_memory import Arm, Base, Memory
 from tampering import describe
 
 from data_scripts import prepare, synthetic
+from reloop2_keras.core import arms as core_arms
 from reloop2_keras.core.prequential import iter_prequential, prequential, report_of
 
 ROOT = Path(__file__).parents[1]
@@ -113,3 +114,39 @@ def test_a_stream_four_times_as_long_takes_no_more_memory(long_stream):
     assert four["peak"] < 1.15 * one["peak"], (one["peak"], four["peak"])
     frameworks = {"keras", "tensorflow", "torch", "jax", "mindspore"}
     assert not frameworks & set(four["modules"])
+
+
+def test_a_fast_part_may_combine_several_slow_parts():
+    class Slow:
+        learns_from = ("label",)
+
+        def __init__(self, start):
+            self.p, self.calls = start, 0
+
+        def serve(self, arrays):
+            self.calls += 1
+            return {"probability": np.full(len(arrays["label"]), self.p, "float32")}
+
+        def observe(self, arrays):
+            self.p += 0.1
+
+    class Mean:
+        learns_from = ()
+
+        def predict(self, served):
+            p = [served["probability"], *served["probabilities"].values()]
+            return np.mean(p, axis=0), None
+
+        def observe(self, served, labels, kept):
+            assert set(served) == set()
+
+    class OneSlot:
+        def load(self):
+            return {"label": np.array([0, 1])}
+
+    one, two = Slow(0.1), Slow(0.5)
+    arms = [core_arms.Arm("one", one), core_arms.Arm("both", one, Mean(), {"two": two})]
+    events = list(iter_prequential([OneSlot(), OneSlot()], arms, progress=False))
+    np.testing.assert_allclose(events[0]["predictions"]["both"], 0.3, rtol=1e-6)
+    np.testing.assert_allclose(events[1]["predictions"]["both"], 0.4, rtol=1e-6)
+    assert one.calls == two.calls == 2  # each serves, and learns from, a slot once

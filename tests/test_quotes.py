@@ -121,8 +121,8 @@ def test_what_python_writes_is_read(tmp_path, rows, style):
 def test_lines_that_need_no_look_have_no_fault(lines, carriage):
     block = "".join(line + carriage + "\n" for line in lines).encode()
     ends = np.flatnonzero(np.frombuffer(block, "uint8") == 10)
-    looked = quotes.suspicious(np.frombuffer(block, "uint8"), ends, ",", '"').tolist()
-    faulty = [i for i, line in enumerate(lines) if quotes.fault(line, ",", '"')]
+    looked = quotes.suspicious_lines(np.frombuffer(block, "uint8"), ends, ",", '"').tolist()
+    faulty = [i for i, line in enumerate(lines) if quotes.quote_fault(line, ",", '"')]
     assert set(faulty) <= set(looked)
     plain = [i for i, line in enumerate(lines) if '"' not in line]
     assert not set(plain) & set(looked)

@@ -122,7 +122,7 @@ def test_what_is_not_a_number_is_refused_and_changes_nothing():
     logits = keras.Model(logits.inputs, logits.outputs)
     logits.layers[-1].set_weights([np.full((2, 1), 3.0), np.zeros(1)])
     wrong = ReLoop2(logits, SketchErrorMemory(2, 2, key_normalization="none"), key="last")
-    with pytest.raises(ValueError, match=r"`probability` must be in \[0, 1\].*6.0 in row 0"):
+    with pytest.raises(ValueError, match=r"`probabilities` must be in \[0, 1\].*6.0 in row 0"):
         wrong.serve(np.ones((4, 2), "float32"))
 
 

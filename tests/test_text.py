@@ -138,7 +138,7 @@ def test_buckets_of_columns_equal_one_by_one(value):
 def encoded(column, **kwargs):
     field = vocabulary.FieldVocabulary("f", **kwargs)
     field.count(column)
-    field.close(0, 0)
+    field.assign_ids(0, 0)
     return field, field.encode(column)
 
 

@@ -96,6 +96,59 @@ def test_dates_written_as_numbers_are_never_taken_for_seconds(tmp_path, text, fo
     assert [row[1] for row in rows] == got
 
 
+def minutes(count, start=datetime.datetime(2021, 11, 2, 15, 30)):
+    times = [start + datetime.timedelta(minutes=7 * i) for i in range(count)]
+    return [time.strftime("%y%m%d%H%M") for time in times]
+
+
+@pytest.mark.parametrize("on_error", ["fail", "skip"])
+@pytest.mark.parametrize("year", [2003, 2013, 2021])
+def test_a_log_of_nothing_but_dates_of_ten_digits_is_refused(tmp_path, on_error, year):
+    texts = minutes(300, datetime.datetime(year, 11, 2, 15, 30))
+    message = seconds(tmp_path / "log.tsv", texts, on_error)
+    for part in (":2: expected times in column t", repr(texts[0]), f"{year}-11-02 15:30 as %y%m"):
+        assert part in message
+    for form in ("%y%m%d%H%M", "seconds"):
+        assert f"--time-format {form}" in message and "\n" not in message
+    got = seconds(tmp_path / "log.tsv", texts, time_format="%y%m%d%H%M")[0]
+    first = datetime.datetime(year, 11, 2, 15, 30, tzinfo=UTC)
+    assert got == [int(first.timestamp()) + 420 * i for i in range(300)]
+    assert seconds(tmp_path / "log.tsv", texts, time_format="seconds")[0] == list(map(int, texts))
+
+
+def test_zeros_for_missing_times_do_not_make_seconds_of_dates(tmp_path):
+    message = seconds(tmp_path / "log.tsv", ["0", *minutes(50)])
+    assert ":3: expected times in column t" in message and "2036-11-23 02:52:10" in message
+
+
+def test_dates_of_ten_digits_in_parquet_are_refused(tmp_path):
+    path = tmp_path / "log.parquet"
+    for kind in (pa.int64(), pa.float64(), pa.string()):
+        texts = minutes(9)
+        times = pa.array(texts if kind == pa.string() else list(map(int, texts))).cast(kind)
+        pq.write_table(pa.table({"label": [0, 1, 0] * 3, "u": ["a"] * 9, "t": times}), path)
+        assert "--time-format %y%m%d%H%M" in same(table(path, "label", "t", ["u"]))
+
+
+@pytest.mark.parametrize("first", [10**9, 1_311_061_230, 1_383_741_059, 1_700_000_000, 2 * 10**9])
+@pytest.mark.parametrize("step", [1, 60, 3600])
+def test_seconds_of_our_days_stay_seconds(tmp_path, first, step):
+    """One of them that is no date settles it: 1311061230 alone reads as 2013-11-06 12:30."""
+    times = [first + step * i for i in range(90)]
+    assert seconds(tmp_path / "log.tsv", times)[0] == times
+
+
+def test_the_rows_within_a_limit_tell_dates_from_seconds(tmp_path):
+    """What is refused must not depend on how far a chunk reads beyond the limit."""
+    path = log(tmp_path / "log.tsv", [*minutes(40), "2121999999"])
+    source = table(path, "label", "t", ["u"])
+    assert "--time-format %y%m%d%H%M" in same(source, limit=40)
+    assert len(same(source, limit=41)[0]) == 41
+    # a value that is a date of ten digits by two patterns names both
+    message = seconds(path, ["2011021520"] * 3)
+    assert all(f"--time-format {form}" in message for form in ("%Y%m%d%H", "%y%m%d%H%M"))
+
+
 def test_dates_and_date_times_are_one_form(tmp_path):
     times = ["2024-01-01"] * 1000 + ["2024-01-01 00:00:00"] * 1000
     got, bad, _ = seconds(tmp_path / "log.tsv", times, "skip")

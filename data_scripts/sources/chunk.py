@@ -1,23 +1,24 @@
-"""Rows of a file on their way to canonical columns, with their lines and what is wrong."""
+"""Rows of a file with their line numbers and the faults found in them so far."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 
 class Chunk:
-    """Some rows of a file; `Errors.settle` tells what was found, in the order of lines.
+    """Some rows of a file; `Errors.keep_good_rows` reports the faults in the order of lines.
 
-    Readers and sources find what is wrong column by column, and Arrow finds it before both. So it
-    is collected here first: which fault is told, listed or fails the run must not depend on that.
+    Arrow finds faults first, then readers and sources find more, column by column. All are
+    collected here, so that the fault reported first is that of the first line, whoever found it.
 
     Args:
         path: `pathlib.Path`.
         frame: DataFrame of the rows that could be told apart.
         lines: NumPy int (rows,), the line of the file where each begins.
-        rows_in: int, rows of the file that this is made of; None if they are those of `frame`.
+        rows_in: int, rows of the file that this was read from; None: as many as in `frame`.
         name: str, the file's name in dataset.json.
     """
 
@@ -25,22 +26,22 @@ class Chunk:
         self,
         path: Path,
         frame: pl.DataFrame,
-        lines: np.ndarray,
+        lines: Sequence[int] | np.ndarray,
         rows_in: int | None = None,
         name: str | None = None,
-    ):
+    ) -> None:
         self.path, self.name = path, name or path.name
         self.frame, self.lines = frame, np.asarray(lines)
         self.rows_in = len(frame) if rows_in is None else rows_in
         self.keep = pl.repeat(True, len(frame), eager=True)
-        self.found = []
+        self.found: list[tuple[int, str | None, Any, str]] = []
 
-    def note(self, line: int, reason: str, value, hint: str = "") -> None:
+    def note(self, line: int, reason: str, value: object, hint: str = "") -> None:
         """Note a bad row that is not among those of `frame`; `hint` says what would be good."""
         self.found.append((int(line), reason, value, hint))
 
     def stop(self, line: int, message: str) -> None:
-        """Note what no run can go on after, whatever it does with bad rows."""
+        """Note a fault that stops the run, even if bad rows are skipped."""
         self.found.append((int(line), None, message, ""))
 
     def reject(

@@ -63,10 +63,10 @@ def read_header(path: Path, form: Format) -> list[str]:
         raise InputError(f"{path}:1: expected UTF-8, found {first[:40]!r}") from error
     if "\r" in text:
         raise InputError(f"{path}:1: {CARRIAGE}, found {text[:60]!r}")
-    wrong = form.quote and quotes.fault(text, form.separator, form.quote)
+    wrong = form.quote and quotes.quote_fault(text, form.separator, form.quote)
     if wrong:
         raise InputError(f"{path}:1: {_opened(form) if wrong == quotes.OPEN else STRAY}")
-    return next(quotes.parser([text], form.separator, form.quote), [])
+    return next(quotes.csv_reader([text], form.separator, form.quote), [])
 
 
 def read_delimited(
@@ -110,7 +110,7 @@ def parse_block(
     array = np.frombuffer(block, "uint8")
     ends = np.flatnonzero(array == ord("\n"))
     if len(ends) < count:
-        ends = np.append(ends, len(block))  # the last line does not end
+        ends = np.append(ends, len(block))  # The last line has no line end.
     starts = np.append(0, ends[:-1] + 1)
     numbers = np.arange(first, first + count)
     wrong = _wrong_lines(form, len(names), array, block, starts, ends)
@@ -138,13 +138,13 @@ def _opened(form):
 
 
 def _wrong_lines(form, columns, array, block, starts, ends):
-    """What Arrow does not see or sees otherwise: dict line of the block -> (reason, value)."""
+    """Find what Arrow does not report: dict line of the block -> (reason, value)."""
     wrong = {}
 
     def text(i):
         return block[starts[i] : ends[i]].removesuffix(b"\r").decode("utf-8", "replace")
 
-    if columns > 1:  # to Arrow a row of empty values
+    if columns > 1:  # Arrow takes an empty line for a row of empty values.
         sizes = ends - starts
         for i in np.flatnonzero(sizes <= 1):
             if not text(i):
@@ -160,14 +160,14 @@ def _wrong_lines(form, columns, array, block, starts, ends):
                     line = block[start:end]
                     found = line[max(0, error.start - 10) : error.end + 10]
                     wrong[i] = ("expected UTF-8", found)
-    if b"\r" in block:  # Arrow takes it for a line end
+    if b"\r" in block:  # Arrow takes a CR for a line end.
         at = np.flatnonzero(array == ord("\r"))
         at = at[at + 1 < len(array)]
         for i in np.unique(np.searchsorted(ends, at[array[at + 1] != ord("\n")])):
             wrong.setdefault(i, (CARRIAGE, text(i)))
     if form.quote:
-        for i in quotes.suspicious(array, ends, form.separator, form.quote):
-            found = None if i in wrong else quotes.fault(text(i), form.separator, form.quote)
+        for i in quotes.suspicious_lines(array, ends, form.separator, form.quote):
+            found = None if i in wrong else quotes.quote_fault(text(i), form.separator, form.quote)
             if found:
                 wrong[i] = (found if found == quotes.OPEN else STRAY, text(i))
     return wrong
@@ -184,13 +184,13 @@ def _parse(path, form, names, wanted, block, rows, first):
         return "skip"
 
     if block.startswith(b"\xef\xbb\xbf"):
-        block = b"\xef\xbb\xbf" + block  # Arrow drops one at the start of what it is given
-    # by place: names may stand twice in a file
+        block = b"\xef\xbb\xbf" + block  # Arrow drops one mark, and this one is text.
+    # Columns are chosen by position, because two may have the same name.
     places = [str(names.index(name)) for name in wanted]
     try:
         table = csv.read_csv(
             pa.BufferReader(block),
-            # one thread and one block: rows have numbers only then
+            # Arrow numbers bad rows only with one thread and one block.
             csv.ReadOptions(
                 use_threads=False,
                 block_size=len(block) + 1,
@@ -211,6 +211,6 @@ def _parse(path, form, names, wanted, block, rows, first):
         )
     except pa.ArrowInvalid as error:
         raise InputError(f"{path}:{first}: {error}") from error
-    frame = pl.from_arrow(table)
+    frame = pl.DataFrame(pl.from_arrow(table))
     frame.columns = list(wanted)
     return frame, ragged

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from data_scripts.errors import InputError
 
-PIECE = 1 << 20  # bytes that stay in the cache
+PIECE = 1 << 20  # bytes that fit the processor's cache
 LONGEST = 1 << 28  # bytes of a line
 BYTES_A_ROW = 256  # to turn rows of a chunk into bytes of a block
 BLOCK = 1 << 24  # bytes of a block, at most
@@ -27,7 +27,7 @@ OTHERS = {  # what is often taken for text, by its first bytes
 }
 
 
-def expand(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]:
+def expand_paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Return the files that are meant, in the order given; a glob's are sorted by name.
 
     Numbers in names are compared as numbers, so that day_2 comes before day_10.
@@ -39,8 +39,8 @@ def expand(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]
         InputError: if a glob fits no file, or a file is given twice.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    found = []
-    for text in map(os.fspath, given):
+    found: list[str] = []
+    for text in [os.fspath(path) for path in given]:
         if glob.has_magic(text) and not os.path.exists(text):
             fitting = sorted(filter(os.path.isfile, glob.glob(text, recursive=True)), key=_natural)
             if not fitting:
@@ -48,9 +48,9 @@ def expand(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]
             found += fitting
         else:
             found.append(text)
-    seen = {}
+    seen: dict[tuple[int, int] | str, str] = {}
     for text in found:
-        # by what it is, not by its name: ./log.csv and a link are log.csv, too
+        # Files are compared, not names: ./log.csv and a link to log.csv are the same file.
         identity = _identity(text)
         if identity in seen:
             first = seen[identity]
@@ -65,13 +65,13 @@ def expand(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]
 def _identity(text):
     try:
         status = os.stat(text)
-    except OSError:  # told when it is opened
+    except OSError:  # A missing file is reported when it is opened.
         return os.path.abspath(text)
     return status.st_dev, status.st_ino
 
 
 def _natural(text):
-    # every other part is a number; what else Python takes for a digit, such as ², is text
+    # Every other part is a number; other digits of Unicode, such as ², stay text.
     parts = re.split(r"([0-9]+)", text)
     return [int(part) if i % 2 else part for i, part in enumerate(parts)]
 
@@ -107,7 +107,7 @@ def opened(path: Path) -> Iterator[Callable[[int], bytes]]:
         head = file.read(16)
     if not head:
         raise InputError(f"{path}:1: expected rows, found an empty file")
-    # by content, not by name: some browsers unpack what they save and keep the name
+    # Content decides, not the name: some browsers unpack a file and keep its name.
     packing = next((name for name, mark in PACKED.values() if head.startswith(mark)), None)
     if suffixes(path)[1] and packing is None:
         raise InputError(f"{path}: expected {suffixes(path)[1]} as the name says, found {head!r}")
@@ -143,7 +143,7 @@ def blocks(path: Path, size: int = BLOCK) -> Iterator[tuple[int, int, bytes]]:
     """
     line, rest, size_read = 1, b"", 0
     with opened(path) as read:
-        # a line longer than a block: twice as much each time
+        # A line longer than a block is read by doubling the size, so the cost stays linear.
         while data := read(max(size - len(rest), len(rest), 1)):
             if not rest and line == 1:
                 while len(data) < len(BOM) and (more := read(len(BOM))):
@@ -155,7 +155,7 @@ def blocks(path: Path, size: int = BLOCK) -> Iterator[tuple[int, int, bytes]]:
             end = rest.rfind(b"\n") + 1
             if end:
                 block, rest = (rest, b"") if end == len(rest) else (rest[:end], rest[end:])
-                if len(block) > LONGEST:  # then its first line may be that long
+                if len(block) > LONGEST:  # Only then its first line can be too long.
                     _refuse_longest(path, line, block.find(b"\n"))
                 count = count_byte(block, b"\n")
                 yield line, count, block
@@ -180,7 +180,7 @@ def block_size(chunk_rows: int) -> int:
 
 
 def count_byte(block: bytes, byte: bytes) -> int:
-    """Count a byte: in pieces that stay in the cache; bytes.count takes a call for each hit."""
+    """Count a byte in pieces that fit the cache, which is faster than bytes.count for many hits."""
     array = np.frombuffer(block, "uint8")
     pieces = range(0, len(array), PIECE)
     return sum(np.count_nonzero(array[i : i + PIECE] == ord(byte)) for i in pieces)
@@ -193,7 +193,7 @@ def count_lines(paths: list[Path]) -> int | None:
         if not path.is_file():
             return None
         for _, count, block in blocks(path):
-            if b"\r" in block:  # may stand within a line, which is wrong
+            if b"\r" in block:  # A CR within a line is a fault that the careful reader counts.
                 return None
             total += count
     return total

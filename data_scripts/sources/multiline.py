@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -10,14 +11,17 @@ from data_scripts.sources import quotes
 from data_scripts.sources.chunk import Chunk
 from data_scripts.sources.inputs import LONGEST, block_size, blocks
 
+if TYPE_CHECKING:  # `delimited` imports this module.
+    from data_scripts.sources.delimited import Format
+
 
 def read(
-    path: Path, form, columns: int | None, chunk_rows: int, header: bool = False
+    path: Path, form: "Format", columns: int | None, chunk_rows: int, header: bool = False
 ) -> Iterator[Chunk]:
     """Yield a `Chunk` of `column_0`, `column_1`, … for every `chunk_rows` records.
 
-    What a value closes too early, or never, cannot be a bad row that is left out: no one knows
-    where the next row begins.
+    A value whose quote closes too early, or never, stops the run and is not skipped as a bad row,
+    because nobody knows where the next row begins.
 
     Args:
         path: `pathlib.Path`.
@@ -27,7 +31,7 @@ def read(
         header: bool, whether to leave out the first record.
     """
     lines = _Lines(path, block_size(chunk_rows))
-    records = quotes.parser(lines, form.separator, form.quote)
+    records = quotes.csv_reader(lines, form.separator, form.quote)
     rows, places, wrong, count = [], [], [], 0
     while True:
         line = records.line_num + 1
@@ -42,7 +46,7 @@ def read(
             continue
         if row is not None:
             columns = columns or len(row)
-            row = row or [""]  # what Python makes of an empty line
+            row = row or [""]  # Python's reader gives no values for an empty line.
             count += 1
             text = "".join(row)
             if not text.isascii() and (found := _no_text(text)):
@@ -57,7 +61,7 @@ def read(
                 continue
         if count or stop:
             schema = {f"column_{i}": pl.String for i in range(columns or 0)}
-            data = list(zip(*rows, strict=True)) if rows else [[] for _ in schema]
+            data = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
             frame = pl.DataFrame(dict(zip(schema, data, strict=True)), schema=schema)
             chunk = Chunk(path, frame, places, count)
             for item in wrong:
@@ -73,8 +77,8 @@ def read(
 class _Lines:
     """Iterates over the lines of a file as text; keeps those of the record that is being read."""
 
-    def __init__(self, path, size):
-        self.record = []
+    def __init__(self, path, size) -> None:
+        self.record: list[str] = []
         self._lines = self._read(path, size)
 
     def __iter__(self):
@@ -88,7 +92,7 @@ class _Lines:
     @staticmethod
     def _read(path, size):
         for _, _, block in blocks(path, size):
-            # bytes that are no UTF-8 become lone surrogates, which are told of with their row
+            # Bytes that are not UTF-8 become lone surrogates, by which their row is found later.
             text = block.decode("utf-8", "surrogateescape")
             start = 0
             while (end := text.find("\n", start) + 1) > 0:
@@ -110,7 +114,7 @@ def _no_text(text):
 
 def _why(error, line, lines, form):
     text = "".join(lines.record)
-    place = quotes.opening(text, line, form.separator, form.quote)
+    place = quotes.opening_line(text, line, form.separator, form.quote)
     if "new-line character" in str(error):
         return (
             line,

@@ -21,7 +21,7 @@ BYTES = (kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary)
 TEXTS = (kinds.is_string, kinds.is_large_string, *BYTES)
 NUMBERS = (kinds.is_integer, kinds.is_floating, kinds.is_decimal)
 TIMES = (kinds.is_timestamp, kinds.is_date)
-# what may stand in a column, by what it is used as
+# These types may stand in a column, by what it is used as.
 ALLOWED = {
     "label": (*TEXTS, *NUMBERS, kinds.is_boolean, kinds.is_null),
     "numeric": (*TEXTS, *NUMBERS, kinds.is_boolean, kinds.is_null),
@@ -123,7 +123,7 @@ def _column(array):
         array = array.cast(pa.date32())
     elif kinds.is_timestamp(kind) and kind.tz is not None:
         array = array.cast(pa.timestamp(kind.unit, "UTC"))  # Polars knows few names of zones
-    elif kinds.is_decimal256(kind):  # more digits than Polars has
+    elif kinds.is_decimal256(kind):  # Polars' decimals have fewer digits.
         with decimal.localcontext(prec=80):
             texts = [canonical_text(value) for value in array.to_pylist()]
         return pl.Series(texts, dtype=pl.String), good
@@ -140,7 +140,7 @@ def _text(array):
     bad = np.zeros(len(array), bool)
     values = None
     try:
-        text = array.cast(pa.large_string())  # which looks at each byte
+        text = array.cast(pa.large_string())  # The cast checks that each byte is UTF-8.
     except pa.ArrowInvalid:
         values = array.to_pylist()
         texts = [None] * len(values)

@@ -1,13 +1,17 @@
 """Quotes in the lines of delimited text: which lines close every value that they open."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from data_scripts.sources.inputs import LONGEST
 
-# a guard for values that never close; Python's own is 128 KB
+if TYPE_CHECKING:  # Only a type checker needs the reader's own type.
+    from _csv import Reader
+
+# The limit guards against values that never close; Python's own limit is 128 KB.
 csv.field_size_limit(LONGEST)
 
 STRAY = "stray"
@@ -18,29 +22,32 @@ OPENED = (
 )
 
 
-def parser(lines: Iterable[str], separator: str, quote: str) -> Iterator[list[str]]:
-    """Python's reader of delimited text, which is strict about what follows a closing quote."""
-    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+def csv_reader(lines: Iterable[str], separator: str, quote: str) -> "Reader":
+    """Return Python's reader of delimited text, strict about what follows a closing quote."""
     return csv.reader(
-        lines, delimiter=separator, quotechar=quote or '"', quoting=quoting, strict=True
+        lines,
+        delimiter=separator,
+        quotechar=quote or '"',
+        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        strict=True,
     )
 
 
-def fault(line: str, separator: str, quote: str) -> str | None:
+def quote_fault(line: str, separator: str, quote: str) -> str | None:
     """Return OPEN or STRAY for a line whose quotes do not close or close too early, else None."""
     try:
-        for _ in parser([line], separator, quote):
+        for _ in csv_reader([line], separator, quote):
             pass
     except csv.Error as error:
         return OPEN if "unexpected end" in str(error) else STRAY
     return None
 
 
-def suspicious(array: np.ndarray, ends: np.ndarray, separator: str, quote: str) -> np.ndarray:
+def suspicious_lines(array: np.ndarray, ends: np.ndarray, separator: str, quote: str) -> np.ndarray:
     """Return the indices of lines whose quotes must be looked at one by one.
 
-    In all others each quote that opens follows a separator or a line end, and the next one, which
-    closes, is followed by one: no state machine is needed to see that.
+    In all other lines each opening quote follows a separator or a line end, and each closing quote
+    is followed by one. This is checked for all lines at once, without a parser.
 
     Args:
         array: NumPy uint8, the bytes of whole lines.
@@ -52,7 +59,7 @@ def suspicious(array: np.ndarray, ends: np.ndarray, separator: str, quote: str) 
     odd = np.flatnonzero(counts % 2)
     if len(odd):
         at = at[np.repeat(counts % 2 == 0, counts)]
-    # in the lines that are left every other quote closes
+    # In lines with an even number of quotes every other one closes.
     edges = np.zeros(256, bool)
     edges[[ord(separator), ord("\n"), ord("\r")]] = True
     opens, closes = at[::2], at[1::2]
@@ -61,7 +68,7 @@ def suspicious(array: np.ndarray, ends: np.ndarray, separator: str, quote: str) 
     return np.union1d(odd, np.searchsorted(ends, opens[wrong]))
 
 
-def opening(text: str, line: int, separator: str, quote: str) -> int:
+def opening_line(text: str, line: int, separator: str, quote: str) -> int:
     """Return the line where the value begins that is open, or closes too early, in `text`.
 
     Args:

@@ -1,7 +1,13 @@
-"""What a source is: a name, fields, and chunks of canonical columns."""
+"""Define a source: a name, fields, and a generator of canonical columns."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_scripts.errors import Errors
 
 
 @dataclasses.dataclass
@@ -25,10 +31,10 @@ class Source:
     """
 
     name: str
-    fields: list
-    chunks: Callable
-    extras: tuple = ()
-    options: dict = dataclasses.field(default_factory=dict)
+    fields: list[tuple[str, str]]
+    chunks: Callable[[int, Errors | None], Iterator[pl.DataFrame]]
+    extras: tuple[str, ...] = ()
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
     final_ids: bool = False
-    count: Callable | None = None
-    paths: tuple = ()
+    count: Callable[[], int | None] | None = None
+    paths: tuple[Path, ...] = ()

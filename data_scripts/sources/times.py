@@ -2,12 +2,14 @@
 
 import datetime
 import re
+from pathlib import Path
 
 import polars as pl
 
+from data_scripts.errors import InputError
 from data_scripts.sources.chunk import Chunk
 
-# numbers below 1e11 are seconds, until the year 5138; as milliseconds that was in 1973
+# Numbers below 1e11 are seconds, until the year 5138; as milliseconds that was in 1973.
 SCALES = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 BOUNDS = {
     "seconds": (0, 1e11),
@@ -26,8 +28,13 @@ FORMS = (
     "dates as 2013-11-06 or 2013-11-06T12:30:59.123+02:00 (UTC if they say no zone), or seconds, "
     "milli-, micro- or nanoseconds since 1970, the same in all rows; --time-format for others"
 )
-# dates that look like numbers, the last as in Avazu's log
+# Dates that look like numbers, the last as in Avazu's log. One of them is enough to refuse a log.
 DIGITS = ("%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%y%m%d", "%y%m%d%H")
+
+
+# Of the seconds since 1970 one in 190 also reads as such a date, so only a log in which all do so
+# is refused: a log of seconds that is longer than a minute practically never is.
+MINUTES = "%y%m%d%H%M"
 
 
 class Times:
@@ -47,11 +54,12 @@ class Times:
         ValueError: if `form` is none of these.
     """
 
-    def __init__(self, column: str, form: str = "auto"):
+    def __init__(self, column: str, form: str = "auto") -> None:
         self.column, self.form = column, form
         self.decided = form if form in SCALES else None
-        if form not in ("auto", *SCALES):
-            check_pattern(form)
+        self._example: tuple[Path, int, int] | None = None
+        self._may_be_dates = form == "auto"
+        check_form(form)
 
     def seconds(self, chunk: Chunk) -> pl.Series:
         """Return Unix seconds, rounded down: Int64 Series; rows without a time are rejected."""
@@ -61,12 +69,43 @@ class Times:
         chunk.reject(seconds.is_null(), values, f"expected a time in column {self.column}", hint)
         return seconds
 
+    def watch(self, chunk: Chunk, seconds: pl.Series) -> None:
+        """Take note whether the log's times, read as seconds, may all be dates of ten digits.
+
+        Args:
+            chunk: `Chunk`.
+            seconds: Int64 Series, the times of its good rows, or of the first of these.
+        """
+        if not self._may_be_dates or self.decided != "seconds":
+            return
+        # Other numbers, such as 0 for a missing time, speak for neither reading.
+        digits = seconds.is_between(10**8, 10**10, closed="left")
+        dates = by_pattern(seconds.cast(pl.String).str.zfill(10), MINUTES).is_not_null() & digits
+        self._may_be_dates = bool((dates == digits).all())
+        if self._example is None and dates.any():
+            row = dates.arg_true()[0]
+            self._example = chunk.path, chunk.lines[chunk.keep.to_numpy()][row], seconds[row]
+
+    def check_clear(self) -> None:
+        """Raise InputError if all times of the log may be seconds as well as dates."""
+        if self._may_be_dates and self._example is not None:
+            path, line, number = self._example
+            digits = f"{number:010d}"
+            second = datetime.datetime.fromtimestamp(number, datetime.UTC)
+            minute = datetime.datetime.strptime(digits, MINUTES)
+            raise InputError(
+                f"{path}:{line}: expected times in column {self.column} that are clearly numbers "
+                f"or dates, found only such as {digits!r}: {second:%Y-%m-%d %H:%M:%S} as seconds "
+                f"since 1970, {minute:%Y-%m-%d %H:%M} as {MINUTES}; "
+                f"say --time-format {MINUTES} or --time-format seconds"
+            )
+
     def _read(self, chunk, values):
         kind = values.dtype
         if kind == pl.Date or isinstance(kind, pl.Datetime):
-            return _epoch(values)  # typed: the same in any form
+            return _epoch(values)  # Typed times need no form.
         text = values.str.strip_chars() if kind == pl.String else values.cast(pl.String)
-        # 20131106.0 is what 20131106 becomes in a column of floats
+        # A column of floats writes 20131106 as 20131106.0.
         text = text.str.replace(r"^(-?[0-9]+)\.0$", "${1}")
         if "%" in self.form:
             return by_pattern(text, self.form)
@@ -83,7 +122,7 @@ class Times:
             low, high = 0, BOUNDS["nanoseconds"][1]
         fits = number.abs().is_between(low, high, closed="left").fill_null(False)
         number = number.zip_with(fits, number.clear(len(number)))
-        # integers apart: float64 rounds nanoseconds to the next second now and then
+        # Integers are divided as such, because float64 may round nanoseconds up to the next second.
         seconds = (number / scale).floor().cast(pl.Int64)
         return (whole // scale).zip_with(whole.is_not_null() & fits, seconds)
 
@@ -98,12 +137,13 @@ class Times:
         if not numeric[row]:
             self.decided = DATES
             return
-        pattern = next((p for p in DIGITS if _written_by(text[row], p)), None)
-        if pattern:
+        if any(_written_by(text[row], pattern) for pattern in DIGITS):
+            fitting = [p for p in (*DIGITS, MINUTES) if _written_by(text[row], p)]
+            forms = " or ".join(f"--time-format {form}" for form in (*fitting, "seconds"))
             chunk.stop(
                 chunk.lines[row],
                 f"expected a time in column {self.column} that is clearly a number or a date, "
-                f"found {text[row]!r}; say --time-format {pattern} or --time-format seconds",
+                f"found {text[row]!r}; say {forms}",
             )
         size = abs(number[row])
         self.decided = next(unit for unit, (_, high) in BOUNDS.items() if size < high)
@@ -123,12 +163,17 @@ def _written_by(text, pattern):
     return True
 
 
-def check_pattern(pattern: str) -> None:
-    """Raise ValueError if `pattern` is none that times can be read by."""
+def check_form(form: str) -> None:
+    """Raise ValueError unless `form` is "auto", a unit, or a pattern that times can be read by."""
+    if form not in ("auto", *SCALES):
+        _check_pattern(form)
+
+
+def _check_pattern(pattern):
     try:
         if "%" not in pattern:
             raise ValueError("no '%' in it")
-        # what a pattern writes it must read
+        # A usable pattern reads what it writes.
         written = pl.Series([datetime.datetime(2013, 11, 6, 12)], dtype=pl.Datetime("us", "UTC"))
         text = written.dt.strftime(pattern)
         if by_pattern(text, pattern)[0] is None:

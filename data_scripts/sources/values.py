@@ -18,6 +18,7 @@ OPERATORS = {
     ">": operator.gt,
     "<": operator.lt,
 }
+Rule = tuple[str, float | set[str]]
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 BOOLEANS = {"True": "1", "true": "1", "TRUE": "1", "False": "0", "false": "0", "FALSE": "0"}
 
@@ -54,7 +55,7 @@ def numbers(
     else:
         parsed = values.cast(pl.Float64)
         bad = pl.repeat(False, len(values), eager=True)
-    parsed = parsed.fill_nan(None)  # what a file of floats writes for a missing one
+    parsed = parsed.fill_nan(None)  # Files of floats write NaN for a missing value.
     expected = expected or f"{'an integer' if integer else 'a number'} in column {column}"
     chunk.reject(bad, values, f"expected {expected}", hint)
     huge = (parsed.abs() > LARGEST).fill_null(False)
@@ -62,7 +63,7 @@ def numbers(
     return parsed
 
 
-def label_rule(positive: str | None) -> tuple[str, float | set[str]] | None:
+def label_rule(positive: str | None) -> Rule | None:
     """Turn `positive` into (operator, number) or (operator, set of words), None without one.
 
     Raises:
@@ -73,8 +74,9 @@ def label_rule(positive: str | None) -> tuple[str, float | set[str]] | None:
     found = re.fullmatch(rf"\s*(>=|<=|==|!=|>|<)?\s*({NUMBER})\s*", positive)
     if found:
         return found[1] or "==", float(found[2])
-    compare, words = re.fullmatch(r"\s*(==|!=)?(.*)", positive, re.DOTALL).groups()
-    words = {canonical_word(word) for word in words.split(",") if word.strip()}
+    compare = positive.strip()[:2] if positive.lstrip().startswith(("==", "!=")) else ""
+    given = positive.strip().removeprefix(compare).split(",")
+    words = {text for word in given if (text := canonical_word(word)) is not None}
     if not words or any(word[0] in "<>=!" for word in words):
         raise ValueError(
             '`positive` must be a comparison with a number, as ">=4", or the words that click, as '
@@ -88,7 +90,7 @@ def canonical_word(word: str) -> str | None:
     return canonical(pl.Series([word.strip()]))[0]
 
 
-def labels(chunk: Chunk, column: str, rule: tuple | None) -> pl.Series:
+def labels(chunk: Chunk, column: str, rule: Rule | None) -> pl.Series:
     """Parse the label: UInt8 Series; rows without one, or of another kind, are rejected.
 
     Args:

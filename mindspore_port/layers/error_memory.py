@@ -1,9 +1,14 @@
 """What all error memories share as cells; what they do is in `reloop2_keras.core.memories`."""
 
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
 from mindspore import Tensor
 
 from mindspore_port.layers.shown_state import ShownState
-from mindspore_port.layers.state import to_numpy
+from mindspore_port.tensors import TensorLike, to_numpy
+from reloop2_keras.core.memories import Memory, Reading
 from reloop2_keras.core.shown import shows
 
 
@@ -13,7 +18,7 @@ class ErrorMemory(ShownState):
 
     Calling it answers, for query keys, what was observed for rows like them, as part of a graph.
     All else (`read`, `look_up`, `write`, `write_at`, `merge`, `reset`) happens on the host; see
-    `core.Memory` for what is promised to several threads.
+    `core.memories.Memory` for what is promised to several threads.
 
     Two families: `SimilarityErrorMemory` (the paper's; keys are vectors of the base model) and
     `FeatureErrorMemory` (ours; keys are hashes of raw feature values).
@@ -28,12 +33,14 @@ class ErrorMemory(ShownState):
         A reading: dict of float32 Tensors (batch, ...).
     """
 
+    core: Memory
+
     @property
-    def read_batch_size(self):
+    def read_batch_size(self) -> int:
         """int: rows that a reader should ask for at once."""
         return self.core.read_batch_size
 
-    def build(self, dim):
+    def build(self, dim: int) -> None:
         """Allocate the state for keys of width `dim`.
 
         Raises:
@@ -45,10 +52,10 @@ class ErrorMemory(ShownState):
             self.core.build(dim)
         self.sync()
 
-    def __call__(self, keys):
+    def __call__(self, keys: Tensor) -> dict[str, Tensor]:
         return super().__call__(self.checked(keys))
 
-    def checked(self, keys):
+    def checked(self, keys: Tensor) -> Tensor:
         """Return a Tensor of keys as a graph takes it; graphs would read past the end in silence.
 
         Raises:
@@ -59,11 +66,11 @@ class ErrorMemory(ShownState):
         self.build(keys.shape[1])
         return keys
 
-    def read(self, keys):
+    def read(self, keys: TensorLike) -> dict[str, Tensor]:
         """Return the reading for query keys (batch, dim), array or Tensor: dict of Tensors."""
         return {name: Tensor(part) for name, part in self.look_up(keys)[0].items()}
 
-    def look_up(self, keys):
+    def look_up(self, keys: TensorLike) -> tuple[Reading, np.ndarray]:
         """Read on the host, and say where: hashed once, for reading and the write that follows.
 
         Args:
@@ -78,12 +85,12 @@ class ErrorMemory(ShownState):
         return self.core.look_up(to_numpy(keys))
 
     @property
-    def num_gate_inputs(self):
+    def num_offsets(self) -> int:
         """int: how many inputs of an `OnlineGate` one reading gives."""
-        return self.core.num_gate_inputs
+        return self.core.num_offsets
 
-    def gate_inputs(self, reading, probabilities):
-        """Return a reading as inputs of an `OnlineGate`: float32 (batch, num_gate_inputs).
+    def offsets(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
+        """Return a reading as offsets in logits, which an `OnlineGate` weighs: float32 (batch, K).
 
         Args:
             reading: what calling the memory returned.
@@ -91,30 +98,31 @@ class ErrorMemory(ShownState):
         """
         raise NotImplementedError
 
-    def write(self, keys, labels, probabilities, offsets=None):
-        """Remember rows in their order: what was predicted for them and what then happened.
+    def write(
+        self,
+        keys: TensorLike,
+        labels: TensorLike,
+        probabilities: TensorLike,
+        offsets: TensorLike | None = None,
+    ) -> int:
+        """Remember rows: what was predicted for them and what then happened.
 
-        Args:
-            keys: (rows, dim), the keys of serving time.
-            labels: (rows,) of 0 and 1.
-            probabilities: float (rows,) in [0, 1], the predictions of serving time: the BASE
-                model's, but see `FeatureErrorMemory`.
-            offsets: see `FeatureErrorMemory`; None for all others.
+        Arguments may be Tensors; all else as `core.memories.Memory.write`. Probabilities are the
+        BASE model's, but see `FeatureErrorMemory`, which alone takes `offsets`.
 
         Returns:
             int, the number of rows that passed the filters.
-
-        Raises:
-            ValueError: if anything does not fit; the memory is then as it was, built or not.
         """
         return self._written(self.core.write, keys, labels, probabilities, offsets)
 
-    def write_at(self, places, labels, probabilities, offsets=None):
-        """`write` for rows that were looked up before.
-
-        Args:
-            places: what `look_up` returned for their keys.
-            labels, probabilities, offsets: see `write`.
+    def write_at(
+        self,
+        places: TensorLike,
+        labels: TensorLike,
+        probabilities: TensorLike,
+        offsets: TensorLike | None = None,
+    ) -> int:
+        """`write` for rows whose `places` were looked up before.
 
         Returns:
             int, the number of rows that passed the filters.
@@ -130,7 +138,7 @@ class ErrorMemory(ShownState):
         self.sync()
         return written
 
-    def merge(self, other):
+    def merge(self, other: "ErrorMemory") -> None:
         """Take in all that another memory of the same configuration and key width holds.
 
         Raises:
@@ -144,13 +152,13 @@ class ErrorMemory(ShownState):
         self.core.merge(other.core)
         self.sync()
 
-    def copy(self):
+    def copy(self) -> Self:
         """Return a new memory of the same configuration and content that shares nothing."""
         twin = type(self)(**self.get_config())
         twin.load_core(self.core.copy())
         return twin
 
-    def load_core(self, core):
+    def load_core(self, core: Memory) -> None:
         """Show another core object of the same kind and configuration from now on."""
         self.take_core(core)
         self.sync()

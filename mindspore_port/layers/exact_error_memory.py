@@ -1,6 +1,8 @@
 """Exact nearest neighbors over a ring buffer: small scale, and the sketch's oracle."""
 
-from mindspore import ops
+from typing import Any
+
+from mindspore import Tensor, ops
 
 from mindspore_port.layers.similarity_error_memory import SimilarityErrorMemory, masked_attention
 from reloop2_keras.core.memories import ExactMemory
@@ -19,7 +21,7 @@ class ExactErrorMemory(SimilarityErrorMemory):
     Args:
         capacity: int, N: rows of the ring buffer; when it is full the oldest row gives way.
         num_neighbors: int, k.
-        **kwargs: see `core.SimilarityMemory` and `core.Memory`: temperature, error_threshold,
+        **kwargs: see `core.memories.SimilarityMemory` and `Memory`: temperature, error_threshold,
             key_normalization, sampling_rate, decay, seed.
 
     Example:
@@ -32,15 +34,15 @@ class ExactErrorMemory(SimilarityErrorMemory):
 
     SHOWN = ("keys", "rows")
 
-    def __init__(self, capacity=100_000, num_neighbors=50, **kwargs):
+    def __init__(self, capacity: int = 100_000, num_neighbors: int = 50, **kwargs: Any) -> None:
         super().__init__(ExactMemory(capacity, num_neighbors, **kwargs))
 
-    def _unit(self, keys):
+    def _unit(self, keys: Tensor) -> Tensor:
         keys = self.normalize(keys)
         norm = ops.sqrt((keys * keys).sum(axis=-1, keepdims=True))
         return keys / ops.clamp(norm, 1e-12, None)
 
-    def construct(self, keys):
+    def construct(self, keys: Tensor) -> dict[str, Tensor]:
         rows = self.shown_rows
         # (batch, capacity)
         similarity = ops.matmul(self._unit(keys), self.shown_keys.T)

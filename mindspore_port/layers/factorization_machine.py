@@ -1,6 +1,6 @@
 """Second-order interactions in linear time."""
 
-from mindspore import nn
+from mindspore import Tensor, nn
 
 
 class FactorizationMachine(nn.Cell):
@@ -19,7 +19,7 @@ class FactorizationMachine(nn.Cell):
         [[11.0]]
     """
 
-    def construct(self, vectors):
+    def construct(self, vectors: Tensor) -> Tensor:
         # (batch, dim)
         total = vectors.sum(axis=1)
         sum_of_square = (vectors * vectors).sum(axis=1)

@@ -1,5 +1,8 @@
 """A memory keyed by raw feature values: it can know an item the model has never seen (ours)."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
@@ -15,32 +18,20 @@ class FeatureErrorMemory(ErrorMemory):
     """One table of 2^bits buckets for each field, or cross of fields, of (residual, variance).
 
     The hidden vector of an unseen user or item says nothing about who it is; its raw value does.
-    The bucket of table k is a hash of the row's raw value(s). With p the prediction that was served
-    and y the label, each bucket holds sum(y - p) and sum(p (1 - p)), and reads
-    r_k = sum(y - p) / (sum(p (1 - p)) + prior): the one-step Newton estimate of that value's
-    missing logit offset, shrunk to 0 (docs/method.md, section 4). An `OnlineGate` adds r_k to the
-    logit.
-
-    With `residual="corrected"` (an extension of that section) a write is told the prediction AFTER
-    the gate, q, and the offset r_k that was read for the row; it then adds
-    y - q + q (1 - q) r_k to the first sum and q (1 - q) to the second. Each table thus learns what
-    the other tables do not explain; it still needs only two sums. With q = p and r_k = 0 the two
-    are the same.
+    Formulas and reasons: see `core.memories.FeatureMemory`. An `OnlineGate` adds what is read to
+    the base's logit.
 
     Args:
-        num_bits: int in [1, 24]; 2^num_bits buckets a table.
-        prior: float > 0, pseudo-variance that shrinks offsets of rarely seen values.
-        fields: list of ints, columns of `feature_hashes` that get a table; None: all of them.
-        crosses: list of lists of ints: each gets one more table, keyed by all its columns.
-        residual: "base" or "corrected", see above: then `write` and `write_at` must be given
-            `offsets`, float (rows, num_tables), the reading's `offset` at serving time.
-        **kwargs: see `core.Memory`: sampling_rate, decay, seed.
+        num_bits, prior, fields, crosses: see there.
+        residual: "base" or "corrected": then `write` and `write_at` must be given `offsets`, float
+            (rows, num_tables), the reading's `offsets` at serving time.
+        **kwargs: see `core.memories.Memory`: sampling_rate, decay, seed.
 
     Call arguments:
         keys: int32 Tensor (batch, F), `feature_hashes` of the prepared dataset.
 
     Returns:
-        A reading: dict with `offset` float32 (batch, num_tables), in logits, within +-8.
+        A reading: dict with `offsets` float32 (batch, num_tables), in logits, within +-8.
 
     Raises:
         ValueError: if an argument is out of range; on building, if a column does not exist.
@@ -52,16 +43,25 @@ class FeatureErrorMemory(ErrorMemory):
         >>> memory = FeatureErrorMemory(num_bits=10, prior=1.0)
         >>> memory.write([[7], [7]], labels=[1, 1], probabilities=[0.5, 0.5])
         2
-        >>> memory.read([[7], [8]])["offset"]  # (.5 + .5) / (.25 + .25 + 1); never seen
+        >>> memory.read([[7], [8]])["offsets"]  # (.5 + .5) / (.25 + .25 + 1); never seen
         [[0.6667], [0.0]]
     """
 
     SHOWN = ("sums",)
+    core: FeatureMemory
 
-    def __init__(self, num_bits=16, prior=1.0, fields=None, crosses=(), residual="base", **kwargs):
+    def __init__(
+        self,
+        num_bits: int = 16,
+        prior: float = 1.0,
+        fields: Sequence[int] | None = None,
+        crosses: Sequence[Sequence[int]] = (),
+        residual: str = "base",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(FeatureMemory(num_bits, prior, fields, crosses, residual, **kwargs))
 
-    def sync(self):
+    def sync(self) -> None:
         """See `ShownState.sync`."""
         if self.built and self._shown_version is None:
             self.tables = self.core.tables(self.width)
@@ -71,17 +71,18 @@ class FeatureErrorMemory(ErrorMemory):
             self.starts = Tensor((number << self.num_bits).astype("int32"))
         super().sync()
 
-    def checked(self, keys):
+    def checked(self, keys: Tensor) -> Tensor:
         """See `ErrorMemory.checked`."""
         if keys.dtype not in (ms.int32, ms.int64):
             raise ValueError(f"`keys` must be integers, the hashes. Received dtype: {keys.dtype}")
         return super().checked(keys).astype(ms.int32)
 
-    def buckets(self, keys):
-        """Return each row's bucket in each table: int32 (batch, num_tables); see `core.hash_rows`.
+    def places(self, keys: Tensor) -> Tensor:
+        """Return each row's bucket in each table: int32 (batch, num_tables).
 
         Buckets of table k lie in [k * 2^num_bits, (k + 1) * 2^num_bits). Arithmetic is int32 with
-        wrap-around, alike on every device: crosses by FNV-1a, then murmur3's finalizer.
+        wrap-around, alike on every device and in core's `hash_rows`: crosses by FNV-1a, then
+        murmur3's finalizer.
         """
         columns = []
         for table in self.tables:
@@ -95,18 +96,18 @@ class FeatureErrorMemory(ErrorMemory):
         hashed = _mixed(hashed, -1028477387, 16)  # 0xC2B2AE35
         return ops.bitwise_and(hashed, (1 << self.num_bits) - 1) + self.starts
 
-    def construct(self, keys):
+    def construct(self, keys: Tensor) -> dict[str, Tensor]:
         # (batch, tables, 2)
-        sums = ops.gather(self.shown_sums, self.buckets(keys), 0)
-        offset = sums[:, :, 0] / (sums[:, :, 1] + self.prior)
-        return {"offset": ops.clamp(offset, -MAX_OFFSET, MAX_OFFSET)}
+        sums = ops.gather(self.shown_sums, self.places(keys), 0)
+        offsets = sums[:, :, 0] / (sums[:, :, 1] + self.prior)
+        return {"offsets": ops.clamp(offsets, -MAX_OFFSET, MAX_OFFSET)}
 
-    def gate_inputs(self, reading, probabilities):
+    def offsets(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
         """Return the offsets, float32 (batch, num_tables)."""
-        return reading["offset"]
+        return reading["offsets"]
 
 
-def _mixed(hashed, factor, shift):
+def _mixed(hashed: Tensor, factor: int, shift: int) -> Tensor:
     """One round of murmur3's finalizer on int32."""
     hashed = hashed * factor
     # logical shift: int32 shifts in copies of the sign

@@ -1,5 +1,7 @@
 """One embedding table for all fields."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
@@ -14,7 +16,7 @@ class FieldEmbedding(nn.Cell):
         num_ids: int. Rows of the table, the sum of all fields' cardinalities.
         embedding_dim: int. Width D of a row.
         stddev: float, of the normal distribution that the table is drawn from.
-        seed: int, of that draw (by NumPy: the same table on every device).
+        seed: int or sequence of ints, of that draw (by NumPy: the same table on every device).
 
     Call arguments:
         feature_ids: int32 (batch, fields), each in [0, num_ids). The cell does not look at
@@ -33,7 +35,13 @@ class FieldEmbedding(nn.Cell):
         (1, 2, 4)
     """
 
-    def __init__(self, num_ids, embedding_dim, stddev=0.01, seed=1001):
+    def __init__(
+        self,
+        num_ids: int,
+        embedding_dim: int,
+        stddev: float = 0.01,
+        seed: int | Sequence[int] = 1001,
+    ) -> None:
         super().__init__()
         for name, value in (("num_ids", num_ids), ("embedding_dim", embedding_dim)):
             if int(value) != value or value < 1:
@@ -43,7 +51,7 @@ class FieldEmbedding(nn.Cell):
         draw = np.random.default_rng(seed).standard_normal((num_ids, embedding_dim), "float32")
         self.embeddings = Parameter(Tensor(stddev * draw), name="embeddings")
 
-    def construct(self, feature_ids, feature_values):
+    def construct(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
         # (batch, fields, dim)
         vectors = ops.gather(self.embeddings, feature_ids, 0)
         # (batch, fields, 1): a numeric field is its vector times its value

@@ -1,9 +1,12 @@
-"""Centering and whitening of memory keys, as a cell over `core.Normalization`."""
+"""Centering and whitening of memory keys, as a cell over `core.normalization.Normalization`."""
 
-from mindspore import ops
+from collections.abc import Iterable
+from typing import Any
+
+from mindspore import Tensor, ops
 
 from mindspore_port.layers.shown_state import ShownState
-from mindspore_port.layers.state import EXECUTOR, to_numpy
+from mindspore_port.tensors import EXECUTOR, TensorLike, to_numpy
 from reloop2_keras.core.normalization import Normalization
 from reloop2_keras.core.shown import shows
 
@@ -12,14 +15,11 @@ from reloop2_keras.core.shown import shows
 class KeyNormalization(ShownState):
     """Subtract the mean key of the training data, and optionally whiten.
 
-    Keys after a ReLU live in one orthant, so most signed projections see the same sign and
-    SimHash collides too much; centering mends that (ours; docs/method.md, section 2). Whitening
-    gives every principal direction the same variance (ours).
+    What for, and the formulas: see `core.normalization.Normalization`.
 
     Args:
         mode: "none", "center" or "whiten".
-        ridge: float. Share of the mean variance added to each variance before whitening, so that
-            directions without variance are not blown up.
+        ridge: float, see there.
 
     Call arguments:
         keys: float32 Tensor (batch, dim).
@@ -38,26 +38,24 @@ class KeyNormalization(ShownState):
         [[0.0, 0.0]]
     """
 
-    def __init__(self, mode="center", ridge=0.1):
+    core: Normalization
+
+    def __init__(self, mode: str = "center", ridge: float = 0.1) -> None:
         super().__init__(Normalization(mode, ridge))
+        self.SHOWN = {"none": (), "center": ("mean",), "whiten": ("mean", "rotation")}[mode]
 
     @property
-    def SHOWN(self):  # noqa: N802
-        """Names of the arrays that this mode has."""
-        return tuple(self.core.state())
-
-    @property
-    def built(self):
+    def built(self) -> bool:
         """bool: whether the core object has its arrays."""
         return self.mode == "none" or self.mean is not None
 
-    def build(self, dim):
+    def build(self, dim: int) -> None:
         """Allocate mean and rotation for keys of width `dim`; until `adapt`, the identity."""
         if not self.built:
             self.core.build(dim)
         self.sync()
 
-    def adapt(self, keys):
+    def adapt(self, keys: TensorLike | Iterable[TensorLike]) -> int:
         """Fit mean (and rotation) to keys, an array (rows, dim) or an iterable of such arrays.
 
         Returns:
@@ -72,7 +70,7 @@ class KeyNormalization(ShownState):
             self.sync()
         return dim
 
-    def construct(self, keys):
+    def construct(self, keys: Tensor) -> Tensor:
         if self.mode == "none":
             return keys
         keys = keys - self.shown_mean
@@ -80,6 +78,6 @@ class KeyNormalization(ShownState):
             keys = ops.matmul(keys, self.shown_rotation)
         return keys
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments by name."""
         return {"mode": self.mode, "ridge": self.ridge}

@@ -1,31 +1,28 @@
 """A tiny online logistic regression on top of the base model's logit, as a cell."""
 
-from mindspore import ops
+from mindspore import Tensor, ops
 
-from mindspore_port.layers.logit import logit
+from mindspore_port.layers.log_odds import logit
 from mindspore_port.layers.shown_state import ShownState
-from mindspore_port.layers.state import to_numpy
+from mindspore_port.tensors import TensorLike, to_numpy
 from reloop2_keras.core.gate import Gate
 from reloop2_keras.core.shown import shows
 
 
-@shows("num_readings", "forgetting", "coefficients", "precision")
+@shows("num_offsets", "forgetting", "coefficients", "precision")
 class OnlineGate(ShownState):
     """logit(y_pred) = a * logit(p) + c + sum_k g_k r_k, learnt slot by slot (ours).
 
-    Starts at a = 1, c = 0, g = 0, so it changes nothing before it has seen labels. `update` makes
-    one Newton step on a slot's rows with the Hessian accumulated so far as the prior's precision;
-    see `core.Gate` (docs/method.md, section 4). With no readings it is the recalibration control
-    of section 5.
+    Starts at a = 1, c = 0, g = 0, so it changes nothing before it has seen labels. How it learns:
+    see `core.gate.Gate` (docs/method.md, section 4). With no offsets it is the recalibration
+    control of section 5.
 
     Args:
-        num_readings: int >= 0, number K of memory readings.
-        forgetting: float in [0, 1): share by which the accumulated Hessian falls back to the
-            identity after each update. 0 (default) never forgets.
+        num_offsets, forgetting: see `Gate`.
 
     Call arguments:
         probabilities: float32 Tensor (batch,), base predictions.
-        readings: float32 Tensor (batch, num_readings); may be left out when `num_readings` is 0.
+        offsets: float32 Tensor (batch, num_offsets); may be left out when `num_offsets` is 0.
 
     Returns:
         float32 (batch,), gated probabilities.
@@ -41,43 +38,45 @@ class OnlineGate(ShownState):
     """
 
     SHOWN = ("coefficients",)
+    core: Gate
 
-    def __init__(self, num_readings=0, forgetting=0.0):
-        super().__init__(Gate(num_readings, forgetting))
+    def __init__(self, num_offsets: int = 0, forgetting: float = 0.0) -> None:
+        super().__init__(Gate(num_offsets, forgetting))
         self.sync()
 
     @property
-    def built(self):
+    def built(self) -> bool:
         """bool: always; the size of a gate is its argument."""
         return True
 
-    def __call__(self, probabilities, readings=None):
-        shape = None if readings is None else tuple(readings.shape)
-        if self.num_readings and (shape is None or shape[1:] != (self.num_readings,)):
+    def __call__(self, probabilities: Tensor, offsets: Tensor | None = None) -> Tensor:
+        shape = None if offsets is None else tuple(offsets.shape)
+        if self.num_offsets and (shape is None or shape[1:] != (self.num_offsets,)):
             raise ValueError(
-                f"`readings` must have shape (batch, {self.num_readings}). Received: {shape}"
+                f"`offsets` must have shape (batch, {self.num_offsets}). Received: {shape}"
             )
-        return super().__call__(probabilities, readings)
+        return super().__call__(probabilities, offsets)
 
-    def construct(self, probabilities, readings=None):
+    def construct(self, probabilities: Tensor, offsets: Tensor | None = None) -> Tensor:
         w = self.shown_coefficients
         logits = w[0] * logit(probabilities) + w[1]
-        if self.num_readings:
-            logits = logits + (readings * w[2:]).sum(axis=-1)
+        if self.num_offsets:
+            logits = logits + (offsets * w[2:]).sum(axis=-1)
         return ops.sigmoid(logits)
 
-    def update(self, labels, probabilities, readings=None):
-        """Learn from a slot whose labels arrived; readings as they were READ at prediction time.
+    def update(
+        self,
+        labels: TensorLike,
+        probabilities: TensorLike,
+        offsets: TensorLike | None = None,
+    ) -> None:
+        """Learn from a slot whose labels arrived; see `core.gate.Gate.update`.
 
         Args:
-            labels: (rows,) of 0 and 1.
-            probabilities: float32 (rows,) in [0, 1].
-            readings: float32 (rows, num_readings), or None when there are none.
-
-        Raises:
-            ValueError: if the numbers of rows differ, or a value is out of range or not finite.
-                Nothing is changed then.
+            labels, probabilities: (rows,), arrays or Tensors.
+            offsets: float (rows, num_offsets), as they were READ at prediction time, or None
+                when there are none.
         """
-        more = None if readings is None else to_numpy(readings)
+        more = None if offsets is None else to_numpy(offsets)
         self.core.update(to_numpy(labels), to_numpy(probabilities), more)
         self.sync()

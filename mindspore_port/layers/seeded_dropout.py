@@ -28,14 +28,14 @@ class SeededDropout(nn.Cell):
         (2, 4)
     """
 
-    def __init__(self, rate, seed=0):
+    def __init__(self, rate: float, seed: int = 0) -> None:
         super().__init__()
         self.rate = rate
         self.salt = Tensor(np.array(seed % 65_521 * 32_749, "int32"))
         self.threshold = int(rate * 2**24)
         self.set_train(False)  # a new cell says "train" and would keep that graph
 
-    def construct(self, x, step):
+    def construct(self, x: Tensor, step: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
             return x
         place = ops.arange(x.shape[0] * x.shape[1]).astype(ms.int32)
@@ -44,7 +44,7 @@ class SeededDropout(nn.Cell):
         return x * kept.astype(x.dtype) / (1.0 - self.rate)
 
 
-def _mix(x):
+def _mix(x: Tensor) -> Tensor:
     """Spread the bits of int32 numbers (products wrap)."""
     x = (x ^ ops.bitwise_right_shift(x, 15)) * 0x2C1B3C6D
     x = (x ^ ops.bitwise_right_shift(x, 12)) * 0x297A2D39

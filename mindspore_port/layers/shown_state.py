@@ -1,9 +1,12 @@
 """A cell whose state is a host object of core, shown to graphs as parameters."""
 
+from typing import Any
+
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
-from mindspore_port.layers.state import EXECUTOR, assign
+from mindspore_port.tensors import EXECUTOR, assign
+from reloop2_keras.core.array_state import ArrayState
 
 
 class ShownState(nn.Cell):
@@ -19,19 +22,19 @@ class ShownState(nn.Cell):
         core: an `ArrayState` of `reloop2_keras.core`.
     """
 
-    SHOWN = ()  # names of the core object's arrays that `construct` reads
+    SHOWN: tuple[str, ...] = ()  # names of the core object's arrays that `construct` reads
 
-    def __init__(self, core):
+    def __init__(self, core: ArrayState) -> None:
         super().__init__()
-        self.core = core
-        self._shown_version = None
+        self.core: Any = core
+        self._shown_version: int | None = None
 
     @property
-    def built(self):
+    def built(self) -> bool:
         """bool: whether the core object has its arrays."""
         return self.core.built
 
-    def sync(self):
+    def sync(self) -> None:
         """Bring the parameters up to date."""
         # always in this order: `adapt` may run a model while it holds the core object's lock
         with EXECUTOR, self.core.lock:
@@ -46,18 +49,18 @@ class ShownState(nn.Cell):
                     assign(getattr(self, shown), value)
             self._shown_version = self.core.version
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with EXECUTOR:
             self.sync()
             return super().__call__(*args, **kwargs)
 
-    def take_core(self, core):
+    def take_core(self, core: ArrayState) -> None:
         """Show another core object from the next `sync` on."""
         self.core = core
         if self._shown_version is not None:
             self._shown_version = -1  # two objects may have changed equally often
 
-    def load_state(self, arrays):
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Take the arrays of another cell of this configuration: its `core.state()`.
 
         Raises:
@@ -66,11 +69,11 @@ class ShownState(nn.Cell):
         self.core.load_state(arrays)
         self.sync()
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget everything that was learnt."""
         self.core.reset()
         self.sync()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments by name."""
         return self.core.get_config()

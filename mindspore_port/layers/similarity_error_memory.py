@@ -1,11 +1,14 @@
 """What the paper's two memories share as cells: vector keys, attention over neighbors."""
 
-from mindspore import ops
+from collections.abc import Iterable, Mapping
+
+from mindspore import Tensor, ops
 
 from mindspore_port.layers.error_memory import ErrorMemory
 from mindspore_port.layers.key_normalization import KeyNormalization
-from mindspore_port.layers.logit import logit
-from mindspore_port.layers.state import EXECUTOR, to_numpy
+from mindspore_port.layers.log_odds import logit
+from mindspore_port.tensors import EXECUTOR, TensorLike, to_numpy
+from reloop2_keras.core.memories import SimilarityMemory
 from reloop2_keras.core.memories.similarity import CLIP
 from reloop2_keras.core.shown import shows
 
@@ -25,22 +28,21 @@ class SimilarityErrorMemory(ErrorMemory):
         which is 0 where the memory held nothing to read (then the means are 0) and else 1.
     """
 
-    def __init__(self, core):
+    core: SimilarityMemory
+
+    def __init__(self, core: SimilarityMemory) -> None:
         super().__init__(core)
         self.normalize = KeyNormalization(core.key_normalization)
         self.normalize.core = core.normalization  # one object, shown by the cell
 
-    def load_core(self, core):
-        """See `ErrorMemory.load_core`."""
-        self.normalize.take_core(core.normalization)
-        super().load_core(core)
-
-    def sync(self):
+    def sync(self) -> None:
         """See `ShownState.sync`."""
         super().sync()
+        if self.normalize.core is not self.core.normalization:
+            self.normalize.take_core(self.core.normalization)
         self.normalize.sync()
 
-    def adapt(self, keys):
+    def adapt(self, keys: TensorLike | Iterable[TensorLike]) -> None:
         """Fit the key normalization to training keys: an array (rows, dim) or an iterable of them.
 
         Raises:
@@ -52,7 +54,7 @@ class SimilarityErrorMemory(ErrorMemory):
             self.core.adapt(to_numpy(chunk) for chunk in chunks)
             self.sync()
 
-    def gate_inputs(self, reading, probabilities):
+    def offsets(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
         """Return how far the logit of the mean label lies from that of p and of the mean p (ours).
 
         float32 (batch, 2); 0 where the memory found nothing. The gate weighs the two, as gamma
@@ -64,7 +66,7 @@ class SimilarityErrorMemory(ErrorMemory):
         return ops.expand_dims(reading["found"], -1) * both
 
 
-def masked_attention(similarity, mask, temperature):
+def masked_attention(similarity: Tensor, mask: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Softmax of similarity / temperature over the last axis where mask is true, else 0.
 
     Args:

@@ -1,5 +1,7 @@
 """The paper's constant-size memory: K arrays of SimHash buckets."""
 
+from typing import Any
+
 import numpy as np
 from mindspore import Tensor, ops
 
@@ -10,17 +12,15 @@ from reloop2_keras.core.shown import shows
 
 @shows("num_arrays", "num_bits", "sums", "total", "projections")
 class SketchErrorMemory(SimilarityErrorMemory):
-    """K arrays of 2^L buckets of (count, sum of labels, sum of predictions).
+    """K arrays of 2^L buckets of (count, sum of labels, sum of predictions), read by attention.
 
-    Array k hashes a key by the signs of its own L random projections (SimHash). The K arrays play
-    the part of K neighbors: y_k = sum_y / sum_x, p_k = sum_p / sum_x, similarity
-    s_k = sum_x / (all rows in the array), attention softmax(s / tau); empty buckets are masked.
-    Read and write cost O(1), whatever was written before (docs/method.md, section 2).
+    Read and write cost O(1), whatever was written before (docs/method.md, section 2). Formulas:
+    see `core.memories.SketchMemory`.
 
     Args:
         num_arrays: int, K.
         num_bits: int, L in [1, 20].
-        **kwargs: see `core.SimilarityMemory` and `core.Memory`: temperature, error_threshold,
+        **kwargs: see `core.memories.SimilarityMemory` and `Memory`: temperature, error_threshold,
             key_normalization, sampling_rate, decay, seed.
 
     Memory: num_arrays * 2^num_bits * 24 bytes on the host, and half of that again for the
@@ -36,12 +36,12 @@ class SketchErrorMemory(SimilarityErrorMemory):
 
     SHOWN = ("projections", "sums", "total")
 
-    def __init__(self, num_arrays=70, num_bits=12, **kwargs):
+    def __init__(self, num_arrays: int = 70, num_bits: int = 12, **kwargs: Any) -> None:
         super().__init__(SketchMemory(num_arrays, num_bits, **kwargs))
         self.powers = Tensor(np.left_shift(1, np.arange(num_bits)).astype("int32"))
-        self.offsets = Tensor((np.arange(num_arrays) << num_bits).astype("int32"))
+        self.first_buckets = Tensor((np.arange(num_arrays) << num_bits).astype("int32"))
 
-    def buckets(self, keys):
+    def places(self, keys: Tensor) -> Tensor:
         """Return the bucket of each key in each array: int32 (batch, num_arrays).
 
         Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
@@ -49,11 +49,11 @@ class SketchErrorMemory(SimilarityErrorMemory):
         # (batch, arrays, bits)
         signs = ops.matmul(self.normalize(keys), self.shown_projections) > 0
         bits = signs.astype(self.powers.dtype).reshape(-1, self.num_arrays, self.num_bits)
-        return (bits * self.powers).sum(axis=-1).astype(self.powers.dtype) + self.offsets
+        return (bits * self.powers).sum(axis=-1).astype(self.powers.dtype) + self.first_buckets
 
-    def construct(self, keys):
+    def construct(self, keys: Tensor) -> dict[str, Tensor]:
         # (batch, arrays, 3)
-        sums = ops.gather(self.shown_sums, self.buckets(keys), 0)
+        sums = ops.gather(self.shown_sums, self.places(keys), 0)
         count = sums[:, :, 0]
         mask = count > 0
         similarity = count / ops.clamp(self.shown_total, 1e-30, None)

@@ -1,5 +1,8 @@
 """The slow base model."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
@@ -7,10 +10,10 @@ from mindspore import Tensor, nn, ops
 from mindspore_port.layers.factorization_machine import FactorizationMachine
 from mindspore_port.layers.field_embedding import FieldEmbedding
 from mindspore_port.layers.seeded_dropout import SeededDropout
-from mindspore_port.layers.state import state, to_numpy
+from mindspore_port.tensors import state, to_numpy
 from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     # docs/method.md, section 1; learning rates and batch sizes stand in default_config.yaml
     "criteo": {
         "embedding_dim": 80,
@@ -67,17 +70,19 @@ class DeepFM(nn.Cell):
 
     def __init__(
         self,
-        fields,
-        embedding_dim=16,
-        hidden_units=(128, 64),
-        dropout=0.0,
-        embedding_l2=0.0,
-        initializer_stddev=None,
-        seed=1001,
-        compute_dtype="float32",
-    ):
+        fields: Sequence[int | Mapping[str, Any]],
+        embedding_dim: int = 16,
+        hidden_units: Sequence[int] = (128, 64),
+        dropout: float = 0.0,
+        embedding_l2: float = 0.0,
+        initializer_stddev: float | None = None,
+        seed: int = 1001,
+        compute_dtype: str = "float32",
+    ) -> None:
         super().__init__()
-        self.fields = [dict(f) if isinstance(f, dict) else {"cardinality": int(f)} for f in fields]
+        self.fields = [
+            dict(f) if isinstance(f, Mapping) else {"cardinality": int(f)} for f in fields
+        ]
         if not self.fields or any(f.get("cardinality", 0) < 1 for f in self.fields):
             raise ValueError(
                 f"`fields` must list at least one field with a cardinality >= 1. Received: {fields}"
@@ -122,7 +127,9 @@ class DeepFM(nn.Cell):
         self.deep_logit = self._dense(widths[-1], 1, (seed, 3), None)
         self.set_train(False)  # a new cell says "train" and would keep that graph
 
-    def _dense(self, width, units, seed, activation):
+    def _dense(
+        self, width: int, units: int, seed: Sequence[int], activation: str | None
+    ) -> nn.Dense:
         rng = np.random.default_rng(seed)
         if self.initializer_stddev is None:
             limit = np.sqrt(6.0 / (width + units))
@@ -133,18 +140,20 @@ class DeepFM(nn.Cell):
         return layer.to_float(ms.float16) if self.compute_dtype == "float16" else layer
 
     @classmethod
-    def from_preset(cls, preset, fields, **overrides):
+    def from_preset(
+        cls, preset: str, fields: Sequence[int | Mapping[str, Any]], **overrides: Any
+    ) -> Self:
         """Build the configuration "criteo" (the reference) or "small" (CPU and teaching)."""
         if preset not in PRESETS:
             raise ValueError(f"`preset` must be one of {sorted(PRESETS)}. Received: {preset!r}")
         return cls(fields, **{**PRESETS[preset], **overrides})
 
     @property
-    def key_dims(self):
+    def key_dims(self) -> dict[str, int]:
         """Dict: the width of each key that a memory can use."""
         return {"hidden": self.hidden_units[-1], "embedding": self.width}
 
-    def logits_and_keys(self, feature_ids, feature_values):
+    def logits_and_keys(self, feature_ids: Tensor, feature_values: Tensor) -> dict[str, Tensor]:
         """Return the logit and both keys that an error memory can use.
 
         Returns:
@@ -156,7 +165,7 @@ class DeepFM(nn.Cell):
         linear = self.linear_embedding(feature_ids, feature_values)
         return self.from_vectors(vectors, linear)
 
-    def from_vectors(self, vectors, linear):
+    def from_vectors(self, vectors: Tensor, linear: Tensor) -> dict[str, Tensor]:
         """The same from v (batch, F, D) and w (batch, F, 1), both already times the values."""
         linear = linear.sum(axis=1)
         fm = self.factorization_machine(vectors)
@@ -173,27 +182,27 @@ class DeepFM(nn.Cell):
         logit = linear + fm + self.deep_logit(hidden).astype(ms.float32)
         return {"logit": logit, "hidden": key.astype(ms.float32), "embedding": flat}
 
-    def __call__(self, feature_ids, feature_values):
+    def __call__(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
         # on the host: MindSpore takes -1 for the last row, and in graph mode any other id out of
         # range breaks what the process does afterwards
         arrays = {IDS: to_numpy(feature_ids), VALUES: to_numpy(feature_values)}
         check_inputs(arrays, self.fields)
         return self.unchecked(feature_ids, feature_values)
 
-    def unchecked(self, feature_ids, feature_values):
+    def unchecked(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
         """The same for `Batches`: they check ids when they read them, and pad with id 0."""
         return super().__call__(feature_ids, feature_values)
 
-    def construct(self, feature_ids, feature_values):
+    def construct(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
         return ops.sigmoid(self.logits_and_keys(feature_ids, feature_values)["logit"])
 
-    def penalty(self):
+    def penalty(self) -> Tensor:
         """1/2 * l2 * (|V|^2 + |w|^2) over the whole table, a float32 scalar."""
         total = ops.square(self.field_embedding.embeddings).sum()
         total = total + ops.square(self.linear_embedding.embeddings).sum()
         return 0.5 * self.embedding_l2 * total
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments by name that decide what the model computes."""
         return {
             "fields": self.fields,

@@ -1,15 +1,21 @@
 """Slow model plus fast memory."""
 
-from mindspore import nn, ops
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Self
 
-from mindspore_port.layers.compensate import compensate
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from mindspore_port.layers.compensation import compensate
 from mindspore_port.layers.error_memory import ErrorMemory
 from mindspore_port.layers.feature_error_memory import FeatureErrorMemory
 from mindspore_port.layers.online_gate import OnlineGate
-from mindspore_port.layers.state import EXECUTOR, to_numpy
+from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.serving import HASHES, Serving, key_dim
-from mindspore_port.models.warm_start import warm_start
+from mindspore_port.models.training_residuals import warm_start
+from mindspore_port.tensors import EXECUTOR, TensorLike, to_numpy
 from reloop2_keras.core.correction import Compensation, Correction, Served
+from reloop2_keras.core.gate import Gate
 from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs, checked_hashes
 
 
@@ -58,7 +64,15 @@ class ReLoop2(nn.Cell):
         >>> save_model(model, "reloop2.ckpt")
     """
 
-    def __init__(self, base, memory, compensation=0.5, label_weight=1.0, key="hidden", gate=None):
+    def __init__(
+        self,
+        base: DeepFM,
+        memory: ErrorMemory | list[ErrorMemory] | tuple[ErrorMemory, ...],
+        compensation: float = 0.5,
+        label_weight: float = 1.0,
+        key: str | list[str] | tuple[str, ...] = "hidden",
+        gate: OnlineGate | Literal[True] | None = None,
+    ) -> None:
         super().__init__()
         Compensation(compensation, label_weight)  # checks both
         memories = list(memory) if isinstance(memory, list | tuple) else [memory]
@@ -89,50 +103,53 @@ class ReLoop2(nn.Cell):
             if not each.built or name != HASHES:  # hashes may have more columns than the base
                 each.build(width)
         self.memories = nn.CellList(memories)
-        self.gate = self._fitting(gate or None, sum(m.num_gate_inputs for m in memories))
+        self.gate = self._fitting(gate or None, sum(m.num_offsets for m in memories))
         layer_keys = tuple(dict.fromkeys(name for name in self.keys if name != HASHES))
         self._serving = Serving(base, layer_keys)
         self.set_train(False)  # a new cell says "train" and would keep that graph
 
     @staticmethod
-    def _fitting(gate, total):
+    def _fitting(gate: OnlineGate | Literal[True] | None, total: int) -> OnlineGate | None:
         if gate is True:
             return OnlineGate(total)
-        if gate is not None and gate.num_readings != total:
+        if gate is not None and gate.num_offsets != total:
             raise ValueError(
-                f"`gate` must have num_readings={total} for these memories. "
-                f"Received: {gate.num_readings}"
+                f"`gate` must have num_offsets={total} for these memories. "
+                f"Received: {gate.num_offsets}"
             )
         return gate
 
     @property
-    def memory(self):
+    def memory(self) -> ErrorMemory | list[ErrorMemory]:
         """The memory, or the list of them if there are several."""
         return self.memories[0] if len(self.memories) == 1 else list(self.memories)
 
     @property
-    def correction(self):
-        """`core.Correction` of the memories and the rule: what serves and learns."""
+    def correction(self) -> Correction:
+        """`core.correction.Correction` of the memories and the rule: what serves and learns."""
+        rule: Compensation | Gate
         if self.gate is None:
             rule = Compensation(self.compensation, self.label_weight)
         else:
             rule = self.gate.core
         return Correction([memory.core for memory in self.memories], rule)
 
-    def _learners(self):
+    def _learners(self) -> list[ErrorMemory | OnlineGate]:
         return [*self.memories, *([] if self.gate is None else [self.gate])]
 
-    def sync(self):
+    def sync(self) -> None:
         """Bring what graphs read of memories and gate up to date; see `ShownState.sync`."""
         for part in self._learners():
             part.sync()
 
-    def __call__(self, feature_ids, feature_values, feature_hashes=None):
+    def __call__(
+        self, feature_ids: Tensor, feature_values: Tensor, feature_hashes: Tensor | None = None
+    ) -> Tensor:
         arrays = {IDS: to_numpy(feature_ids), VALUES: to_numpy(feature_values)}
         if feature_hashes is not None:
             arrays[HASHES] = to_numpy(feature_hashes)
         check_inputs(arrays, self.base.fields)  # on the host, as a call of the base does
-        hashes = []
+        hashes: list[Tensor] = []
         if HASHES in self.keys:
             if feature_hashes is None:
                 raise ValueError(f"`{HASHES}` must be given: a FeatureErrorMemory is keyed by them")
@@ -142,20 +159,24 @@ class ReLoop2(nn.Cell):
             self.sync()
             return super().__call__(feature_ids, feature_values, *hashes)
 
-    def construct(self, feature_ids, feature_values, feature_hashes=None):
+    def construct(
+        self, feature_ids: Tensor, feature_values: Tensor, feature_hashes: Tensor | None = None
+    ) -> Tensor:
         served = self.base.logits_and_keys(feature_ids, feature_values)
         p = served["logit"].sigmoid()[:, 0]
         readings = []
         for i, memory in enumerate(self.memories):
             name = self.keys[i]
-            reading = memory(feature_hashes if name == HASHES else served[name])
-            if self.gate is None:
-                corrected = compensate(p, reading, self.compensation, self.label_weight)
-                return ops.expand_dims(corrected, -1)
-            readings.append(memory.gate_inputs(reading, p))
-        return ops.expand_dims(self.gate(p, ops.cat(readings, axis=1)), -1)
+            readings.append(memory(feature_hashes if name == HASHES else served[name]))
+        if self.gate is None:
+            corrected = compensate(p, readings[0], self.compensation, self.label_weight)
+            return ops.expand_dims(corrected, -1)
+        offsets = []
+        for i, memory in enumerate(self.memories):
+            offsets.append(memory.offsets(readings[i], p))
+        return ops.expand_dims(self.gate(p, ops.cat(offsets, axis=1)), -1)
 
-    def serve(self, x, batch_size=4096):
+    def serve(self, x: Mapping[str, np.ndarray], batch_size: int = 4096) -> Served:
         """Predict rows and keep what their labels will be learnt with, for labels that come late.
 
         Args:
@@ -181,11 +202,11 @@ class ReLoop2(nn.Cell):
         places = [core.places(core.checked_keys(key)) for core, key in keys]
         return self.correction(served["probability"], places)
 
-    def predict(self, x, batch_size=4096):
+    def predict(self, x: Mapping[str, np.ndarray], batch_size: int = 4096) -> np.ndarray:
         """Return corrected probabilities, NumPy float32 (rows,); `x` as for `serve`."""
         return self.serve(x, batch_size)["corrected"]
 
-    def adapt(self, batches):
+    def adapt(self, batches: Iterable[Mapping[str, np.ndarray]]) -> None:
         """Fit the key normalization of memories of similarity to keys of training batches.
 
         Args:
@@ -196,7 +217,7 @@ class ReLoop2(nn.Cell):
             if key != HASHES:
                 memory.adapt(self._serving(batch)[key] for batch in batches)
 
-    def warm_start(self, batches):
+    def warm_start(self, batches: Iterable[Mapping[str, np.ndarray]]) -> int:
         """Write training rows into the feature memories; see `models.warm_start`.
 
         Args:
@@ -208,7 +229,11 @@ class ReLoop2(nn.Cell):
         features = [m for m in self.memories if isinstance(m, FeatureErrorMemory)]
         return warm_start(self.base, batches, features)
 
-    def observe(self, x, y=None):
+    def observe(
+        self,
+        x: Mapping[str, np.ndarray] | tuple[Mapping[str, np.ndarray], TensorLike],
+        y: TensorLike | None = None,
+    ) -> int:
         """Learn from rows whose labels arrived. Call it AFTER they were scored.
 
         Args:
@@ -225,17 +250,17 @@ class ReLoop2(nn.Cell):
             ValueError: if labels do not fit, or `x` is a `Served` of another model or was observed
                 already. Gate and memories are then as they were.
         """
-        if y is None:
-            if not isinstance(x, tuple) or len(x) != 2:
-                raise ValueError(
-                    "`y`, the labels, must be given, or `x` be a tuple (x, y). "
-                    f"Received: {type(x).__name__} and no `y`"
-                )
+        if isinstance(x, tuple) and len(x) == 2 and y is None:
             x, y = x
+        if isinstance(x, tuple) or y is None:
+            raise ValueError(
+                "`y`, the labels, must be given, or `x` be a tuple (x, y). "
+                f"Received: {type(x).__name__} and {'no `y`' if y is None else 'a `y`'}"
+            )
         served = x if isinstance(x, Served) else self.serve(x)
         return min(self.correction.learn(served, to_numpy(y)))
 
-    def with_base(self, base, memory="keep"):
+    def with_base(self, base: DeepFM, memory: str = "keep") -> Self:
         """Return a model around a retrained base, with the SAME memories and gate.
 
         Args:
@@ -255,7 +280,7 @@ class ReLoop2(nn.Cell):
                 part.reset()
         return type(self)(base, list(self.memories), **self.get_config(), gate=self.gate)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments by name that are not models themselves."""
         return {
             "compensation": self.compensation,

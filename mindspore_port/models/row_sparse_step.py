@@ -2,10 +2,12 @@
 
 import mindspore as ms
 import numpy as np
-from mindspore import nn, ops
+import numpy.typing as npt
+from mindspore import Tensor, nn, ops
 
-from mindspore_port.layers.state import state, to_tensor
+from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.train_step import log_loss
+from mindspore_port.tensors import TensorLike, state, to_tensor
 
 
 class RowSparseStep(nn.Cell):
@@ -36,7 +38,7 @@ class RowSparseStep(nn.Cell):
         >>> loss = step(*step.prepare(ids, values, labels, weights))
     """
 
-    def __init__(self, base, learning_rate=1e-3, epsilon=1e-7):
+    def __init__(self, base: DeepFM, learning_rate: float = 1e-3, epsilon: float = 1e-7) -> None:
         super().__init__(auto_prefix=False)  # or it would rename the base's parameters
         self.base = base
         self.learning_rate, self.epsilon = float(learning_rate), float(epsilon)
@@ -54,7 +56,12 @@ class RowSparseStep(nn.Cell):
         self.set_train()
 
     @staticmethod
-    def prepare(feature_ids, feature_values, labels, weights):
+    def prepare(
+        feature_ids: npt.ArrayLike,
+        feature_values: TensorLike,
+        labels: TensorLike,
+        weights: TensorLike,
+    ) -> tuple[Tensor, ...]:
         """Find the distinct ids of a batch on the host; returns the call arguments."""
         ids = np.asarray(feature_ids)
         rows, places = np.unique(ids, return_inverse=True)
@@ -65,7 +72,16 @@ class RowSparseStep(nn.Cell):
         others = (feature_values, labels, weights)
         return tuple(to_tensor(x) for x in (padded, is_row, places, *others))
 
-    def loss(self, vectors, linear, is_row, places, feature_values, labels, weights):
+    def loss(
+        self,
+        vectors: Tensor,
+        linear: Tensor,
+        is_row: Tensor,
+        places: Tensor,
+        feature_values: Tensor,
+        labels: Tensor,
+        weights: Tensor,
+    ) -> Tensor:
         """Loss of looked-up rows: vectors (U, D), linear (U, 1)."""
         scale = ops.expand_dims(feature_values, -1)
         outputs = self.base.from_vectors(
@@ -78,7 +94,15 @@ class RowSparseStep(nn.Cell):
             loss = loss + 0.5 * self.base.embedding_l2 * norm
         return loss
 
-    def construct(self, rows, is_row, places, feature_values, labels, weights):
+    def construct(
+        self,
+        rows: Tensor,
+        is_row: Tensor,
+        places: Tensor,
+        feature_values: Tensor,
+        labels: Tensor,
+        weights: Tensor,
+    ) -> Tensor:
         ops.assign_add(self.base.dropout_step, ops.ones_like(self.base.dropout_step))
         vectors = ops.gather(self.table, rows, 0)
         linear = ops.gather(self.linear, rows, 0)

@@ -1,16 +1,19 @@
 """What a base model says at serving time: its prediction and the keys of a memory."""
 
+from collections.abc import Callable, Mapping, Sequence
+
 import mindspore as ms
 import numpy as np
-from mindspore import nn, ops
+from mindspore import Tensor, nn, ops
 
-from mindspore_port.layers.state import EXECUTOR, to_numpy, to_tensor
+from mindspore_port.models.deepfm import DeepFM
+from mindspore_port.tensors import EXECUTOR, to_numpy, to_tensor
 from reloop2_keras.core.input_checks import check_inputs
 
 HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a layer's output
 
 
-def key_dim(base, key):
+def key_dim(base: DeepFM, key: str) -> int:
     """Return the width of the keys of that name; ValueError if `base` has no such key."""
     if key not in base.key_dims:
         raise ValueError(f"`key` must be one of {sorted(base.key_dims)}. Received: {key!r}")
@@ -31,7 +34,9 @@ class Serving:
         ((2834,), (2834, 64))
     """
 
-    def __init__(self, base, keys=("hidden",), batch_size=4096):
+    def __init__(
+        self, base: DeepFM, keys: Sequence[str] = ("hidden",), batch_size: int = 4096
+    ) -> None:
         for key in keys:
             key_dim(base, key)
         self.base = base
@@ -39,7 +44,9 @@ class Serving:
         self.batch_size = batch_size
         self._cell = _ServedOutputs(base)
 
-    def __call__(self, arrays, batch_size=None):
+    def __call__(
+        self, arrays: Mapping[str, np.ndarray], batch_size: int | None = None
+    ) -> dict[str, np.ndarray]:
         """Return a dict of NumPy float32 arrays: `probability`, `logit` (rows,), keys (rows, dim).
 
         Threads may call it: they take turns.
@@ -63,7 +70,7 @@ class Serving:
             )
 
 
-def inputs(arrays):
+def inputs(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The part of a slot's arrays that a base model takes."""
     return {
         "feature_ids": np.asarray(arrays["feature_ids"], "int32"),
@@ -71,7 +78,11 @@ def inputs(arrays):
     }
 
 
-def in_batches(function, arrays, batch_size):
+def in_batches(
+    function: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+    arrays: Mapping[str, np.ndarray],
+    batch_size: int,
+) -> dict[str, np.ndarray]:
     """Apply a row-wise function of a dict of Tensors batch by batch.
 
     Args:
@@ -107,7 +118,7 @@ def in_batches(function, arrays, batch_size):
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _padded_rows(rows, batch_size):
+def _padded_rows(rows: int, batch_size: int) -> int:
     """The next power of two, at least 256: a shape costs each cell a second or so to compile."""
     return min(max(256, 1 << (rows - 1).bit_length()), batch_size)
 

@@ -1,7 +1,12 @@
 """One step of training: loss, gradients, the mean over workers, the optimizer."""
 
+from collections.abc import Callable
+from typing import Any
+
 import mindspore as ms
-from mindspore import nn, ops
+from mindspore import Tensor, nn, ops
+
+from mindspore_port.models.deepfm import DeepFM
 
 
 class TrainStep(nn.Cell):
@@ -29,7 +34,14 @@ class TrainStep(nn.Cell):
         >>> loss = step(ids, values, labels, weights)
     """
 
-    def __init__(self, base, optimizer, reducer=None, loss_scale=None, mean=None):
+    def __init__(
+        self,
+        base: DeepFM,
+        optimizer: nn.Optimizer,
+        reducer: Callable[[Any], Any] | None = None,
+        loss_scale: float | None = None,
+        mean: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         super().__init__(auto_prefix=False)  # or it would rename the base's parameters
         self.base = base
         self.optimizer = optimizer
@@ -41,7 +53,9 @@ class TrainStep(nn.Cell):
         self.gradients = ms.value_and_grad(self.loss, None, optimizer.parameters, has_aux=True)
         self.set_train()
 
-    def loss(self, feature_ids, feature_values, labels, weights):
+    def loss(
+        self, feature_ids: Tensor, feature_values: Tensor, labels: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return (the loss that is differentiated, scaled; the loss itself)."""
         x = self.base.logits_and_keys(feature_ids, feature_values)["logit"][:, 0]
         loss = log_loss(x, labels, weights)
@@ -51,7 +65,9 @@ class TrainStep(nn.Cell):
             return self.scaler.scale(loss), loss
         return loss, loss
 
-    def construct(self, feature_ids, feature_values, labels, weights):
+    def construct(
+        self, feature_ids: Tensor, feature_values: Tensor, labels: Tensor, weights: Tensor
+    ) -> Tensor:
         ops.assign_add(self.base.dropout_step, ops.ones_like(self.base.dropout_step))
         (_, loss), gradients = self.gradients(feature_ids, feature_values, labels, weights)
         gradients = self.reducer(gradients)
@@ -70,13 +86,13 @@ def _as_it_is(x):
     return x
 
 
-def log_loss(logits, labels, weights):
+def log_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Weighted sum of log losses: float32 scalar of three (batch,)."""
     # log(1 + e^x) - y x, without overflow
     each = ops.relu(logits) - logits * labels + ops.log1p(ops.exp(-ops.abs(logits)))
     return (weights * each).sum()
 
 
-def adam(base, learning_rate=1e-3, epsilon=1e-7):
+def adam(base: DeepFM, learning_rate: float = 1e-3, epsilon: float = 1e-7) -> nn.Adam:
     """`nn.Adam` over all weights of a base, with Keras' default epsilon."""
     return nn.Adam(base.trainable_params(), learning_rate=learning_rate, eps=epsilon)

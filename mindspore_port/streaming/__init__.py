@@ -9,14 +9,21 @@ from mindspore_port.streaming.arms import (
     Recalibration,
     standard_arms,
 )
-from mindspore_port.streaming.prequential import prequential
+from mindspore_port.streaming.prequential_loop import prequential
+from mindspore_port.streaming.study import choose, compare, feature_forms
 from mindspore_port.streaming.tune import best_setting, replay, training_keys, tune_memory
+from reloop2_keras.core.candidates import FORMS, Candidates
+from reloop2_keras.core.choice import ARMS, Choice
 from reloop2_keras.core.metrics import auc, ece, evaluate, gauc, logloss
 from reloop2_keras.core.prequential import iter_prequential
 from reloop2_keras.core.report import PrequentialReport
 
 __all__ = [
+    "ARMS",
     "Arm",
+    "Candidates",
+    "Choice",
+    "FORMS",
     "FrozenBase",
     "Gated",
     "IncrementalBase",
@@ -25,8 +32,11 @@ __all__ = [
     "Recalibration",
     "auc",
     "best_setting",
+    "choose",
+    "compare",
     "ece",
     "evaluate",
+    "feature_forms",
     "gauc",
     "iter_prequential",
     "logloss",

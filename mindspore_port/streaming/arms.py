@@ -1,12 +1,15 @@
 """Slow bases of the arms that are compared, frozen or trained on; fast parts are core's."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
-from mindspore_port.layers.state import assign, to_tensor
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.serving import HASHES, Serving, inputs
 from mindspore_port.models.train_step import TrainStep, adam
-from reloop2_keras.core.arms import Arm, Gated, Memory, Recalibration, arms_of
+from mindspore_port.tensors import assign, to_tensor
+from reloop2_keras.core.arms import Arm, Corrected, Gated, Memory, Recalibration, arms_of
 from reloop2_keras.core.correction import Served
 
 __all__ = [
@@ -28,20 +31,20 @@ class FrozenBase:
         keys: names of the keys that fast parts will ask for.
     """
 
-    learns_from = ()
+    learns_from: tuple[str, ...] = ()
 
-    def __init__(self, base, keys=("hidden", "embedding")):
+    def __init__(self, base: DeepFM, keys: Sequence[str] = ("hidden", "embedding")) -> None:
         self.base = base
         self._serving = Serving(base, keys)
 
-    def serve(self, arrays):
+    def serve(self, arrays: Mapping[str, np.ndarray]) -> Served:
         """Return `Served` for a slot's arrays: `probability` (rows,) and keys (rows, dim)."""
         served = Served(self._serving(arrays))
         if HASHES in arrays:
             served[HASHES] = arrays[HASHES]
         return served
 
-    def observe(self, arrays):
+    def observe(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Labels arrived: a frozen model does nothing."""
 
 
@@ -59,8 +62,13 @@ class IncrementalBase(FrozenBase):
     learns_from = ("feature_ids", "feature_values", "label")
 
     def __init__(
-        self, base, learning_rate=1e-3, batch_size=256, epochs=1, keys=("hidden", "embedding")
-    ):
+        self,
+        base: DeepFM,
+        learning_rate: float = 1e-3,
+        batch_size: int = 256,
+        epochs: int = 1,
+        keys: Sequence[str] = ("hidden", "embedding"),
+    ) -> None:
         copy = DeepFM(**base.get_config())
         for mine, theirs in zip(copy.get_parameters(), base.get_parameters(), strict=True):
             assign(mine, theirs)
@@ -68,7 +76,7 @@ class IncrementalBase(FrozenBase):
         self._step = TrainStep(copy, adam(copy, learning_rate))
         self.batch_size, self.epochs = batch_size, epochs
 
-    def observe(self, arrays):
+    def observe(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Train on the slot: `epochs` passes in chronological order."""
         self._step.set_train(True)
         columns = [*inputs(arrays).values(), np.asarray(arrays["label"], "float32")]
@@ -88,20 +96,19 @@ class IncrementalBase(FrozenBase):
                 )
 
 
-def standard_arms(base, memories, incremental=True, **incremental_options):
+def standard_arms(
+    base: DeepFM,
+    memories: dict[str, Callable[[bool], Corrected]],
+    incremental: bool = True,
+    **incremental_options: Any,
+) -> list[Arm]:
     """Make the arms of docs/method.md, section 5, for the given memories.
 
     Args:
         base: trained base model.
-        memories: dict name -> function of `shuffle_labels` (bool) that returns a fresh `Memory`
-            or `Gated`. The first one also makes the "shuffled" control, the last one the
-            "incremental+<name>" arm; if that is another one, a control "shuffled <name>" too.
+        memories: see `core.arms.arms_of`, as for which arms they make.
         incremental: bool; training on every slot costs most of the time.
         **incremental_options: passed to `IncrementalBase`.
-
-    Returns:
-        list of `Arm`: frozen, recalibrated, shuffled (one or two), one a memory, incremental,
-        incremental+<last memory>.
     """
     trained = IncrementalBase(base, **incremental_options) if incremental else None
     return arms_of(FrozenBase(base), memories, trained)

@@ -1,8 +1,17 @@
 """Choices made on the validation period: core's, for MindSpore models."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mindspore_port.layers.error_memory import ErrorMemory
+from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.serving import HASHES, Serving
 from mindspore_port.streaming.arms import FrozenBase
 from reloop2_keras.core import tune as core
+from reloop2_keras.core.arms import Corrected
+from reloop2_keras.core.slots import Slot
 from reloop2_keras.core.tune import COMPENSATIONS, LABEL_WEIGHTS, best_setting
 
 __all__ = [
@@ -15,7 +24,12 @@ __all__ = [
 ]
 
 
-def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
+def training_keys(
+    base: DeepFM,
+    batches: Iterable[Mapping[str, np.ndarray]],
+    keys: Sequence[str] = ("hidden", "embedding"),
+    max_rows: int = 65_536,
+) -> dict[str, np.ndarray]:
     """Serve training rows and return their keys, to fit a memory's key normalization.
 
     Args:
@@ -31,14 +45,14 @@ def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
 
 
 def tune_memory(
-    base,
-    slots,
-    candidates,
-    compensations=COMPENSATIONS,
-    label_weights=LABEL_WEIGHTS,
-    delay=0,
-    fill=None,
-):
+    base: DeepFM,
+    slots: Sequence[Slot],
+    candidates: dict[str, tuple[ErrorMemory, str]],
+    compensations: Sequence[float] = COMPENSATIONS,
+    label_weights: Sequence[float] = LABEL_WEIGHTS,
+    delay: int = 0,
+    fill: int | None = None,
+) -> list[dict[str, Any]]:
     """Replay the validation slots through each candidate memory; see `core.tune.tune_memory`.
 
     Args:
@@ -57,15 +71,20 @@ def tune_memory(
         >>> best_setting(grid)["compensation"]
     """
     frozen = _frozen(base, (key for _, key in candidates.values()))
-    settings = compensations, label_weights, delay, fill
-    return core.tune_memory(frozen, slots, candidates, *settings)
+    return core.tune_memory(frozen, slots, candidates, compensations, label_weights, delay, fill)
 
 
-def replay(base, slots, candidates, delay=0, fill=None):
+def replay(
+    base: DeepFM,
+    slots: Sequence[Slot],
+    candidates: dict[str, Corrected],
+    delay: int = 0,
+    fill: int | None = None,
+) -> list[dict[str, Any]]:
     """Replay the validation slots through fast parts; see `core.tune.replay`."""
     frozen = _frozen(base, (key for fast in candidates.values() for key in fast.keys))
     return core.replay(frozen, slots, candidates, delay, fill)
 
 
-def _frozen(base, keys):
+def _frozen(base: DeepFM, keys: Iterable[str]) -> FrozenBase:
     return FrozenBase(base, sorted(set(keys) - {HASHES}))

@@ -66,7 +66,7 @@ figure
 sketch = SketchErrorMemory(num_arrays=400, num_bits=8, key_normalization="none", seed=SEED)
 sketch.build((None, 2))
 fan = np.linspace(0, np.pi, 37)
-buckets = ops.convert_to_numpy(sketch.buckets(np.stack([np.cos(fan), np.sin(fan)], axis=1)))
+buckets = ops.convert_to_numpy(sketch.places(np.stack([np.cos(fan), np.sin(fan)], axis=1)))
 shared = (buckets == buckets[:1]).mean(axis=1)
 figure = Figure(figsize=(6, 3), dpi=80, layout="constrained")
 ax = figure.subplots()
@@ -93,7 +93,7 @@ keys = training_keys(base, dataset.train(4096, seed=SEED), max_rows=8192)
 def effective_buckets(memory, held):
     """exp(entropy) of the buckets' shares, on average over the arrays."""
     size, results = 1 << memory.num_bits, []
-    for array in ops.convert_to_numpy(memory.buckets(held)).T % size:
+    for array in ops.convert_to_numpy(memory.places(held)).T % size:
         share = np.bincount(array, minlength=size) / len(array)
         share = share[share > 0]
         results.append(np.exp(-(share * np.log(share)).sum()))

@@ -44,186 +44,89 @@ EVERY_KEY = False  # also show an arm for each kind of memory and key, as valida
 # %%
 # %matplotlib inline
 
-import importlib.metadata
-
 import pandas as pd
 
-from reloop2_keras import (
-    ExactErrorMemory,
-    FeatureErrorMemory,
-    PreparedDataset,
-    SketchErrorMemory,
-    tune_memory,
-)
-from reloop2_keras.models import train_base, warm_start
-from reloop2_keras.streaming import (
-    Arm,
-    Gated,
-    Memory,
-    PrequentialReport,
-    best_setting,
-    prequential,
-    replay,
-    standard_arms,
-    training_keys,
-)
+from reloop2_keras import Candidates, PreparedDataset, compare
+from reloop2_keras.streaming import ARMS, FORMS, figures
 
-if VALIDATION_SLOTS <= DELAY + 1:
-    raise ValueError("VALIDATION_SLOTS must be more than DELAY + 1, or nothing can be chosen")
 dataset = PreparedDataset(DATASET_DIR)
-slots, validation = dataset.slots(), dataset.validation_slots(VALIDATION_SLOTS)
+slots = dataset.slots()
 print(dataset.name, "·", len(slots), "slots")
 
-
 # %% [markdown]
-# ## Choices, made on validation
+# ## What may be chosen, and from what?
 #
 # A memory's key, its size, λ and γ are chosen by replaying the validation period, by log loss.
 # λ = 0 is among the choices: *no memory*. If that is picked, the memory does not help here.
 # γ = 1 pulls a prediction to the mean label of similar rows, γ = 0 adds the mean error that was
 # made on them. A sketch's buckets hold many rows, so its mean labels lie near the click rate:
 # there a small γ is often the better choice.
-
-
-# %%
-def candidates(base):
-    """Function per candidate that makes a fresh memory, and its key."""
-    keys = training_keys(base, dataset.train(4096, seed=SEED))
-    made = {}
-
-    def add(name, key, make):
-        def fresh():
-            memory = make()
-            memory.adapt(keys[key])
-            return memory
-
-        made[name] = (fresh, key)
-
-    for key in ("hidden", "embedding"):
-        add(f"exact {key}", key, lambda: ExactErrorMemory(EXACT_CAPACITY, NUM_NEIGHBORS))
-        for arrays, bits in SKETCH_SIZES:
-            for mode in ("center", "whiten"):
-                add(
-                    f"sketch {key} {arrays}x2^{bits} {mode}",
-                    key,
-                    lambda a=arrays, b=bits, m=mode: SketchErrorMemory(a, b, key_normalization=m),
-                )
-    return made
-
-
-# %% [markdown]
+#
 # The feature memory has nothing to tune, but five forms, told apart by two questions. Does a
 # table learn what the *base* got wrong, or what the *corrected* prediction still gets wrong? Does
 # it start cold, or warm, with the training period's residuals? Validation picks one of them.
 
+# %%
+settings = Candidates(
+    validation_slots=VALIDATION_SLOTS,
+    exact_capacity=EXACT_CAPACITY,
+    num_neighbors=NUM_NEIGHBORS,
+    sketch_sizes=SKETCH_SIZES,
+    label_weights=LABEL_WEIGHTS,
+    feature_bits=FEATURE_BITS,
+    feature_prior=FEATURE_PRIOR,
+    crosses=CROSSES,
+)
+list(settings.forms)
+
+# %% [markdown]
+# ## Train, choose, stream
+#
+# For each seed: train the base, choose on validation, then predict, score and learn slot by slot.
+# `EVERY_KEY` adds an arm for each kind of memory, key and form.
 
 # %%
-def feature_forms(base):
-    """Function per form that makes fresh `(memory, key)` pairs; training rows are read once."""
-    crosses = [dataset.columns(*names) for names in CROSSES]
+arms = list(ARMS)
+if EVERY_KEY:
+    arms += ["exact hidden", "exact embedding", "sketch hidden", "sketch embedding"]
+    arms += [f"feature {form}" for form in FORMS]
+base = {
+    "embedding_dim": EMBEDDING_DIM,
+    "hidden_units": HIDDEN_UNITS,
+    "dropout": DROPOUT,
+    "embedding_l2": EMBEDDING_L2,
+    "learning_rate": LEARNING_RATE,
+    "batch_size": BATCH_SIZE,
+    "max_epochs": MAX_EPOCHS,
+}
+incremental = {"learning_rate": INCREMENTAL_LEARNING_RATE, "batch_size": INCREMENTAL_BATCH_SIZE}
 
-    def memory(residual):
-        options = {"crosses": crosses, "residual": residual, "prior": FEATURE_PRIOR}
-        return FeatureErrorMemory(FEATURE_BITS, **options)
-
-    warm = {}
-    for mix in (False, True):
-        made = {residual: memory(residual) for residual in ("base", "corrected")}
-        batches = dataset.train(4096, shuffle=False, hashes=True)
-        warm_start(base, batches, list(made.values()), shuffle_seed=SEED if mix else None)
-        warm |= {(residual, mix): m for residual, m in made.items()}
-    return {
-        "base, cold": lambda mix: [memory("base")],
-        "base, warm": lambda mix: [warm["base", mix].copy()],
-        "corrected, cold": lambda mix: [memory("corrected")],
-        "corrected, warm": lambda mix: [warm["corrected", mix].copy()],
-        "corrected, cold + base, warm": lambda mix: [
-            memory("corrected"),
-            warm["base", mix].copy(),
-        ],
-    }
-
-
-def gated(form, *more):
-    """A `Gated` of feature memories and further (memory, key) pairs; True shuffles its labels."""
-    return lambda mix=False: Gated(
-        [*((m, "feature_hashes") for m in form(mix)), *((make(), key) for make, key in more)],
-        shuffle_labels=mix,
-    )
-
-
-def run(seed):
-    """Train, choose, stream: one seed."""
-    base, _ = train_base(
-        dataset,
-        seed,
-        EMBEDDING_DIM,
-        HIDDEN_UNITS,
-        DROPOUT,
-        EMBEDDING_L2,
-        LEARNING_RATE,
-        BATCH_SIZE,
-        MAX_EPOCHS,
-    )
-    made = candidates(base)
-    grid = tune_memory(
-        base,
-        validation,
-        {name: (make(), key) for name, (make, key) in made.items()},
-        label_weights=LABEL_WEIGHTS,
-        delay=DELAY,
-    )
-    forms = feature_forms(base)
-    tried = replay(base, validation, {n: gated(form)() for n, form in forms.items()}, DELAY)
-
-    def paper(part):
-        best = best_setting(grid[grid["candidate"].str.startswith(part)])
-        make, key = made[best["candidate"]]
-        return best, lambda mix=False: Memory(
-            make(), key, best["compensation"], best["label_weight"], mix
-        )
-
-    picked = {kind: paper(kind) for kind in ("exact", "sketch")}
-    feature = best_setting(tried[tried["candidate"] != "frozen"])
-    form = forms[feature["candidate"]]
-    arms = standard_arms(
-        base,
-        {
-            **{kind: make for kind, (_, make) in picked.items()},
-            "feature": gated(form),
-        },
-        learning_rate=INCREMENTAL_LEARNING_RATE,
-        batch_size=INCREMENTAL_BATCH_SIZE,
-    )
-    frozen = arms[0].slow
-    arms.append(
-        Arm("feature+sketch", frozen, gated(form, made[picked["sketch"][0]["candidate"]])())
-    )
-    if EVERY_KEY:
-        for part in ("exact hidden", "exact embedding", "sketch hidden", "sketch embedding"):
-            arms.append(Arm(part, frozen, paper(part)[1]()))
-        arms += [Arm(f"feature {name}", frozen, gated(form)()) for name, form in forms.items()]
-    report = prequential(slots, arms, DELAY, validation, seed, progress=False)
-    choices = {kind: best for kind, (best, _) in picked.items()} | {"feature": feature}
-    return report, grid, choices, tried
-
-
-results = [run(SEED + n) for n in range(NUM_SEEDS)]
-picked = pd.DataFrame(
-    [
-        {"seed": SEED + n, **best}
-        for n, (_, _, picks, _) in enumerate(results)
-        for best in picks.values()
-    ]
+# %%
+choices = {}
+report = compare(
+    dataset,
+    arms=arms,
+    seeds=range(SEED, SEED + NUM_SEEDS),
+    delay=DELAY,
+    settings=settings,
+    base_options=base,
+    incremental_options=incremental,
+    choices=choices,
 )
-picked.round(4)
+written = report.save(OUTPUT_DIR)
+
+# %% [markdown]
+# ## What did validation pick?
+
+# %%
+pd.DataFrame(report.info["picked"]).round(4)
 
 # %% [markdown]
 # Log loss on validation against λ (at the best γ), for the first seed: where the smallest value
 # stands at λ = 0, leave that memory out.
 
 # %%
-grid = results[0][1]
+grid = pd.DataFrame(choices[SEED].grid)
 best_gamma = grid.groupby(["candidate", "compensation"])["logloss"].min()
 best_gamma.unstack().round(4)
 
@@ -231,22 +134,12 @@ best_gamma.unstack().round(4)
 # The forms of the feature memory on validation, first seed:
 
 # %%
-results[0][3].set_index("candidate").round(4)
+pd.DataFrame(choices[SEED].form_scores).set_index("candidate").round(4)
 
 # %% [markdown]
-# ## The table of arms
+# ## Which arm is best on the stream?
 
 # %%
-packages = ("keras", "numpy", "torch", "jax", "tensorflow", "tensorflow-cpu")
-versions = {}
-for name in packages:
-    try:
-        versions[name] = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        pass
-report = PrequentialReport.concat([r for r, *_ in results])
-report.info.update(dataset=dataset.name, versions=versions, picked=picked.to_dict("records"))
-written = report.save(OUTPUT_DIR)
 table = report.overall()
 table.round(4)
 
@@ -271,8 +164,6 @@ else:
     print("the true probabilities of this log are not known")
 
 # %%
-from reloop2_keras.streaming import figures
-
 figures.gain_per_slot(report)
 
 # %%

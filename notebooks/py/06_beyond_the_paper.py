@@ -35,67 +35,51 @@ NO_DRIFT_ROWS = 60000  # of a synthetic log without drift, for section 9
 # %%
 # %matplotlib inline
 
+import copy
 import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
-from keras import ops
 from matplotlib.figure import Figure
 
 from data_scripts import prepare, synthetic
 from data_scripts.vocabulary import hash_text
-from reloop2_keras import ExactErrorMemory, FeatureErrorMemory, PreparedDataset
-from reloop2_keras.models import train_base, warm_start
+from reloop2_keras import Candidates, ExactErrorMemory, PreparedDataset, choose
+from reloop2_keras.models import train_base
 from reloop2_keras.streaming import (
+    FORMS,
     Arm,
     FrozenBase,
-    Gated,
     IncrementalBase,
     Memory,
     Recalibration,
     auc,
     best_setting,
+    feature_forms,
     iter_prequential,
     prequential,
-    replay,
     training_keys,
     tune_memory,
 )
 
 dataset = PreparedDataset(DATASET_DIR)
 names = [field["name"] for field in dataset.fields]
-crosses = [dataset.columns(*cross) for cross in CROSSES]
 slots, validation = dataset.slots(), dataset.validation_slots(5)
 bases = [train_base(dataset, SEED + n, max_epochs=MAX_EPOCHS)[0] for n in range(NUM_SEEDS)]
 base = bases[0]
 
 
-started = {}  # warm memories: training rows are read once for each kind
-
-
-def memory(residual="base", warm=None, model=base, **options):
-    """A feature memory; warm: True, or the seed of shuffled labels, starts it from training."""
-    options = {"num_bits": FEATURE_BITS, "crosses": crosses, "residual": residual, **options}
-    if warm is None:
-        return FeatureErrorMemory(**options)
-    kind = (id(model), warm, str(options))
-    if kind not in started:
-        started[kind] = FeatureErrorMemory(**options)
-        batches = dataset.train(4096, shuffle=False, hashes=True)
-        mix = None if warm is True else warm
-        warm_start(model, batches, [started[kind]], shuffle_seed=mix)
-    return started[kind].copy()
-
-
-def gated(*memories, mix=False):
-    """Feature memories behind a gate."""
-    return Gated([(m, "feature_hashes") for m in memories], shuffle_labels=mix)
+def fast_of(forms, model=base, data=dataset):
+    """Function of a form's name that returns fresh feature memories behind a gate."""
+    crosses = CROSSES if data is dataset else ()
+    settings = Candidates(feature_bits=FEATURE_BITS, crosses=crosses, forms=forms)
+    return feature_forms(model, data, settings, SEED).fast
 
 
 def stream(fasts, stream_slots=slots, delay=0, warmup=validation, slow=None):
-    """Overall table of fast parts on one frozen base."""
+    """Report of fast parts on one frozen base."""
     slow = slow or FrozenBase(base, ("hidden",))
     arms = [Arm(name, slow, fast) for name, fast in fasts.items()]
     return prequential(stream_slots, arms, delay, warmup, SEED, progress=False)
@@ -116,7 +100,7 @@ report = stream(
     {
         "frozen": None,
         "exact, hidden key": Memory(exact, "hidden", best["compensation"], best["label_weight"]),
-        "feature": gated(memory("base")),
+        "feature": fast_of(FORMS)("base, cold"),
     }
 )
 unseen = {name: float(np.mean(share)) for name, share in report.unseen_share.items()}
@@ -175,7 +159,8 @@ else:
     titles = vocabulary.loc[vocabulary["field"] == field, ["value"]].assign(
         name=lambda t: t["value"]
     )
-learnt = gated(memory("base", fields=[column], crosses=[]))
+one_field = {"one field": [{"residual": "base", "fields": [column], "crosses": []}]}
+learnt = fast_of(one_field)("one field")
 for _ in iter_prequential(
     slots, [Arm("a", FrozenBase(base, ("hidden",)), learnt)], 0, validation, drain=True
 ):
@@ -185,10 +170,10 @@ streamed = np.concatenate([a["feature_hashes"][:, column] for a in arrays])
 titles = titles[titles["hash"].isin(streamed)].copy()  # others could only show a collision
 hashes = np.zeros((len(titles), len(names)), "int32")
 hashes[:, column] = titles["hash"]
-table, hashes = learnt.memories[0], ops.convert_to_tensor(hashes)
-titles["offset"] = ops.convert_to_numpy(table.read(hashes)["offset"])[:, 0]
-buckets = ops.convert_to_numpy(table.buckets(hashes))[:, 0]
-titles["sum of p(1 - p)"] = table.sums[buckets, 1]
+table = learnt.memories[0]
+reading, places = table.look_up(hashes)
+titles["offset"] = reading["offsets"][:, 0]
+titles["sum of p(1 - p)"] = table.sums[places[:, 0], 1]
 order = titles.sort_values("offset").set_index("name").drop(columns=["value", "hash"])
 pd.concat([order.tail(6)[::-1], order.head(6)]).round(2)
 
@@ -202,39 +187,24 @@ pd.concat([order.tail(6)[::-1], order.head(6)]).round(2)
 # the stream's numbers were not used to choose.
 
 # %%
-forms = {
-    "base, cold (docs/method.md)": [("base", None, {})],
-    "base, warm": [("base", True, {})],
-    "corrected, cold": [("corrected", None, {})],
-    "corrected, warm": [("corrected", True, {})],
-    "corrected, cold + base, warm": [("corrected", None, {}), ("base", True, {})],
-}
-adopted = list(forms)
-forms |= {  # studied, not adopted
-    "corrected, warm, prior .3": [("corrected", True, {"prior": 0.3})],
-    "corrected, warm, prior 5": [("corrected", True, {"prior": 5.0})],
-    "corrected, warm, priors 1 and 10": [
-        ("corrected", True, {}),
-        ("corrected", True, {"prior": 10.0}),
-    ],
-    "corrected, warm, decay .9": [("corrected", True, {"decay": 0.9})],
-    "corrected, warm, fast and slow": [
-        ("corrected", True, {}),
-        ("corrected", True, {"decay": 0.8}),
-    ],
+warm = {"residual": "corrected", "warm": True}
+studied = {  # not adopted
+    "corrected, warm, prior .3": [warm | {"prior": 0.3}],
+    "corrected, warm, prior 5": [warm | {"prior": 5.0}],
+    "corrected, warm, priors 1 and 10": [warm, warm | {"prior": 10.0}],
+    "corrected, warm, decay .9": [warm | {"decay": 0.9}],
+    "corrected, warm, fast and slow": [warm, warm | {"decay": 0.8}],
 }
 if len(names) <= 6:  # every pair of fields: crosses chosen by the gate, not by us
-    pairs = [(i, j) for i in range(len(names)) for j in range(i)]
-    forms["corrected, warm, all pairs"] = [("corrected", True, {"crosses": pairs})]
+    pairs = [[i, j] for i in range(len(names)) for j in range(i)]
+    studied["corrected, warm, all pairs"] = [warm | {"crosses": pairs}]
+forms = FORMS | studied
+settings = Candidates(feature_bits=FEATURE_BITS, crosses=CROSSES, forms=forms)
+choice = choose(base, dataset, ["feature"], SEED, settings=settings)
+tried = pd.DataFrame(choice.form_scores).set_index("candidate")
+form = fast_of(forms)
 
-
-def form(name, model=base):
-    """A fresh `Gated` of a form."""
-    return gated(*(memory(kind, warm, model, **more) for kind, warm, more in forms[name]))
-
-
-tried = replay(base, validation, {name: form(name) for name in forms})
-tried = tried.set_index("candidate")
+# %%
 test = stream({name: form(name) for name in forms}).overall()
 study = pd.DataFrame(
     {
@@ -243,7 +213,7 @@ study = pd.DataFrame(
         "stream log loss": test["logloss"],
     }
 )
-chosen = tried.loc[adopted, "logloss"].idxmin()
+chosen = tried.loc[list(FORMS), "logloss"].idxmin()
 print("validation picks:", chosen)
 study.loc[list(forms)].round(4)
 
@@ -254,11 +224,12 @@ study.loc[list(forms)].round(4)
 # %%
 found = []
 for number, model in enumerate(bases):
+    own = fast_of(FORMS, model)
     for count in STREAM_SLOTS:
         # validation is cut as finely, so that the gate's first steps are alike
         warmup = dataset.validation_slots(max(1, count // 4))
-        fasts = {"recalibrated": Recalibration(), "feature": form(chosen, model)}
-        fasts["corrected, warm"] = form("corrected, warm", model)  # one table a field, not two
+        fasts = {"recalibrated": Recalibration(), "feature": own(chosen)}
+        fasts["corrected, warm"] = own("corrected, warm")  # one table a field, not two
         slow = FrozenBase(model, ("hidden",))
         got = stream(fasts, dataset.slots(count), 0, warmup, slow).overall()
         row = {"seed": SEED + number, "slots": count, **got["auc"]}
@@ -298,11 +269,10 @@ delays.round(4)
 # ## 6. Size: buckets a table
 
 # %%
-sizes = stream(
-    {f"2^{bits}": gated(memory("corrected", True, num_bits=bits)) for bits in BITS}
-).overall()
+size = fast_of({f"2^{bits}": [warm | {"num_bits": bits}] for bits in BITS})
+sizes = stream({f"2^{bits}": size(f"2^{bits}") for bits in BITS}).overall()
 sizes = sizes.loc[[f"2^{bits}" for bits in BITS], ["auc", "logloss"]]
-tables = len(names) + len(crosses)
+tables = len(names) + len(CROSSES)
 sizes["MB"] = [tables * 2**bits * 8 / 1e6 for bits in BITS]
 sizes.round(4)
 
@@ -318,17 +288,12 @@ fields = (
     if len(names) <= 8
     else sorted(everything, key=lambda i: -unseen.get(names[i], 0))[:6]
 )
-single = {
-    f"only {names[i]}": gated(memory("corrected", True, fields=[i], crosses=[])) for i in fields
-}
-without = {
-    f"all but {names[i]}": gated(
-        memory("corrected", True, fields=[j for j in everything if j != i], crosses=[])
-    )
-    for i in fields
-}
-whole = {"all": gated(memory("corrected", True, crosses=[]))}
-scores = stream({**whole, **single, **without}).overall()["auc"]
+columns = {f"only {names[i]}": [i] for i in fields}
+columns |= {f"all but {names[i]}": [j for j in everything if j != i] for i in fields}
+columns["all"] = everything
+some = {name: [warm | {"fields": used, "crosses": []}] for name, used in columns.items()}
+some_fields = fast_of(some)
+scores = stream({name: some_fields(name) for name in some}).overall()["auc"]
 pd.DataFrame(
     {
         "only this field": [scores[f"only {names[i]}"] for i in fields],
@@ -388,8 +353,8 @@ harm = stream(
     {
         "frozen": None,
         "recalibrated": Recalibration(),
-        "feature, shuffled labels, cold": gated(memory("corrected"), mix=True),
-        "feature, shuffled labels, warm": gated(memory("corrected", SEED), mix=True),
+        "feature, shuffled labels, cold": form("corrected, cold", shuffled=True),
+        "feature, shuffled labels, warm": form("corrected, warm", shuffled=True),
     }
 ).overall()[["auc", "logloss"]]
 harm.round(4)
@@ -400,15 +365,14 @@ if not (calm_folder / "dataset.json").exists():
     prepare(synthetic(rows=NO_DRIFT_ROWS, seed=SEED, drift=False), calm_folder, progress=False)
 calm = PreparedDataset(calm_folder)
 calm_base, _ = train_base(calm, SEED, max_epochs=MAX_EPOCHS)
-calm_memory = FeatureErrorMemory(FEATURE_BITS, residual="corrected")
-warm_start(calm_base, calm.train(4096, shuffle=False, hashes=True), [calm_memory])
+calm_form = fast_of(FORMS, calm_base, calm)
 no_drift = stream(
     {
         "frozen": None,
         "recalibrated": Recalibration(),
-        "feature, cold": gated(FeatureErrorMemory(FEATURE_BITS, residual="corrected")),
-        "feature, warm": gated(calm_memory.copy()),
-        "feature, warm, shuffled labels": gated(calm_memory.copy(), mix=True),
+        "feature, cold": calm_form("corrected, cold"),
+        "feature, warm": calm_form("corrected, warm"),
+        "feature, warm, shuffled labels": calm_form("corrected, warm", shuffled=True),
     },
     calm.slots(),
     0,
@@ -442,8 +406,7 @@ for arm in (kept, gone):
 for part in [*gone.memories, gone.gate]:
     part.reset()
 new, old = FrozenBase(retrained, ("hidden",)), FrozenBase(base, ("hidden",))
-unchanged = gated(*[m.copy() for m in kept.memories])
-unchanged.gate = kept.gate.copy()
+unchanged = copy.deepcopy(kept)
 switch = prequential(
     slots[half:],
     [

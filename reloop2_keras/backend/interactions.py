@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from reloop2_keras.backend.tensors import Tensor
 from reloop2_keras.backend.tracing import is_traced
 
 _BACKEND = keras.backend.backend()
@@ -28,7 +29,7 @@ if _BACKEND == "torch":
             return (total[:, None] - vectors).mul_(gradient[:, None])
 
 
-def sum_of_products(vectors):
+def sum_of_products(vectors: Tensor) -> Tensor:
     """Sum of the inner products of all pairs of field vectors.
 
     Args:

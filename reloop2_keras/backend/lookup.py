@@ -2,9 +2,12 @@
 
 import contextlib
 import threading
+from collections.abc import Callable, Iterator
 
 import keras
 from keras import ops
+
+from reloop2_keras.backend.tensors import Tensor
 
 _BACKEND = keras.backend.backend()
 _capture = threading.local()
@@ -30,12 +33,12 @@ else:
         return ops.take(table, ids, axis=0)
 
 
-def take_rows(table, ids):
+def take_rows(table: Tensor, ids: Tensor) -> Tensor:
     """Return `table[ids]`, both tensors; an id out of range raises, or on JAX gives NaN."""
     return _take(table, ids)
 
 
-def gather_rows(variable, ids, scale, dtype):
+def gather_rows(variable: keras.Variable, ids: Tensor, scale: Tensor, dtype: str) -> Tensor:
     """Look up rows of a table and scale them: `variable[ids] * scale`, differentiable.
 
     Within `captured_lookups` the gradient goes to the looked-up rows and not to the table.
@@ -63,7 +66,9 @@ def gather_rows(variable, ids, scale, dtype):
 
 
 @contextlib.contextmanager
-def captured_lookups(lookup):
+def captured_lookups(
+    lookup: Callable[[keras.Variable, Tensor, Tensor], Tensor | None],
+) -> Iterator[None]:
     """While open, `gather_rows` asks `lookup(variable, ids, scale)` first; None means: not mine."""
     before = getattr(_capture, "lookup", None)
     _capture.lookup = lookup

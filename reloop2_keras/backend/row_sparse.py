@@ -1,13 +1,15 @@
-"""Row-sparse training: gradients and optimiser steps for the looked-up rows of tables only."""
+"""Row-sparse training: gradients and optimizer steps for the looked-up rows of tables only."""
 
 import importlib
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
-from reloop2_keras.backend import row_rules
+from reloop2_keras.backend import optimizer_rows
 
 _BACKEND = keras.backend.backend()
-_native = None
+_native: Any = None  # the module of this backend
 if _BACKEND in ("torch", "jax", "tensorflow"):
     _native = importlib.import_module(f"reloop2_keras.backend.row_sparse_{_BACKEND}")
 
@@ -16,7 +18,7 @@ if _BACKEND in ("torch", "jax", "tensorflow"):
 TABLES_SUPPORT_JIT = _BACKEND != "tensorflow"
 
 
-def row_sparse_obstacle(model):
+def row_sparse_obstacle(model: keras.Model) -> str | None:
     """Return None, or in words why this compiled model cannot be trained row by row.
 
     Args:
@@ -27,10 +29,10 @@ def row_sparse_obstacle(model):
         return f"the {_BACKEND} backend has no row-wise step"
     if optimizer is None:
         return "there is no optimizer"
-    if row_rules.rule_name(optimizer) is None:
+    if optimizer_rows.rule_name(optimizer) is None:
         return (
             f"{type(optimizer).__name__} has no row-wise step "
-            f"(these have: {', '.join(row_rules.NAMES)})"
+            f"(these have: {', '.join(optimizer_rows.NAMES)})"
         )
     if getattr(optimizer, "amsgrad", False):
         return "Adam with amsgrad has no row-wise step"
@@ -52,7 +54,9 @@ def row_sparse_obstacle(model):
     return None
 
 
-def row_sparse_train_step(model, tables, *args):
+def row_sparse_train_step(
+    model: keras.Model, tables: Sequence[tuple[keras.Variable, float]], *args: Any
+) -> Any:
     """One training step, in place of `model.train_step` of Keras.
 
     The dense weights take the optimizer's own step. Of each table only the rows that the batch

@@ -1,19 +1,28 @@
 """The row-sparse training step on JAX."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import keras
 
-from reloop2_keras.backend import row_rules
+from reloop2_keras.backend import optimizer_rows
 from reloop2_keras.backend.lookup import captured_lookups, take_rows
+from reloop2_keras.backend.tensors import Tensor
 
 
-def is_distributed():
+def is_distributed() -> bool:
     """Whether several processes train together; `keras.distribution` is asked elsewhere."""
     return jax.process_count() > 1
 
 
-def train_step(model, tables, state, data):
+def train_step(
+    model: keras.Model,
+    tables: Sequence[tuple[keras.Variable, float]],
+    state: Sequence[list[Tensor]],
+    data: Any,
+) -> tuple[dict[str, Tensor], tuple]:
     """See `row_sparse.row_sparse_train_step`."""
     trainable, non_trainable, optimizer_state, metrics = state
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -21,8 +30,8 @@ def train_step(model, tables, state, data):
     variables = model.trainable_variables
     is_dense = [id(v) not in mine for v in variables]
 
-    def loss_fn(dense, offsets):
-        """`offsets` are zeros added to the looked-up rows: their gradient is the rows'."""
+    def loss_fn(dense, zeros):
+        """`zeros` are added to the looked-up rows: their gradient is the rows'."""
         dense, taken = iter(dense), []
         values = [
             next(dense) if flag else value for flag, value in zip(is_dense, trainable, strict=True)
@@ -33,8 +42,8 @@ def train_step(model, tables, state, data):
                 return None
             rows = jax.lax.stop_gradient(take_rows(variable.value, ids))
             taken.append((variable, ids, rows))
-            if offsets is not None:
-                rows = rows + offsets[len(taken) - 1]
+            if zeros is not None:
+                rows = rows + zeros[len(taken) - 1]
             return rows * scale[..., None].astype(rows.dtype)
 
         with captured_lookups(lookup):
@@ -51,14 +60,14 @@ def train_step(model, tables, state, data):
         names.append([variable for variable, _, _ in taken])
         return loss, (aux, [(ids, rows) for _, ids, rows in taken])
 
-    names = []
+    names: list[list[keras.Variable]] = []
     dense = [value for flag, value in zip(is_dense, trainable, strict=True) if flag]
     # a first, abstract pass tells how many rows are looked up
     _, (_, found) = jax.eval_shape(lambda values: loss_fn(values, None), dense)
-    offsets = [jnp.zeros(rows.shape, rows.dtype) for _, rows in found]
+    zeros = [jnp.zeros(rows.shape, rows.dtype) for _, rows in found]
     (_, (aux, taken)), (of_dense, of_rows) = jax.value_and_grad(
         loss_fn, argnums=(0, 1), has_aux=True
-    )(dense, offsets)
+    )(dense, zeros)
     loss, y_pred, non_trainable, metrics = aux
 
     optimizer = model.optimizer
@@ -139,9 +148,9 @@ def _update(optimizer, table, ids, owners, rows, gradients, l2):
     gradients = jnp.zeros_like(gradients).at[owners].add(gradients, mode="drop")
     if l2:
         gradients = gradients + l2 * rows
-    slots = row_rules.slots(optimizer, table)
-    states = [slot.value.at[ids].get(mode="clip") for slot in slots]
-    rows, states = row_rules.step(optimizer, rows, gradients, states)
+    kept = optimizer_rows.state_variables(optimizer, table)
+    states = [variable.value.at[ids].get(mode="clip") for variable in kept]
+    rows, states = optimizer_rows.step(optimizer, rows, gradients, states)
     target = jnp.where(owners == jnp.arange(ids.size), ids, table.shape[0])
-    for variable, value in zip([table, *slots], [rows, *states], strict=True):
+    for variable, value in zip([table, *kept], [rows, *states], strict=True):
         variable.assign(variable.value.at[target].set(value, mode="drop"))

@@ -1,18 +1,24 @@
 """The row-sparse training step on TensorFlow."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from reloop2_keras.backend import row_rules
+from reloop2_keras.backend import optimizer_rows
 from reloop2_keras.backend.lookup import captured_lookups
+from reloop2_keras.backend.tensors import Tensor
 
 
-def is_distributed():
+def is_distributed() -> bool:
     """Whether a `tf.distribute` strategy is at work."""
     return tf.distribute.has_strategy()
 
 
-def train_step(model, tables, data):
+def train_step(
+    model: keras.Model, tables: Sequence[tuple[keras.Variable, float]], data: Any
+) -> dict[str, Tensor]:
     """See `row_sparse.row_sparse_train_step`."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     mine = {id(table): l2 for table, l2 in tables}
@@ -40,11 +46,12 @@ def train_step(model, tables, data):
     of_dense, of_rows = tape.gradient(
         loss, ([v.value for v in dense], [rows for _, _, rows in taken])
     )
-    distinct = {}
+    segments: dict[int, tuple[Tensor, Tensor]] = {}
     for table, ids, gradients in _by_table(taken, of_rows):
-        if id(ids) not in distinct:
-            distinct[id(ids)] = tf.unique(tf.reshape(ids, [-1]))
-        _update(optimizer, table, *distinct[id(ids)], gradients, mine[id(table)])
+        if id(ids) not in segments:
+            segments[id(ids)] = tf.unique(tf.reshape(ids, [-1]))
+        distinct, segment = segments[id(ids)]
+        _update(optimizer, table, distinct, segment, gradients, mine[id(table)])
     optimizer.apply(of_dense, dense)
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
@@ -75,10 +82,11 @@ def _update(optimizer, table, distinct, segment, gradients, l2):
     rows = tf.gather(weights, distinct)
     if l2:
         gradients = gradients + l2 * rows
-    slots = [getattr(slot, "value", slot) for slot in row_rules.slots(optimizer, table)]
-    states = [tf.gather(slot, distinct) for slot in slots]
-    rows, states = row_rules.step(optimizer, rows, gradients, states)
+    kept = optimizer_rows.state_variables(optimizer, table)
+    kept = [getattr(variable, "value", variable) for variable in kept]
+    states = [tf.gather(variable, distinct) for variable in kept]
+    rows, states = optimizer_rows.step(optimizer, rows, gradients, states)
     # scatter_update and not scatter_sub, which takes twenty times as long
     weights.scatter_update(tf.IndexedSlices(rows, distinct))
-    for slot, state in zip(slots, states, strict=True):
-        slot.scatter_update(tf.IndexedSlices(state, distinct))
+    for variable, state in zip(kept, states, strict=True):
+        variable.scatter_update(tf.IndexedSlices(state, distinct))

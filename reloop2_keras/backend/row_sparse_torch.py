@@ -1,21 +1,27 @@
 """The row-sparse training step on PyTorch."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import torch
 from torch.optim.adam import adam
 
-from reloop2_keras.backend import row_rules
+from reloop2_keras.backend import optimizer_rows
 from reloop2_keras.backend.lookup import captured_lookups
+from reloop2_keras.backend.tensors import Tensor
 
 _PART = 1 << 17  # weights of a part: half a MiB an array, of which a step has seven
 
 
-def is_distributed():
+def is_distributed() -> bool:
     """Whether a process group is at work."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
-def train_step(model, tables, data):
+def train_step(
+    model: keras.Model, tables: Sequence[tuple[keras.Variable, float]], data: Any
+) -> dict[str, Tensor]:
     """See `row_sparse.row_sparse_train_step`."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     mine = {id(table): l2 for table, l2 in tables}
@@ -41,11 +47,12 @@ def train_step(model, tables, data):
     optimizer = model.optimizer
     dense = [v for v in model.trainable_weights if id(v) not in mine]
     with torch.no_grad():
-        segments = {}
+        segments: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         for table, ids, scale, gradients in _by_table(taken):
             if id(ids) not in segments:
                 segments[id(ids)] = _segments(ids)
-            _update(optimizer, table, *segments[id(ids)], scale, gradients, mine[id(table)])
+            distinct, order, start = segments[id(ids)]
+            _update(optimizer, table, distinct, order, start, scale, gradients, mine[id(table)])
         optimizer.apply([v.value.grad for v in dense], dense)
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
@@ -80,8 +87,8 @@ def _update(optimizer, table, distinct, order, start, scale, gradients, l2):
     gradients = torch.nn.functional.embedding_bag(
         order, gradients, start, mode="sum", per_sample_weights=scale.index_select(0, order)
     )
-    slots = [slot.value for slot in row_rules.slots(optimizer, table)]
-    step = _adam if row_rules.rule_name(optimizer) == "Adam" else row_rules.step
+    kept = [variable.value for variable in optimizer_rows.state_variables(optimizer, table)]
+    step = _adam if optimizer_rows.rule_name(optimizer) == "Adam" else optimizer_rows.step
     # part by part, so that a CPU writes rows back while they are still in its cache
     size = len(distinct)
     if weights.device.type == "cpu":
@@ -90,10 +97,11 @@ def _update(optimizer, table, distinct, order, start, scale, gradients, l2):
         rows = weights.index_select(0, ids)
         if l2:
             part.add_(rows, alpha=l2)
-        rows, states = step(optimizer, rows, part, [slot.index_select(0, ids) for slot in slots])
+        states = [variable.index_select(0, ids) for variable in kept]
+        rows, states = step(optimizer, rows, part, states)
         weights.index_copy_(0, ids, rows)
-        for slot, state in zip(slots, states, strict=True):
-            slot.index_copy_(0, ids, state)
+        for variable, state in zip(kept, states, strict=True):
+            variable.index_copy_(0, ids, state)
 
 
 def _adam(optimizer, rows, gradients, states):

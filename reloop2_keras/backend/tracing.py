@@ -5,6 +5,8 @@ import keras
 # Keras has no public word for it
 from keras.src.backend.common.stateless_scope import in_stateless_scope
 
+from reloop2_keras.backend.tensors import Tensor
+
 _BACKEND = keras.backend.backend()
 
 if _BACKEND == "tensorflow":
@@ -14,7 +16,7 @@ if _BACKEND == "tensorflow":
         """Whether values that are assigned now would become part of a graph."""
         return in_stateless_scope() or not tf.executing_eagerly()
 
-    def is_traced(x) -> bool:
+    def is_traced(x: Tensor) -> bool:
         """Whether x is a placeholder of a graph being traced, and not a value."""
         return not tf.executing_eagerly() or not hasattr(x, "numpy")
 
@@ -25,7 +27,7 @@ elif _BACKEND == "torch":
         """Whether values that are assigned now would become part of a graph."""
         return in_stateless_scope() or torch.compiler.is_compiling()
 
-    def is_traced(x) -> bool:
+    def is_traced(x: Tensor) -> bool:
         """Whether x is a placeholder of a graph being traced, and not a value."""
         return x.device.type == "meta" or torch.compiler.is_compiling()
 
@@ -40,7 +42,7 @@ elif _BACKEND == "jax":
         # under somebody's own jit a constant is a tracer, and must not end up in a variable
         return in_stateless_scope() or isinstance(jax.numpy.asarray(_ZERO), jax.core.Tracer)
 
-    def is_traced(x) -> bool:
+    def is_traced(x: Tensor) -> bool:
         """Whether x is a placeholder of a graph being traced, and not a value."""
         return isinstance(x, jax.core.Tracer)
 
@@ -50,6 +52,6 @@ else:  # a backend keras may add later still works, only slower
         """Whether values that are assigned now would become part of a graph."""
         return in_stateless_scope()
 
-    def is_traced(x) -> bool:
+    def is_traced(x: Tensor) -> bool:
         """Whether x is a placeholder of a graph being traced, and not a value."""
         return True

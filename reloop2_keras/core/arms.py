@@ -59,7 +59,7 @@ class Corrected:
         return kept["corrected"], kept
 
     def observe(self, served: dict, labels: np.ndarray, kept: Served) -> None:
-        """Learn from a slot's rows, with places, readings and predictions of serving time.
+        """Learn from a slot's rows, with places, offsets and predictions of serving time.
 
         Args:
             served: what the base served.
@@ -131,7 +131,7 @@ class Gated(Corrected):
     def rule(self) -> Gate:
         """See `Corrected.rule`."""
         if self.gate is None:
-            self.gate = Gate(sum(core.num_gate_inputs for core in self._cores))
+            self.gate = Gate(sum(core.num_offsets for core in self._cores))
         return _core(self.gate)
 
 
@@ -150,6 +150,8 @@ class Arm:
         name: str.
         slow: has `serve(arrays)`, which returns `probability` and keys, and `observe(arrays)`.
         fast: has `predict(served)` and `observe(served, labels, kept)`; None for the base alone.
+        more: name -> further slow part, for a fast part that combines several: what it is given
+            to predict from holds `probabilities` too, a dict of name -> float32 (rows,).
 
     Example:
         >>> Arm("frozen", slow=None).fast is None
@@ -158,7 +160,8 @@ class Arm:
 
     name: str
     slow: Any
-    fast: Corrected | None = None
+    fast: Any = None
+    more: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def arms_of(

@@ -8,7 +8,8 @@ import copy
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 
@@ -51,10 +52,10 @@ class ArrayState:
         with _registering:
             _living.add(self)
 
-    def __deepcopy__(self, memo: dict) -> "ArrayState":
+    def __deepcopy__(self, memo: dict) -> Self:
         return self.copy()
 
-    def copy(self) -> "ArrayState":
+    def copy(self) -> Self:
         """Return one of the same configuration and content that shares nothing with this one."""
         twin = type(self).__new__(type(self))
         twin.__setstate__(self.__getstate__())
@@ -75,7 +76,7 @@ class ArrayState:
             names = (*self.CONSTANTS, *self.ARRAYS, *self.COUNTERS)
             return {name: np.array(getattr(self, name)) for name in names}
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take what `state` of one of this configuration and these shapes returned.
 
         Raises:

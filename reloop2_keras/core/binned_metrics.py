@@ -26,7 +26,7 @@ class BinnedMetrics:
         1.0
     """
 
-    def __init__(self, num_bins: int = 1 << 21, epsilon: float = 1e-7):
+    def __init__(self, num_bins: int = 1 << 21, epsilon: float = 1e-7) -> None:
         if int(num_bins) != num_bins or not 2 <= num_bins <= 1 << 30:
             raise ValueError(f"`num_bins` must be an integer in [2, 2^30]. Received: {num_bins}")
         self.num_bins, self.epsilon = int(num_bins), epsilon

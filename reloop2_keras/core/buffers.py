@@ -1,7 +1,7 @@
 """Row groups as arrays; the next ones are read while the last are used."""
 
 from collections.abc import Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -22,10 +22,12 @@ class BufferReader:
 
     def __init__(
         self, groups: Sequence[RowGroup], columns: Sequence[str], ranges: FieldRanges, reuse: bool
-    ):
+    ) -> None:
         self._groups, self._columns, self._ranges = list(groups), list(columns), ranges
         self._reuse = reuse
-        self._spaces, self._turn, self._ahead = ({}, {}), 0, None
+        self._spaces: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = ({}, {})
+        self._turn = 0
+        self._ahead: tuple[Hashable, Future] | None = None
 
     def read(
         self,

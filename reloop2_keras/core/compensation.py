@@ -1,10 +1,11 @@
 """The paper's correction of a prediction by what the memory read."""
 
+from collections.abc import Mapping
 from typing import Any
 
 
 def compensated(
-    probability: Any, reading: dict, compensation: Any = 0.5, label_weight: Any = 1.0
+    probabilities: Any, reading: Mapping[str, Any], compensation: Any = 0.5, label_weight: Any = 1.0
 ) -> Any:
     """Correct base predictions by the error the memory saw for similar rows, not yet clipped.
 
@@ -15,7 +16,7 @@ def compensated(
     Operators alone, so that one text serves NumPy and the tensors of every framework.
 
     Args:
-        probability: float32 (rows,), base predictions p.
+        probabilities: float32 (rows,), base predictions p.
         reading: dict of float32 (rows,): `mean_label`, `mean_probability`, `found` (0 or 1).
         compensation: float, lambda in [0, 1]. 0 leaves p as it is.
         label_weight: float, gamma in [0, 1].
@@ -29,8 +30,8 @@ def compensated(
         0.5
     """
     mean_label = reading["mean_label"]
-    error = mean_label - probability
+    error = mean_label - probabilities
     if label_weight != 1:
         other = mean_label - reading["mean_probability"]
         error = label_weight * error + (1.0 - label_weight) * other
-    return probability + compensation * reading["found"] * error
+    return probabilities + compensation * reading["found"] * error

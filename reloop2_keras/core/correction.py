@@ -2,23 +2,24 @@
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from reloop2_keras.core.array_state import all_locked
 from reloop2_keras.core.compensation import compensated
-from reloop2_keras.core.gate import Gate
-from reloop2_keras.core.memories import Memory, SimilarityMemory
+from reloop2_keras.core.protocols import CorrectingMemory, FixedRule, LearningRule, Rule
 from reloop2_keras.core.rows import check_labels, check_probabilities
+
+_OFFERED = sorted(name for name in vars(CorrectingMemory) if not name.startswith("_"))
 
 
 class Served(dict):
     """What was served for some rows, as NumPy arrays: kept until their labels arrive, learnt once.
 
     `probability` (rows,), the base's; `corrected` (rows,), what was shown; `places_0` (rows, …), …,
-    where the first memory was read, …; with a gate and memories `gate_inputs` (rows, K), what was
+    where the first memory was read, …; with a gate and memories `offsets` (rows, K), what was
     read there.
 
     Copies in this process (`copy.copy`, `copy.deepcopy`, `Served(served)`) are spent together.
@@ -32,7 +33,7 @@ class Served(dict):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         given = args[0] if args else None
-        self._learnt = given._learnt if isinstance(given, Served) else [False]
+        self._learnt: list[bool] = given._learnt if isinstance(given, Served) else [False]
 
     @property
     def spent(self) -> bool:
@@ -63,15 +64,17 @@ class Compensation:
         ValueError: if an argument is out of range.
     """
 
+    READS = ("mean_label", "mean_probability", "found")
+
     def __init__(self, compensation: float = 0.5, label_weight: float = 1.0) -> None:
         for name, value in (("compensation", compensation), ("label_weight", label_weight)):
             if not 0 <= value <= 1:
                 raise ValueError(f"`{name}` must be in [0, 1]. Received: {value}")
         self.compensation, self.label_weight = compensation, label_weight
 
-    def __call__(self, probability: np.ndarray, reading: dict) -> np.ndarray:
+    def __call__(self, probabilities: np.ndarray, reading: Mapping) -> np.ndarray:
         """Return corrected probabilities, float32 (rows,)."""
-        corrected = compensated(probability, reading, self.compensation, self.label_weight)
+        corrected = compensated(probabilities, reading, self.compensation, self.label_weight)
         return np.clip(corrected, 0.0, 1.0).astype("float32")
 
 
@@ -85,14 +88,16 @@ class Correction:
     `learn` does, never half of it, and of two calls of `learn` one waits for the other.
 
     Args:
-        memories: list of `Memory`, may be empty with a gate.
-        rule: `Compensation` (one memory of similarity), or `Gate` with as many readings as the
-            memories have gate inputs.
+        memories: list of `Memory` or of one's own, see `protocols.CorrectingMemory`; may be empty
+            with a gate.
+        rule: `Compensation` (one memory of similarity), or `Gate` with as many offsets as the
+            memories give; or one's own, see `protocols.Rule`.
 
     Raises:
-        ValueError: if rule and memories do not fit together.
+        ValueError: if rule and memories do not fit together, or one lacks what it must offer.
 
     Example:
+        >>> from reloop2_keras.core.gate import Gate
         >>> from reloop2_keras.core.memories import FeatureMemory
         >>> memory = FeatureMemory(num_bits=8)
         >>> memory.build(1)
@@ -105,55 +110,71 @@ class Correction:
         True
     """
 
-    def __init__(self, memories: Sequence[Memory], rule: Compensation | Gate) -> None:
+    def __init__(self, memories: Sequence[CorrectingMemory], rule: Rule) -> None:
         self.memories, self.rule = list(memories), rule
-        if isinstance(rule, Compensation):
-            if len(self.memories) != 1 or not isinstance(self.memories[0], SimilarityMemory):
+        for number, memory in enumerate(self.memories):
+            missing = [name for name in _OFFERED if not _offers(memory, name)]
+            if missing:
+                raise ValueError(
+                    f"`memories` must offer what `core.protocols.CorrectingMemory` says. Received "
+                    f"at {number}: {type(memory).__name__} without {', '.join(missing)}"
+                )
+        self._learning: LearningRule | None = None
+        self._fixed: FixedRule | None = None
+        if isinstance(rule, LearningRule) and not isinstance(rule, type):
+            self._learning = rule
+        elif isinstance(rule, FixedRule) and not isinstance(rule, type):
+            self._fixed = rule
+            if len(self.memories) != 1 or set(rule.READS) - set(_parts(self.memories[0])):
                 raise ValueError(
                     "`rule` must be a Gate for several memories or a FeatureMemory: the paper's "
-                    f"compensation takes one memory of similarity. Received: {self.memories}"
+                    "compensation takes one memory of similarity, whose reading has "
+                    f"{', '.join(rule.READS)}. Received: {self.memories}"
                 )
-        elif not isinstance(rule, Gate):
-            raise ValueError(f"`rule` must be a Compensation or a Gate. Received: {rule!r}")
+        else:
+            raise ValueError(
+                "`rule` must be a Compensation or a Gate, or offer what `core.protocols` says. "
+                f"Received: {rule!r}"
+            )
 
-    def __call__(self, probability: np.ndarray, places: Sequence[np.ndarray]) -> Served:
+    def __call__(self, probabilities: np.ndarray, places: Sequence[np.ndarray]) -> Served:
         """Return `Served` for rows.
 
         Args:
-            probability: float32 (rows,) in [0, 1], the base model's predictions.
+            probabilities: float32 (rows,) in [0, 1], the base model's predictions.
             places: for each memory (rows, …), what its `places` returned.
 
         Raises:
             ValueError: naming the first row whose probability is NaN or out of range, or if
                 places are not what these memories returned for as many rows.
         """
-        check_probabilities(probability, name="probability")
-        probability = np.asarray(probability, "float32").reshape(-1)
-        served = Served(probability=probability)
+        check_probabilities(probabilities)
+        probabilities = np.asarray(probabilities, "float32").reshape(-1)
+        served = Served(probability=probabilities)
         found = [len(at) for at in places]
-        if len(found) != len(self.memories) or set(found) - {len(probability)}:
+        if len(found) != len(self.memories) or set(found) - {len(probabilities)}:
             raise ValueError(
-                f"`places` must be {len(self.memories)} arrays of {len(probability)} rows. "
+                f"`places` must be {len(self.memories)} arrays of {len(probabilities)} rows. "
                 f"Received: {len(found)} of {found} rows"
             )
         with self.locked():
             readings = [m.read_at(at) for m, at in zip(self.memories, places, strict=True)]
-            if isinstance(self.rule, Gate):
-                inputs = self._inputs(readings, probability)
-                served["corrected"] = self.rule(probability, inputs)
-            else:
-                inputs = None
-                served["corrected"] = self.rule(probability, readings[0])
+            inputs = None
+            if self._learning is not None:
+                inputs = self._inputs(readings, probabilities)
+                served["corrected"] = self._learning(probabilities, inputs)
+            elif self._fixed is not None:
+                served["corrected"] = self._fixed(probabilities, readings[0])
         if inputs is not None:
-            served["gate_inputs"] = inputs
+            served["offsets"] = inputs
         served.update({f"places_{number}": at for number, at in enumerate(places)})
         return served
 
-    def _inputs(self, readings: list[dict], probability: np.ndarray) -> np.ndarray | None:
+    def _inputs(self, readings: Sequence[Mapping], probabilities: np.ndarray) -> np.ndarray | None:
         if not readings:
             return None
         pairs = zip(self.memories, readings, strict=True)
-        return np.concatenate([m.gate_inputs(r, probability) for m, r in pairs], axis=1)
+        return np.concatenate([m.offsets(r, probabilities) for m, r in pairs], axis=1)
 
     def learn(
         self, served: Served, labels: np.ndarray, memory_labels: np.ndarray | None = None
@@ -186,12 +207,12 @@ class Correction:
             if isinstance(served, Served) and served.spent:
                 raise ValueError("`served` was learnt already: its rows would count twice")
             solution = None
-            if isinstance(self.rule, Gate):
-                inputs = served.get("gate_inputs")
-                solution = self.rule.solved(labels, served["probability"], inputs)
+            if self._learning is not None:
+                inputs = served.get("offsets")
+                solution = self._learning.solved(labels, served["probability"], inputs)
             updates = list(self._updates(served, theirs))
-            if solution is not None:
-                self.rule.store(solution)
+            if self._learning is not None:
+                self._learning.store(solution)
             taken = [m.store(update) for m, update in zip(self.memories, updates, strict=True)]
             if isinstance(served, Served):
                 served.spend()
@@ -200,9 +221,9 @@ class Correction:
     def _updates(self, served: Served, labels: np.ndarray) -> Iterator:
         start = 0
         for number, memory in enumerate(self.memories):
-            places, stop = served[f"places_{number}"], start + memory.num_gate_inputs
+            places, stop = served[f"places_{number}"], start + memory.num_offsets
             if getattr(memory, "residual", "base") == "corrected":
-                offsets = served["gate_inputs"][:, start:stop]
+                offsets = served["offsets"][:, start:stop]
                 yield memory.checked(places, labels, served["corrected"], offsets)
             else:
                 yield memory.checked(places, labels, served["probability"])
@@ -211,3 +232,12 @@ class Correction:
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Hold the locks of all parts."""
         return all_locked((*self.memories, self.rule))
+
+
+def _parts(memory: CorrectingMemory) -> Sequence[str]:
+    return getattr(memory, "READING", ())
+
+
+def _offers(part: Any, name: str) -> bool:
+    # of the class first: a property may fail before the memory is built
+    return hasattr(type(part), name) or hasattr(part, name)

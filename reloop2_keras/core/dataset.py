@@ -1,13 +1,16 @@
 """Prepared datasets: what a folder written by `data_scripts` holds, for every framework."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reloop2_keras.core.array_checks import FieldRanges
+from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.description import periods_of, read_description
+from reloop2_keras.core.epoch_rows import EpochRows
 from reloop2_keras.core.files import file_checksum
+from reloop2_keras.core.order import SHUFFLE_ROWS
 from reloop2_keras.core.reading import RowGroup, row_groups, storage_of
 from reloop2_keras.core.slots import Slot
 
@@ -40,7 +43,7 @@ class PreparedDataset:
 
     Batches: type | None = None
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.meta = read_description(self.folder)
         self.fields, self.num_ids = self.meta["fields"], self.meta["num_ids"]
@@ -121,7 +124,9 @@ class PreparedDataset:
             )
         return self.Batches(groups, self.num_ids, batch_size, fields=self.fields, **options)
 
-    def train(self, batch_size: int = 1024, shuffle: bool = True, seed: int = 1001, **options: Any):
+    def train(
+        self, batch_size: int = 1024, shuffle: bool = True, seed: int = 1001, **options: Any
+    ) -> Any:
         """Return the training period as `Batches`, shuffled by the seed.
 
         Args:
@@ -132,9 +137,28 @@ class PreparedDataset:
         """
         return self._batches(self._groups[0], batch_size, shuffle=shuffle, seed=seed, **options)
 
-    def validation(self, batch_size: int = 4096, **options: Any):
+    def validation(self, batch_size: int = 4096, **options: Any) -> Any:
         """Return the validation period as `Batches`, in the order of the log; see `train`."""
         return self._batches(self._groups[1], batch_size, shuffle=False, **options)
+
+    def train_rows(
+        self, batch_size: int = 4096, shuffle: bool = True, seed: int = 1001, hashes: bool = False
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the training period's rows once, as dicts of arrays; no framework is needed.
+
+        Args:
+            batch_size: int, rows of all dicts but the last one.
+            shuffle: bool; the order is that of the first epoch of `train`.
+            seed: int, of that order.
+            hashes: bool, whether `feature_hashes` are read too.
+
+        Yields:
+            dict: `label`, `feature_ids`, `feature_values`, and `feature_hashes` if asked for.
+        """
+        columns = ["label", *(FEATURES if hashes else FEATURES[:2])]
+        rows = EpochRows(self._groups[0], self.ranges, columns, shuffle, seed, SHUFFLE_ROWS)
+        for start in range(0, rows.num_rows, batch_size):
+            yield rows.read(0, start, min(start + batch_size, rows.num_rows))
 
     def slots(self, count: int | None = None) -> list[Slot]:
         """Return the test period's slots, in chronological order.

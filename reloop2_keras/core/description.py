@@ -196,7 +196,9 @@ def _check_names(check, meta):
     folder = check.path.parent
     root = os.path.realpath(folder)
     inside = f"a path inside {folder}, relative to it"
-    seen = {}  # (device, inode) -> place: two names of one file are one file
+    seen: dict[
+        tuple[int, int], str
+    ] = {}  # (device, inode) -> place: two names of one file are one file
     for where, name in _named(meta):
         plain = PurePosixPath(name)
         strange = "\\" in name or "\0" in name or PureWindowsPath(name).drive

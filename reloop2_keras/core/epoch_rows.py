@@ -4,6 +4,7 @@ import os
 import threading
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from reloop2_keras.core.buffers import BufferReader
 from reloop2_keras.core.order import EpochOrder
 from reloop2_keras.core.reading import RowGroup
 
-_ALL = weakref.WeakSet()
+_ALL: "weakref.WeakSet[EpochRows]" = weakref.WeakSet()
 
 
 def _start_anew():
@@ -48,7 +49,7 @@ class EpochRows:
         shuffle: bool,
         seed: int,
         shuffle_rows: int,
-    ):
+    ) -> None:
         sizes = tuple(group.rows for group in groups)
         self.num_rows = sum(sizes)
         self._order = EpochOrder(sizes, shuffle, seed, shuffle_rows)
@@ -60,7 +61,8 @@ class EpochRows:
         """Make what a process, or a copy, may not share: lock, buffer and its reader."""
         self._lock = threading.Lock()
         self._reader = BufferReader(*self._source)
-        self._plan, self._buffer = (None, None), (None, None)
+        self._plan: tuple[Any, Any] = (None, None)  # (epoch, its plan)
+        self._buffer: tuple[Any, Any] = (None, None)  # ((epoch, number), what it holds)
         _ALL.add(self)
 
     def __getstate__(self):

@@ -56,8 +56,8 @@ def hash_bytes(values: Sequence[bytes]) -> np.ndarray:
 
 def _siphash(blocks):
     k0, k1 = np.frombuffer(KEY, "<u8").astype("uint64")
-    starts = (k0, 0x736F6D6570736575), (k1, 0x646F72616E646F6D)
-    starts += (k0, 0x6C7967656E657261), (k1, 0x7465646279746573)
+    starts = [(k0, 0x736F6D6570736575), (k1, 0x646F72616E646F6D)]
+    starts += [(k0, 0x6C7967656E657261), (k1, 0x7465646279746573)]
     v = [np.full(len(blocks), key ^ np.uint64(constant)) for key, constant in starts]
     for block in blocks.T:
         v[3] = v[3] ^ block

@@ -84,11 +84,11 @@ def check_inputs(arrays: Mapping, fields: Sequence[Mapping], where: str = "") ->
                 f"{where}`{name}` must be {what or 'numbers'}. Received dtype: {array.dtype}"
             )
     for name, array in arrays.items():
-        found = np.shape(array)[:1]
-        if found != ids.shape[:1]:
+        length = np.shape(array)[:1]
+        if length != ids.shape[:1]:
             raise ValueError(
                 f"{where}`{name}` must have {len(ids)} rows, as {IDS!r} has. "
-                f"Received: {found[0] if found else 'a scalar'}"
+                f"Received: {length[0] if length else 'a scalar'}"
             )
     counts = np.array([field["cardinality"] for field in fields], "int64")
     stops = np.cumsum(counts)

@@ -1,8 +1,35 @@
 """Tables of sums: where a row lives in each, what is read there, and how rows are added."""
 
+import math
+import mmap
+
 import numpy as np
 
 from reloop2_keras.core.compiled import COMPILED, jit, over
+
+_COLUMNS = 8  # tables that a thread adds to at a time
+_LARGE = 1 << 22  # bytes of a table from which on its pages count
+
+
+def zeros(shape: tuple[int, ...]) -> np.ndarray:
+    """Return float64 zeros; a large table lies in large pages where the system has them.
+
+    Rows lie anywhere in a table. Looking up where each one's page of 4 KiB is costs as much as
+    the read: on Linux, with pages of 2 MiB, reads of a cold table took two thirds of the time.
+
+    Example:
+        >>> zeros((2, 2)).tolist()
+        [[0.0, 0.0], [0.0, 0.0]]
+    """
+    size = 8 * math.prod(shape)
+    if size < _LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return np.zeros(shape)
+    try:
+        space = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        space.madvise(mmap.MADV_HUGEPAGE)
+    except OSError:  # a kernel without them
+        return np.zeros(shape)
+    return np.frombuffer(space, "float64").reshape(shape)
 
 
 @jit
@@ -129,12 +156,17 @@ def read_ratios(sums: np.ndarray, buckets: np.ndarray, prior: float, bound: floa
 
 @jit
 def _add_columns(sums, buckets, updates, start, stop):
-    each = updates.shape[1] > 1
-    for i in range(buckets.shape[0]):
-        for k in range(start, stop):
-            b = buckets[i, k]
-            for part in range(sums.shape[1]):
-                sums[b, part] += updates[i, k if each else 0, part]
+    each, width = updates.shape[1] > 1, sums.shape[1]
+    # a few columns at a time: the pages of their tables then fit the processor's list of pages
+    for first in range(start, stop, _COLUMNS):
+        last = min(stop, first + _COLUMNS)
+        for i in range(buckets.shape[0]):
+            for k in range(first, last):
+                b, update = np.uint32(buckets[i, k]), k if each else 0
+                sums[b, 0] += updates[i, update, 0]
+                sums[b, 1] += updates[i, update, 1]
+                if width > 2:
+                    sums[b, 2] += updates[i, update, 2]
 
 
 def add_rows_numpy(sums: np.ndarray, buckets: np.ndarray, updates: np.ndarray) -> None:
@@ -148,7 +180,7 @@ def add_rows(sums: np.ndarray, buckets: np.ndarray, updates: np.ndarray) -> None
     """Add rows to their buckets, in their order: `sums[buckets[i, k]] += updates[i, k]`.
 
     Args:
-        sums: float64 (all buckets, width), changed in place.
+        sums: float64 (all buckets, width), changed in place; width is 2 or 3.
         buckets: int32 (rows, columns); two columns share no bucket.
         updates: float64 (rows, columns, width), or (rows, 1, width) to add the same to each column.
     """
@@ -157,3 +189,65 @@ def add_rows(sums: np.ndarray, buckets: np.ndarray, updates: np.ndarray) -> None
         return
     # columns share no bucket, so that threads by column write to different places
     over(buckets.shape[1], buckets.size, lambda a, b: _add_columns(sums, buckets, updates, a, b))
+
+
+@jit
+def _pack_signs(projected, bits, out, start, stop):
+    for i in range(start, stop):
+        column = 0
+        for k in range(out.shape[1]):
+            bucket = np.int32(k << bits)
+            for bit in range(bits):
+                bucket |= np.int32(projected[i, column + bit] > 0.0) << np.int32(bit)
+            column += bits
+            out[i, k] = bucket
+
+
+def pack_signs_numpy(projected: np.ndarray, bits: int, out: np.ndarray) -> None:
+    """See `pack_signs`."""
+    powers = np.float32(2.0) ** np.arange(bits, dtype="float32")
+    # sums of 20 powers of two are exact in float32
+    signs = (projected > 0).astype("float32").reshape(-1, bits)
+    out[...] = (signs @ powers).reshape(out.shape) + (np.arange(out.shape[1]) << bits)
+
+
+def pack_signs(projected: np.ndarray, bits: int, out: np.ndarray) -> None:
+    """Make buckets of signs: bit l of column k is whether `projected[:, k * bits + l] > 0`.
+
+    Args:
+        projected: float32 (rows, columns * bits).
+        bits: int.
+        out: int32 (rows, columns), written to: of column k in [k * 2^bits, (k + 1) * 2^bits).
+    """
+    if not COMPILED:
+        pack_signs_numpy(projected, bits, out)
+        return
+    over(len(out), projected.size // 4, lambda a, b: _pack_signs(projected, bits, out, a, b))
+
+
+@jit
+def _within_tables(buckets, bits):
+    wrong = np.int32(0)
+    for i in range(buckets.shape[0]):
+        row = buckets[i]
+        for k in range(row.shape[0]):
+            wrong |= np.int32(row[k] >> bits) ^ np.int32(k)
+    return wrong == 0
+
+
+def within_tables_numpy(buckets: np.ndarray, bits: int) -> bool:
+    """See `within_tables`."""
+    return bool((buckets >> bits == np.arange(buckets.shape[1])).all())
+
+
+def within_tables(buckets: np.ndarray, bits: int) -> bool:
+    """Return whether all buckets of column k lie in [k * 2^bits, (k + 1) * 2^bits).
+
+    Args:
+        buckets: integers (rows, columns).
+        bits: int.
+    """
+    # other kinds are rare, and each would be compiled when it is met
+    if COMPILED and buckets.dtype == np.int32 and buckets.flags.carray:
+        return bool(_within_tables(buckets, bits))
+    return within_tables_numpy(buckets, bits)

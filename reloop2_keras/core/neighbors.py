@@ -4,6 +4,9 @@ import numpy as np
 
 from reloop2_keras.core.compiled import COMPILED, jit, over
 
+_CHUNK = 64  # columns that one comparison leaves out
+_QUERIES, _KEYS = 2048, 512  # a block of products
+
 
 @jit
 def _read_means(sums, buckets, scale, means, found, start, stop):
@@ -82,26 +85,35 @@ def read_means(
 
 
 @jit
-def _top_rows(similarity, weight, k, index, start, stop):
+def _top_rows(similarity, weight, offset, best, index, start, stop):
+    k = best.shape[1]
     for i in range(start, stop):
-        # a sorted list of the k best; most columns fail the first comparison
-        held = 0
-        best = np.empty(k, similarity.dtype)
-        for j in range(similarity.shape[1]):
-            value = similarity[i, j]
-            if weight[j] <= 0.0 or (held == k and value <= best[k - 1]):
-                continue
-            place = held if held < k else k - 1
-            while place > 0 and best[place - 1] < value:
-                best[place] = best[place - 1]
-                index[i, place] = index[i, place - 1]
-                place -= 1
-            best[place] = value
-            index[i, place] = j
-            if held < k:
-                held += 1
-        for place in range(held, k):
-            index[i, place] = -1
+        # a sorted list of the k best; most columns are below all of them
+        values, found = best[i], index[i]
+        held = k
+        while held > 0 and found[held - 1] < 0:
+            held -= 1
+        for first in range(0, similarity.shape[1], _CHUNK):
+            row = similarity[i, first : first + _CHUNK]
+            if held == k:
+                # without a branch inside, so that many columns are compared at once
+                above, bound = np.int32(0), values[k - 1]
+                for j in range(row.shape[0]):
+                    above += np.int32(row[j] > bound)
+                if above == 0:
+                    continue
+            for j in range(row.shape[0]):
+                value = row[j]
+                if (held == k and value <= values[k - 1]) or weight[first + j] <= 0.0:
+                    continue
+                place = held if held < k else k - 1
+                while place > 0 and values[place - 1] < value:
+                    values[place] = values[place - 1]
+                    found[place] = found[place - 1]
+                    place -= 1
+                values[place] = value
+                found[place] = offset + first + j
+                held = min(k, held + 1)
 
 
 def top_rows_numpy(similarity: np.ndarray, weight: np.ndarray, k: int) -> np.ndarray:
@@ -128,10 +140,68 @@ def top_rows(similarity: np.ndarray, weight: np.ndarray, k: int) -> np.ndarray:
     """
     if not COMPILED:
         return top_rows_numpy(similarity, weight, k)
-    index = np.empty((len(similarity), k), "int64")
+    best, index = _no_rows(len(similarity), k)
+    _add_top_rows(similarity, weight, 0, best, index)
+    return index
+
+
+def _no_rows(queries, k):
+    return np.zeros((queries, k), "float32"), np.full((queries, k), -1, "int64")
+
+
+def _add_top_rows(similarity, weight, offset, best, index):
     over(
         len(similarity),
         similarity.size,
-        lambda a, b: _top_rows(similarity, weight, k, index, a, b),
+        lambda a, b: _top_rows(similarity, weight, offset, best, index, a, b),
     )
-    return index
+
+
+def nearest_rows_numpy(
+    queries: np.ndarray, keys: np.ndarray, weight: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """See `nearest_rows`."""
+    similarity, index = np.empty((len(queries), k), "float32"), np.empty((len(queries), k), "int64")
+    for start in range(0, len(queries), 512):
+        part = slice(start, start + 512)
+        block = queries[part] @ keys.T
+        index[part] = top_rows_numpy(block, weight, k)
+        similarity[part] = np.take_along_axis(block, np.maximum(index[part], 0), axis=1)
+    return similarity, index
+
+
+def nearest_rows(
+    queries: np.ndarray, keys: np.ndarray, weight: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the k keys of a positive weight with the largest products with each query.
+
+    Args:
+        queries: float32 (queries, width).
+        keys: float32 (held, width).
+        weight: float32 (held,).
+        k: int <= held.
+
+    Returns:
+        (products float32 (queries, k), best first; index int64 (queries, k), -1 where there are
+        fewer than k; ties: the lowest index).
+
+    Example:
+        >>> keys = np.float32([[1, 0], [0, 1], [0.6, 0.8]])
+        >>> nearest_rows(np.float32([[0, 2]]), keys, np.ones(3, "float32"), 2)[1]
+        array([[1, 2]])
+    """
+    if not COMPILED:
+        return nearest_rows_numpy(queries, keys, weight, k)
+    best, index = _no_rows(len(queries), k)
+    # products stay in the cache until they are looked at, and always lie in the same memory
+    rows, columns = min(_QUERIES, len(queries)), min(_KEYS, len(keys))
+    space = np.empty(rows * columns, "float32")
+    for start in range(0, len(queries), _QUERIES):
+        part = slice(start, start + _QUERIES)
+        for first in range(0, len(keys), _KEYS):
+            block = keys[first : first + _KEYS]
+            shape = len(queries[part]), len(block)
+            products = space[: shape[0] * shape[1]].reshape(shape)
+            np.matmul(queries[part], block.T, out=products)
+            _add_top_rows(products, weight[first : first + _KEYS], first, best[part], index[part])
+    return best, index

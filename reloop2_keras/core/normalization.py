@@ -1,6 +1,6 @@
 """Centering and whitening of vector keys, fitted once to keys of the training data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -109,7 +109,7 @@ class Normalization(ArrayState):
             arrays = {"mean": self.mean, "rotation": self.rotation}
             return {name: np.array(a) for name, a in arrays.items() if a is not None}
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take arrays that `state` returned; identity arrays mean that it was never fitted."""
         new = {}
         for name, mine in self.state().items():

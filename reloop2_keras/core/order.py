@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+SHUFFLE_ROWS = 262_144  # of a buffer, where nothing else is asked for
+
 
 @dataclasses.dataclass(frozen=True)
 class EpochOrder:
@@ -41,7 +43,8 @@ class EpochOrder:
         order = np.arange(len(self.sizes))
         if self.shuffle:
             order = np.random.default_rng((self.seed, epoch)).permutation(order)
-        buffers, starts, rows = [[]], [0], 0
+        buffers: list[list[int]] = [[]]
+        starts, rows = [0], 0
         for group in order.tolist():
             if buffers[-1] and rows - starts[-1] >= self.shuffle_rows:
                 buffers.append([])

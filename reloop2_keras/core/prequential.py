@@ -35,7 +35,7 @@ def iter_prequential(
         arms: list of `Arm` (anything with `name`, `slow`, `fast`) with distinct names. A slow part
             has `serve(arrays)`, which returns a dict with `probability`, and `observe(arrays)`; a
             fast part, or None, has `predict(served)`, which returns probabilities and what to keep
-            beside, and `observe(served, labels, kept)`.
+            beside, and `observe(served, labels, kept)`. `more`: see `Arm`.
         delay: int >= 0, in slots: 0 means a slot's labels arrive before the next slot.
         warmup: slots observed before the first scored one, such as `dataset.validation_slots()`;
             they are predicted and observed in the same order of events, but not handed out.
@@ -57,8 +57,10 @@ def iter_prequential(
     if int(delay) != delay or delay < 0:
         raise ValueError(f"`delay` must be an integer >= 0. Received: {delay}")
     # arms may share a base: it serves, and learns from, each slot once
-    slows = list({id(arm.slow): arm.slow for arm in arms}.values())
-    pending = collections.deque()
+    further = {arm.name: getattr(arm, "more", {}) for arm in arms}
+    parts = [slow for arm in arms for slow in (arm.slow, *further[arm.name].values())]
+    slows = list({id(slow): slow for slow in parts}.values())
+    pending: collections.deque[tuple] = collections.deque()
 
     fasts = {
         id(slow): [arm.fast for arm in arms if arm.slow is slow and arm.fast is not None]
@@ -81,9 +83,13 @@ def iter_prequential(
             learn()
         arrays = slot.load()
         served = {id(slow): slow.serve(arrays) for slow in slows}
-        predictions, kept = {}, {}
+        predictions: dict[str, np.ndarray] = {}
+        kept: dict[str, Any] = {}
         for arm in arms:
             base = served[id(arm.slow)]
+            if further[arm.name]:
+                others = {n: served[id(s)]["probability"] for n, s in further[arm.name].items()}
+                base = {**base, "probabilities": others}
             if arm.fast is None:
                 predictions[arm.name], kept[arm.name] = base["probability"], None
             else:
@@ -111,7 +117,7 @@ def iter_prequential(
 
 def _learnt_from(arrays, parts):
     """What of a dict of arrays these parts learn from; all of it if one of them does not say."""
-    names = [getattr(part, "learns_from", None) for part in parts]
+    names: list[Any] = [getattr(part, "learns_from", None) for part in parts]
     if None in names:
         return arrays
     wanted = set(itertools.chain.from_iterable(names))
@@ -157,8 +163,10 @@ def report_of(
     report: type[PrequentialReport] = PrequentialReport,
 ) -> PrequentialReport:
     """Collect the events of `iter_prequential` in a report; see `prequential`."""
-    kept = {name: [] for name in KEPT}
-    predictions, rows, shares = {arm.name: [] for arm in arms}, [], {}
+    kept: dict[str, list[np.ndarray]] = {name: [] for name in KEPT}
+    predictions: dict[str, list[np.ndarray]] = {arm.name: [] for arm in arms}
+    shares: dict[str, list[float]] = {}
+    rows = []
     for event in events:
         arrays = event["arrays"]
         rows.append(len(arrays["label"]))

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,8 @@ class PrequentialReport:
 
     @functools.cached_property
     def _best_possible(self):
-        best = evaluate(self.labels, self.true_probability, self.groups)
+        truth: Any = self.true_probability  # asked for where it is known
+        best = evaluate(self.labels, truth, self.groups)
         return {metric: best[metric] for metric in METRICS}
 
     def _evaluated(self, rows=slice(None)):
@@ -123,7 +124,7 @@ class PrequentialReport:
         return rows
 
     def verdict(
-        self, controls: list[str] | None = None, margin: float = 0.001
+        self, controls: Sequence[str] | None = None, margin: float = 0.001
     ) -> dict[str, dict[str, str]]:
         """Say for each arm and metric whether it helps, compared with the best control.
 
@@ -142,14 +143,12 @@ class PrequentialReport:
         Raises:
             ValueError: if no control is in the report.
         """
-        if controls is None:
-            controls = ["frozen", "recalibrated"]
-            controls += [arm for arm in self.arms if arm.startswith("shuffled")]
+        controls = self._controls() if controls is None else controls
         controls = [arm for arm in controls if arm in self.arms]
         if not controls:
             raise ValueError(f"`controls` must name arms among {self.arms}. Received: none of them")
         evaluated = self._of_stream
-        rows = {}
+        rows: dict[str, dict[str, str]] = {}
         for arm in (name for name in self.arms if name not in controls):
             rows[arm] = {}
             for metric in SPREADS:
@@ -161,6 +160,10 @@ class PrequentialReport:
                 word = "helps" if mean > bar else "harms" if mean < -bar else "no different"
                 rows[arm][metric] = "unknown" if math.isnan(mean) else word
         return rows
+
+    def _controls(self):
+        known = ("frozen", "recalibrated")
+        return [arm for arm in self.arms if arm in known or arm.startswith("shuffled")]
 
     def per_slot(self, metric: str = "auc") -> dict[str, list[float]]:
         """Return arm -> list with the metric of each slot, mean over seeds.
@@ -189,13 +192,14 @@ class PrequentialReport:
 
     def to_metrics(self) -> dict[str, Any]:
         """Return the content of metrics.json: plain types, NaN as None."""
-        named = ("dataset", "backend", "versions")
+        named = ("dataset", "path", "parameters", "date", "seconds", "rows", "backend", "versions")
         rows = PrequentialReport.overall(self)
         best = rows.pop("best possible", None)
         slots = {metric: PrequentialReport.per_slot(self, metric) for metric in ("auc", "logloss")}
         result = {
-            **{key: self.info.get(key) for key in named},
+            **{key: _plain_tree(self.info.get(key)) for key in named},
             "seeds": list(self.seeds),
+            "verdict": PrequentialReport.verdict(self) if self._controls() else None,
             "arms": {arm: {m: _plain(v) for m, v in row.items()} for arm, row in rows.items()},
             "slots": {
                 arm: {m: [_plain(v) for v in by_arm[arm]] for m, by_arm in slots.items()}

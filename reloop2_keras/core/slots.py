@@ -1,10 +1,14 @@
 """Consecutive rows of a prepared stream, as arrays."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reloop2_keras.core.reading import RowGroup
+
+if TYPE_CHECKING:  # a dataset makes slots, so that it imports this module
+    from reloop2_keras.core.dataset import PreparedDataset
 
 
 class Slot:
@@ -21,8 +25,13 @@ class Slot:
     """
 
     def __init__(
-        self, groups: Sequence[RowGroup], start: int, stop: int | None, index: int, dataset
-    ):
+        self,
+        groups: Sequence[RowGroup],
+        start: int,
+        stop: int | None,
+        index: int,
+        dataset: "PreparedDataset",
+    ) -> None:
         self.groups, self.start, self.index = list(groups), start, index
         self.stop = sum(group.rows for group in self.groups) if stop is None else stop
         self.ranges = dataset.ranges

@@ -2,10 +2,11 @@
 
 import collections
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from reloop2_keras.core.arms import Arm, Corrected
 from reloop2_keras.core.compensation import compensated
@@ -47,6 +48,7 @@ def tune_memory(
     label_weights: Sequence[float] = LABEL_WEIGHTS,
     delay: int = 0,
     fill: int | None = None,
+    progress: bool | None = False,
 ) -> list[dict[str, Any]]:
     """Replay the validation slots through each candidate memory; return the grid as rows.
 
@@ -63,6 +65,7 @@ def tune_memory(
         fill: int, slots that only fill the memory and are not scored. None: half of them, at
             least `delay + 1`. The stream to come starts with all of them in memory: an emptier
             one would ask for a smaller lambda.
+        progress: bool, or None to show a bar on terminals only.
 
     Returns:
         list of dicts: candidate, key, compensation, label_weight, auc, logloss.
@@ -73,9 +76,11 @@ def tune_memory(
     slots = list(slots)
     fill = _fill(slots, delay, fill)
     labels, probability = [], []
-    readings = {name: [] for name in candidates}
-    pending = collections.deque()  # what delayed labels will be learnt with
-    for t, slot in enumerate(slots):
+    readings: dict[str, list] = {name: [] for name in candidates}
+    # what delayed labels will be learnt with
+    pending: collections.deque[list] = collections.deque()
+    off = None if progress is None else not progress
+    for t, slot in enumerate(tqdm(slots, desc="choosing", unit="slot", disable=off)):
         while len(pending) > delay:
             for (memory, _), update in zip(candidates.values(), pending.popleft(), strict=True):
                 memory.write_at(*update)
@@ -110,9 +115,10 @@ def tune_memory(
 def replay(
     frozen: Any,
     slots: Iterable[Any],
-    candidates: dict[str, Corrected],
+    candidates: Mapping[str, Corrected],
     delay: int = 0,
     fill: int | None = None,
+    progress: bool | None = False,
 ) -> list[dict[str, Any]]:
     """Replay the validation slots through fast parts with nothing to tune, such as `Gated`.
 
@@ -122,6 +128,7 @@ def replay(
         candidates: dict name -> a fresh `Memory` or `Gated`; used up by the replay.
         delay: int, in slots, as in the evaluation to come.
         fill: see `tune_memory`.
+        progress: bool, or None to show a bar on terminals only.
 
     Returns:
         list of dicts: candidate, auc, logloss; the base alone is candidate "frozen".
@@ -132,7 +139,7 @@ def replay(
     slots = list(slots)
     fill = _fill(slots, delay, fill)
     arms = [Arm("frozen", frozen), *(Arm(n, frozen, fast) for n, fast in candidates.items())]
-    events = iter_prequential(slots, arms, delay, progress=False)
+    events = iter_prequential(slots, arms, delay, progress=progress)
     report = report_of(itertools.islice(events, fill, None), arms)
     return [
         {"candidate": arm.name, **_scores(report.labels, report.predictions[arm.name][0])}

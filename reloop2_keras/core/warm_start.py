@@ -38,7 +38,7 @@ def warm_start(
         >>> memory = FeatureMemory(num_bits=8)
         >>> warm_start([memory], [(np.array([[7], [7]]), [1, 0], [0.2, 0.2])])
         2
-        >>> round(float(memory.read([[7]])["offset"][0, 0]), 4)  # (.8 - .2) / (.16 + .16 + 1)
+        >>> round(float(memory.read([[7]])["offsets"][0, 0]), 4)  # (.8 - .2) / (.16 + .16 + 1)
         0.4545
     """
     cores = [getattr(memory, "core", memory) for memory in memories]
@@ -58,7 +58,7 @@ def warm_start(
     # sums without decay, which would fade the first batches by how many there are
     twins = [type(core)(**{**core.get_config(), "decay": 1.0}) for core in cores]
     for core, twin in zip(cores, twins, strict=True):
-        if core.built:
+        if core.width is not None:
             twin.build(core.width)
     mix = None if shuffle_seed is None else np.random.default_rng(shuffle_seed).permutation
     rows = 0
@@ -74,7 +74,7 @@ def warm_start(
             twin.write(hashes, labels, probabilities, offsets)
         rows += len(labels)
     for core, twin in zip(cores, twins, strict=True):
-        if twin.built:
+        if twin.width is not None:
             if not core.built:
                 core.build(twin.width)
             core.add_sums(twin.sums)

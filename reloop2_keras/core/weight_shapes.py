@@ -6,6 +6,8 @@ here whether the arrays that came with it are of that size.
 
 from collections.abc import Mapping
 
+from reloop2_keras.core.old_names import gate_config
+
 Shapes = dict[str, tuple[int, ...]]
 _MOST = 1 << 40  # no size in a description is larger
 
@@ -41,7 +43,7 @@ def weight_shapes(description: Mapping) -> Shapes:
             found = _memory(memory, key, base["config"])
             shapes |= {f"memories/{number}/{name}": shape for name, shape in found.items()}
         if description["gate"] is not None:
-            inputs = 2 + _size(description["gate"]["config"], "num_readings", least=0)
+            inputs = 2 + _size(gate_config(description["gate"]["config"]), "num_offsets", least=0)
             shapes |= {"gate/coefficients": (inputs,), "gate/precision": (inputs, inputs)}
         return shapes
     except (KeyError, TypeError, AttributeError) as error:
@@ -84,7 +86,7 @@ def _model(description: Mapping) -> Shapes:
     config = description["config"]
     rows = sum(_size(field, "cardinality") for field in config["fields"])
     dim = _size(config, "embedding_dim")
-    shapes = {
+    shapes: Shapes = {
         "field_embedding/embeddings": (rows, dim),
         "linear_embedding/embeddings": (rows, 1),
     }

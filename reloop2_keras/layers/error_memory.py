@@ -1,8 +1,12 @@
 """What all error memories share as layers; what they do is in `reloop2_keras.core.memories`."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from keras import ops
 
+from reloop2_keras.backend import Shape, Tensor
 from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.shown_state import ShownState
 
@@ -32,30 +36,30 @@ class ErrorMemory(ShownState):
     reads_whole = False  # whether a compiled read scans all of the state, empty or not
 
     @property
-    def read_batch_size(self):
+    def read_batch_size(self) -> int:
         """int: rows that a reader should ask for at once."""
         return self.core.read_batch_size
 
-    def build(self, keys_shape):
+    def build(self, keys_shape: Shape) -> None:
         if not self.core.built:
             self.core.build(keys_shape[-1])
         self._show()
 
-    def call(self, keys):
+    def call(self, keys: Tensor) -> dict[str, Tensor]:
         return self.read(keys)
 
-    def read(self, keys):
+    def read(self, keys: Tensor) -> dict[str, Tensor]:
         """Return the reading for query keys (batch, dim); see the class."""
         if not self.built:  # the core may be built already, by an arm that it works for
             self.build((None, self.core.width or keys.shape[-1]))
         self._before_read()
         return self.traced_read(keys)
 
-    def traced_read(self, keys):
+    def traced_read(self, keys: Tensor) -> dict[str, Tensor]:
         """`read` for callers who `sync` before their step runs."""
         raise NotImplementedError
 
-    def look_up(self, keys):
+    def look_up(self, keys: Tensor) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Read on the host, and say where: hashed once, for reading and the write that follows.
 
         Args:
@@ -64,16 +68,17 @@ class ErrorMemory(ShownState):
         Returns:
             (reading, places): dict of NumPy arrays, and what `write_at` takes, an array (batch, …).
         """
+        found = self.core.look_up(_numpy(keys))  # first: keys that are refused must fix no width
         self._ensure_built(keys)
-        return self.core.look_up(_numpy(keys))
+        return found
 
     @property
-    def num_gate_inputs(self):
+    def num_offsets(self) -> int:
         """int: how many inputs of an `OnlineGate` one reading gives."""
-        return self.core.num_gate_inputs
+        return self.core.num_offsets
 
-    def gate_inputs(self, reading, probabilities):
-        """Return a reading as inputs of an `OnlineGate`: float32 (batch, num_gate_inputs).
+    def offsets(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
+        """Return a reading as offsets in logits, which an `OnlineGate` weighs: float32 (batch, K).
 
         Args:
             reading: what `read` returned.
@@ -81,7 +86,9 @@ class ErrorMemory(ShownState):
         """
         raise NotImplementedError
 
-    def write(self, keys, labels, probabilities, offsets=None):
+    def write(
+        self, keys: Tensor, labels: Tensor, probabilities: Tensor, offsets: Tensor | None = None
+    ) -> int:
         """Remember rows in their order: what was predicted for them and what then happened.
 
         Args:
@@ -103,7 +110,9 @@ class ErrorMemory(ShownState):
         self._changed()
         return written
 
-    def write_at(self, places, labels, probabilities, offsets=None):
+    def write_at(
+        self, places: Tensor, labels: Tensor, probabilities: Tensor, offsets: Tensor | None = None
+    ) -> int:
         """`write` for rows that were looked up before.
 
         Args:
@@ -126,7 +135,7 @@ class ErrorMemory(ShownState):
             if not self.built:
                 self.build((None, np.shape(keys)[-1]))
 
-    def merge(self, other):
+    def merge(self, other: "ErrorMemory") -> None:
         """Take in all that another memory of the same configuration and key width holds.
 
         Raises:
@@ -140,7 +149,7 @@ class ErrorMemory(ShownState):
         self.core.merge(other.core)
         self._changed()
 
-    def copy(self):
+    def copy(self) -> "ErrorMemory":
         """Return a new layer of the same configuration and content that shares nothing."""
         twin = type(self).from_config(self.get_config())
         twin._take_core(self.core.copy())
@@ -152,16 +161,16 @@ class ErrorMemory(ShownState):
         """Show another core object from now on; before `build` only."""
         self.core = core
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any]:
         return {"width": self.core.width}
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         # version 0.1 kept the shape of the keys
         width = config["width"] if "width" in config else config["input_shape"][-1]
         if width is not None and not self.built:
             self.build((None, width))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.core.get_config()}
 
 

@@ -1,9 +1,11 @@
 """Exact nearest neighbors over a ring buffer: small scale, and the sketch's oracle."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
-from reloop2_keras.backend import is_tracing
+from reloop2_keras.backend import Tensor, is_tracing
 from reloop2_keras.core.memories import ExactMemory
 from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory, masked_attention
@@ -45,16 +47,16 @@ class ExactErrorMemory(SimilarityErrorMemory):
 
     def __init__(
         self,
-        capacity=100_000,
-        num_neighbors=50,
-        temperature=0.1,
-        error_threshold=None,
-        key_normalization="center",
-        sampling_rate=1.0,
-        decay=1.0,
-        seed=1001,
-        **kwargs,
-    ):
+        capacity: int = 100_000,
+        num_neighbors: int = 50,
+        temperature: float = 0.1,
+        error_threshold: float | None = None,
+        key_normalization: str = "center",
+        sampling_rate: float = 1.0,
+        decay: float = 1.0,
+        seed: int = 1001,
+        **kwargs: Any,
+    ) -> None:
         core = ExactMemory(
             capacity,
             num_neighbors,
@@ -70,7 +72,7 @@ class ExactErrorMemory(SimilarityErrorMemory):
     def _unit(self, keys):
         return ops.normalize(self.normalize.call(keys), axis=-1, order=2, epsilon=1e-12)
 
-    def traced_read(self, keys):
+    def traced_read(self, keys: Tensor) -> dict[str, Tensor]:
         held_keys = ops.convert_to_tensor(self.shown_keys)
         rows = ops.convert_to_tensor(self.shown_rows)
         if not is_tracing():

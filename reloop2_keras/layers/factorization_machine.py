@@ -2,7 +2,7 @@
 
 import keras
 
-from reloop2_keras.backend import sum_of_products
+from reloop2_keras.backend import Shape, Tensor, sum_of_products
 from reloop2_keras.core.input_checks import check_shape
 
 
@@ -26,9 +26,9 @@ class FactorizationMachine(keras.layers.Layer):
         [[11.0]]
     """
 
-    def call(self, vectors):
+    def call(self, vectors: Tensor) -> Tensor:
         check_shape("vectors", vectors.shape, ("rows", "fields", "dim"))
         return sum_of_products(vectors)
 
-    def compute_output_shape(self, vectors_shape):
+    def compute_output_shape(self, vectors_shape: Shape) -> Shape:
         return (vectors_shape[0], 1)

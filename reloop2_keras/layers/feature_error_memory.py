@@ -1,10 +1,13 @@
 """A memory keyed by raw feature values: it can know an item the model has never seen (ours)."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
-from reloop2_keras.backend import take_sums
+from reloop2_keras.backend import Shape, Tensor, take_sums
 from reloop2_keras.core.memories import FeatureMemory
 from reloop2_keras.core.memories.feature import MAX_OFFSET
 from reloop2_keras.core.shown import shows
@@ -35,7 +38,7 @@ class FeatureErrorMemory(ErrorMemory):
         fields: list of ints, columns of `feature_hashes` that get a table; None: all of them.
         crosses: list of lists of ints: each gets one more table, keyed by all its columns.
         residual: "base" or "corrected", see above: then `write` and `write_at` must be given
-            `offsets`, float (rows, num_tables), the reading's `offset` at serving time.
+            `offsets`, float (rows, num_tables), the reading's `offsets` at serving time.
         sampling_rate: float in (0, 1]: each row is written with this probability.
         decay: float in (0, 1]: before each write everything remembered is weighted by it.
             1.0 (default) never forgets.
@@ -46,7 +49,7 @@ class FeatureErrorMemory(ErrorMemory):
         keys: int32 (batch, F), `feature_hashes` of the prepared dataset.
 
     Returns:
-        A reading: dict with `offset` float32 (batch, num_tables), in logits, within +-8.
+        A reading: dict with `offsets` float32 (batch, num_tables), in logits, within +-8.
 
     Raises:
         ValueError: if an argument is out of range; on building, if a column does not exist.
@@ -58,7 +61,7 @@ class FeatureErrorMemory(ErrorMemory):
         >>> memory = FeatureErrorMemory(num_bits=10, prior=1.0)
         >>> memory.write([[7], [7]], labels=[1, 1], probabilities=[0.5, 0.5])
         2
-        >>> memory.read(np.array([[7], [8]]))["offset"]  # (.5 + .5) / (.25 + .25 + 1); never seen
+        >>> memory.read(np.array([[7], [8]]))["offsets"]  # (.5 + .5) / (.25 + .25 + 1); never seen
         [[0.6667], [0.0]]
     """
 
@@ -67,16 +70,16 @@ class FeatureErrorMemory(ErrorMemory):
 
     def __init__(
         self,
-        num_bits=16,
-        prior=1.0,
-        fields=None,
-        crosses=(),
-        residual="base",
-        sampling_rate=1.0,
-        decay=1.0,
-        seed=1001,
-        **kwargs,
-    ):
+        num_bits: int = 16,
+        prior: float = 1.0,
+        fields: Sequence[int] | None = None,
+        crosses: Sequence[Sequence[int]] = (),
+        residual: str = "base",
+        sampling_rate: float = 1.0,
+        decay: float = 1.0,
+        seed: int = 1001,
+        **kwargs: Any,
+    ) -> None:
         core = FeatureMemory(
             num_bits,
             prior,
@@ -89,7 +92,7 @@ class FeatureErrorMemory(ErrorMemory):
         )
         super().__init__(core, **kwargs)
 
-    def buckets(self, keys):
+    def places(self, keys: Tensor) -> Tensor:
         """Return each row's bucket in each table: int32 (batch, num_tables); see `core.hash_rows`.
 
         Buckets of table k lie in [k * 2^num_bits, (k + 1) * 2^num_bits). Arithmetic is int32 with
@@ -120,18 +123,18 @@ class FeatureErrorMemory(ErrorMemory):
             # logical shift: int32 shifts in copies of the sign
             high = ops.bitwise_and(ops.right_shift(hashed, shift), (1 << (32 - shift)) - 1)
             hashed = ops.bitwise_xor(hashed, high)
-        offsets = (number << self.num_bits).astype("int32")
-        return ops.bitwise_and(hashed, (1 << self.num_bits) - 1) + offsets
+        first = (number << self.num_bits).astype("int32")
+        return ops.bitwise_and(hashed, (1 << self.num_bits) - 1) + first
 
-    def traced_read(self, keys):
+    def traced_read(self, keys: Tensor) -> dict[str, Tensor]:
         # (batch, tables, 2)
-        sums = take_sums(self.shown_sums, self.buckets(keys))
-        offset = sums[..., 0] / (sums[..., 1] + self.prior)
-        return {"offset": ops.clip(offset, -MAX_OFFSET, MAX_OFFSET)}
+        sums = take_sums(self.shown_sums, self.places(keys))
+        offsets = sums[..., 0] / (sums[..., 1] + self.prior)
+        return {"offsets": ops.clip(offsets, -MAX_OFFSET, MAX_OFFSET)}
 
-    def gate_inputs(self, reading, probabilities):
-        return reading["offset"]
+    def offsets(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
+        return reading["offsets"]
 
-    def compute_output_shape(self, keys_shape):
-        tables = keys_shape[-1] if self.fields is None else len(self.fields)
-        return {"offset": (keys_shape[0], tables + len(self.crosses))}
+    def compute_output_shape(self, keys_shape: Shape) -> dict[str, Shape]:
+        tables = self.core.tables(keys_shape[-1] or self.core.width)
+        return {"offsets": (keys_shape[0], len(tables))}

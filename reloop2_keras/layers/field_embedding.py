@@ -1,8 +1,10 @@
 """One embedding table for all fields."""
 
+from typing import Any
+
 import keras
 
-from reloop2_keras.backend import TABLES_SUPPORT_JIT, gather_rows
+from reloop2_keras.backend import TABLES_SUPPORT_JIT, Shape, Tensor, gather_rows
 from reloop2_keras.core.input_checks import check_shape
 
 
@@ -43,13 +45,13 @@ class FieldEmbedding(keras.layers.Layer):
 
     def __init__(
         self,
-        num_ids,
-        embedding_dim,
-        embeddings_initializer=None,
-        embeddings_regularizer=None,
-        row_sparse=False,
-        **kwargs,
-    ):
+        num_ids: int,
+        embedding_dim: int,
+        embeddings_initializer: str | keras.initializers.Initializer | None = None,
+        embeddings_regularizer: str | keras.regularizers.Regularizer | None = None,
+        row_sparse: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         for name, value in (("num_ids", num_ids), ("embedding_dim", embedding_dim)):
             if int(value) != value or value < 1:
@@ -66,20 +68,20 @@ class FieldEmbedding(keras.layers.Layer):
             self.supports_jit = TABLES_SUPPORT_JIT
 
     @property
-    def rows_l2(self):
+    def rows_l2(self) -> float | None:
         """Float l2 of l2 / 2 * |table|^2, or None when the regularizer is another one."""
         regularizer = self.embeddings_regularizer
         if regularizer is None:
             return 0.0
         return 2.0 * float(regularizer.l2) if type(regularizer) is keras.regularizers.L2 else None
 
-    def train_rows(self, active):
+    def train_rows(self, active: bool) -> None:
         """Switch between training rows (which adds L2 itself) and the whole table."""
         self.trains_rows = active
         if self.built:
             self.embeddings.regularizer = None if active else self.embeddings_regularizer
 
-    def build(self, feature_ids_shape, feature_values_shape=None):
+    def build(self, feature_ids_shape: Shape, feature_values_shape: Shape | None = None) -> None:
         self.embeddings = self.add_weight(
             name="embeddings",
             shape=(self.num_ids, self.embedding_dim),
@@ -88,16 +90,18 @@ class FieldEmbedding(keras.layers.Layer):
             autocast=False,  # or half precision would cast the whole table in every step
         )
 
-    def call(self, feature_ids, feature_values):
+    def call(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
         check_shape("feature_ids", feature_ids.shape, ("rows", "fields"))
         check_shape("feature_values", feature_values.shape, ("rows", feature_ids.shape[1]))
         # (batch, fields, dim): a numeric field is its vector times its value
         return gather_rows(self.embeddings, feature_ids, feature_values, self.compute_dtype)
 
-    def compute_output_shape(self, feature_ids_shape, feature_values_shape=None):
+    def compute_output_shape(
+        self, feature_ids_shape: Shape, feature_values_shape: Shape | None = None
+    ) -> Shape:
         return (*feature_ids_shape, self.embedding_dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_ids": self.num_ids,

@@ -1,8 +1,12 @@
 """Centering and whitening of memory keys, as a layer over `core.Normalization`."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 from keras import ops
 
+from reloop2_keras.backend import Shape, Tensor
 from reloop2_keras.core.normalization import Normalization
 from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.shown_state import ShownState
@@ -30,16 +34,16 @@ class KeyNormalization(ShownState):
         float32 (batch, dim). The input as it is until `adapt` was called.
     """
 
-    def __init__(self, mode="center", ridge=0.1, **kwargs):
+    def __init__(self, mode: str = "center", ridge: float = 0.1, **kwargs: Any) -> None:
         super().__init__(Normalization(mode, ridge), **kwargs)
 
-    def build(self, keys_shape):
+    def build(self, keys_shape: Shape) -> None:
         if self.core.dim is None:
             self.core.build(keys_shape[-1])
         self.SHOWN = self.LEGACY = tuple(self.core.state())
         self._show()
 
-    def adapt(self, keys):
+    def adapt(self, keys: Tensor | Iterable[Tensor]) -> int:
         """Fit mean (and rotation) to keys, an array (rows, dim) or an iterable of such arrays.
 
         Returns:
@@ -55,14 +59,14 @@ class KeyNormalization(ShownState):
         self._changed()
         return dim
 
-    def call(self, keys):
+    def call(self, keys: Tensor) -> Tensor:
         keys = ops.cast(keys, "float32")
         if "mean" in self.SHOWN:
             keys = keys - self.shown_mean
         return ops.matmul(keys, self.shown_rotation) if "rotation" in self.SHOWN else keys
 
-    def compute_output_shape(self, keys_shape):
+    def compute_output_shape(self, keys_shape: Shape) -> Shape:
         return keys_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mode": self.mode, "ridge": self.ridge}

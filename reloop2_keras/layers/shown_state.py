@@ -1,9 +1,12 @@
 """A layer whose state is a host object of core, shown to traced steps as weights."""
 
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 
-from reloop2_keras.backend import is_tracing
+from reloop2_keras.backend import Tensor, is_tracing
 
 
 class ShownState(keras.layers.Layer):
@@ -19,10 +22,10 @@ class ShownState(keras.layers.Layer):
         **kwargs: passed to `keras.layers.Layer`. The dtype is float32 whatever the global policy.
     """
 
-    SHOWN = ()  # names of the core object's arrays that traced steps read
-    LEGACY = ()  # names of the weights in files of version 0.1, in their order
+    SHOWN: tuple[str, ...] = ()  # names of the core object's arrays that traced steps read
+    LEGACY: tuple[str, ...] = ()  # names of the weights in files of version 0.1, in their order
 
-    def __init__(self, core, **kwargs):
+    def __init__(self, core: Any, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         kwargs.setdefault("trainable", False)
         super().__init__(**kwargs)
@@ -47,7 +50,7 @@ class ShownState(keras.layers.Layer):
             )
             setattr(self, f"shown_{name}", weight)
 
-    def sync(self):
+    def sync(self) -> None:
         """Bring the weights up to date; does nothing inside a graph that is being traced."""
         if not self.built or is_tracing():
             return
@@ -76,45 +79,45 @@ class ShownState(keras.layers.Layer):
         if self._pushes:
             self.sync()
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.sync()
         self._pushes = True
         return super().__call__(*args, **kwargs)
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         self.sync()
         return super().variables
 
     @property
-    def weights(self):
+    def weights(self) -> list[keras.Variable]:
         self.sync()
         return super().weights
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Sequence[Tensor]) -> None:
         """Refuses: weights are copies. `load_state` takes what `core.state()` returned."""
         raise ValueError(
             f"`set_weights` would change copies alone; use {type(self).__name__}.load_state("
             "other.core.state())"
         )
 
-    def load_state(self, arrays):
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take the arrays of another layer of this configuration: its `core.state()`."""
         self.core.load_state(arrays)
         self.sync()
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget everything that was learnt."""
         self.core.reset()
         self._changed()
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Keep the core object's arrays, under their names."""
         for name, array in (self._kept or self.core.state()).items():
             if "/" not in name:  # a layer of its own keeps those
                 store[name] = array
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
         """Take arrays that `save_own_variables` kept, or the numbered ones of version 0.1."""
         arrays = {name: np.asarray(store[name]) for name in store.keys()}  # noqa: SIM118
         if arrays and all(name.isdigit() for name in arrays):

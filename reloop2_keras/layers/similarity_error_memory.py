@@ -1,12 +1,17 @@
 """What the paper's two memories share as layers: vector keys, attention over neighbors."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from keras import ops
 
+from reloop2_keras.backend import Shape, Tensor
+from reloop2_keras.core.memories import SimilarityMemory
 from reloop2_keras.core.memories.similarity import CLIP
 from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.error_memory import ErrorMemory
 from reloop2_keras.layers.key_normalization import KeyNormalization
-from reloop2_keras.layers.logit import logit
+from reloop2_keras.layers.log_odds import logit
 
 
 @shows("temperature", "error_threshold", "key_normalization")
@@ -25,20 +30,20 @@ class SimilarityErrorMemory(ErrorMemory):
         is 0 where the memory held nothing to read (then the means are 0) and else 1.
     """
 
-    def __init__(self, core, **kwargs):
+    def __init__(self, core: SimilarityMemory, **kwargs: Any) -> None:
         super().__init__(core, **kwargs)
         self.normalize = KeyNormalization(core.key_normalization, name="normalize")
         self.normalize.core = core.normalization  # one object, shown by the layer
 
-    def build(self, keys_shape):
+    def build(self, keys_shape: Shape) -> None:
         super().build(keys_shape)
         self.normalize.build(keys_shape)
 
-    def sync(self):
+    def sync(self) -> None:
         super().sync()
         self.normalize.sync()
 
-    def adapt(self, keys):
+    def adapt(self, keys: Tensor | Iterable[Tensor]) -> None:
         """Fit the key normalization to training keys: an array (rows, dim) or an iterable of them.
 
         Raises:
@@ -55,7 +60,7 @@ class SimilarityErrorMemory(ErrorMemory):
         super()._take_core(core)
         self.normalize.core = core.normalization
 
-    def gate_inputs(self, reading, probabilities):
+    def offsets(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
         """Return how far the logit of the mean label lies from that of p and of the mean p (ours).
 
         float32 (batch, 2); 0 where the memory found nothing. The gate weighs the two, as gamma
@@ -67,12 +72,12 @@ class SimilarityErrorMemory(ErrorMemory):
         both = ops.stack([label - base, label - expected], axis=1)
         return reading["found"][:, None] * both
 
-    def compute_output_shape(self, keys_shape):
+    def compute_output_shape(self, keys_shape: Shape) -> dict[str, Shape]:
         shape = (keys_shape[0],)
         return {"mean_label": shape, "mean_probability": shape, "found": shape}
 
 
-def masked_attention(similarity, mask, temperature):
+def masked_attention(similarity: Tensor, mask: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Softmax of similarity / temperature over the last axis where mask is true, else 0.
 
     Args:

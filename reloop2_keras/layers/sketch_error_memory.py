@@ -1,9 +1,11 @@
 """The paper's constant-size memory: K arrays of SimHash buckets."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
-from reloop2_keras.backend import bucket_means, by_chunks, pack_signs, take_sums
+from reloop2_keras.backend import Tensor, bucket_means, by_chunks, pack_signs, take_sums
 from reloop2_keras.core.memories import SketchMemory
 from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory
@@ -48,16 +50,16 @@ class SketchErrorMemory(SimilarityErrorMemory):
 
     def __init__(
         self,
-        num_arrays=70,
-        num_bits=12,
-        temperature=0.1,
-        error_threshold=None,
-        key_normalization="center",
-        sampling_rate=1.0,
-        decay=1.0,
-        seed=1001,
-        **kwargs,
-    ):
+        num_arrays: int = 70,
+        num_bits: int = 12,
+        temperature: float = 0.1,
+        error_threshold: float | None = None,
+        key_normalization: str = "center",
+        sampling_rate: float = 1.0,
+        decay: float = 1.0,
+        seed: int = 1001,
+        **kwargs: Any,
+    ) -> None:
         core = SketchMemory(
             num_arrays,
             num_bits,
@@ -70,7 +72,7 @@ class SketchErrorMemory(SimilarityErrorMemory):
         )
         super().__init__(core, **kwargs)
 
-    def buckets(self, keys):
+    def places(self, keys: Tensor) -> Tensor:
         """Return the bucket of each key in each array: int32 (batch, num_arrays).
 
         Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
@@ -78,12 +80,12 @@ class SketchErrorMemory(SimilarityErrorMemory):
         projected = ops.matmul(self.normalize.call(keys), self.shown_projections)
         return pack_signs(projected, self.num_arrays, self.num_bits)
 
-    def traced_read(self, keys):
+    def traced_read(self, keys: Tensor) -> dict[str, Tensor]:
         return by_chunks(self._read, ops.convert_to_tensor(keys, "float32"))
 
     def _read(self, keys):
         # (batch, arrays, 3)
-        sums = take_sums(self.shown_sums, self.buckets(keys))
+        sums = take_sums(self.shown_sums, self.places(keys))
         # (batch, 2): attention over bucket means, not pooled sums (they did better everywhere)
         total = ops.convert_to_tensor(self.shown_total)
         means, found = bucket_means(sums, total, self.temperature)

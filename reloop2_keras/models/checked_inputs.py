@@ -11,9 +11,10 @@ import numpy as np
 
 from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs
 from reloop2_keras.core.rows import check_finite
+from reloop2_keras.models.mixin import Mixin
 
 
-class CheckedInputs:
+class CheckedInputs(Mixin):
     """Mixin before `keras.Model`: ids out of range, NaN and wrong shapes are one ValueError.
 
     Backends differ: PyTorch raises for such an id, TensorFlow raises or takes the nearest row,

@@ -1,8 +1,12 @@
 """The slow base model."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from reloop2_keras.backend import Shape, Tensor
 from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs, check_shape
 from reloop2_keras.layers.factorization_machine import FactorizationMachine
 from reloop2_keras.layers.field_embedding import FieldEmbedding
@@ -69,17 +73,19 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
 
     def __init__(
         self,
-        fields,
-        embedding_dim=16,
-        hidden_units=(128, 64),
-        dropout=0.0,
-        embedding_l2=0.0,
-        initializer_stddev=None,
-        row_sparse=False,
-        **kwargs,
-    ):
+        fields: Sequence[int | Mapping[str, Any]],
+        embedding_dim: int = 16,
+        hidden_units: Sequence[int] = (128, 64),
+        dropout: float = 0.0,
+        embedding_l2: float = 0.0,
+        initializer_stddev: float | None = None,
+        row_sparse: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.fields = [dict(f) if isinstance(f, dict) else {"cardinality": int(f)} for f in fields]
+        self.fields = [
+            dict(f) if isinstance(f, Mapping) else {"cardinality": int(f)} for f in fields
+        ]
         if not self.fields or any(f.get("cardinality", 0) < 1 for f in self.fields):
             raise ValueError(
                 f"`fields` must list at least one field with a cardinality >= 1. Received: {fields}"
@@ -139,13 +145,15 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
         self.deep_logit = dense(1, "deep_logit")
 
     @classmethod
-    def from_preset(cls, preset, fields, **overrides):
+    def from_preset(
+        cls, preset: str, fields: Sequence[int | Mapping[str, Any]], **overrides: Any
+    ) -> "DeepFM":
         """Build the configuration "criteo" (the reference) or "small" (CPU and teaching)."""
         if preset not in PRESETS:
             raise ValueError(f"`preset` must be one of {sorted(PRESETS)}. Received: {preset!r}")
         return cls(fields, **{**PRESETS[preset], **overrides})
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         fields = (None, len(self.fields))
         self.field_embedding.build(fields, fields)
         self.linear_embedding.build(fields, fields)
@@ -156,14 +164,16 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
         self.deep_logit.build((None, width))
 
     @property
-    def key_dims(self):
+    def key_dims(self) -> dict[str, int]:
         """Dict: the width of each key that a memory can use."""
         return {
             "hidden": self.hidden_units[-1],
             "embedding": len(self.fields) * self.embedding_dim,
         }
 
-    def logits_and_keys(self, inputs, training=False):
+    def logits_and_keys(
+        self, inputs: Mapping[str, Tensor], training: bool = False
+    ) -> dict[str, Tensor]:
         """Return the logit and both keys that an error memory can use.
 
         Returns:
@@ -198,13 +208,13 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
             "embedding": ops.cast(flat, "float32"),
         }
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Mapping[str, Tensor], training: bool = False) -> Tensor:
         return ops.sigmoid(self.logits_and_keys(inputs, training=training)["logit"])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Mapping[str, Shape]) -> Shape:
         return (input_shape["feature_ids"][0], 1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "fields": self.fields,

@@ -11,7 +11,9 @@ layer names, dtype policy, `row_sparse`.
 import argparse
 import sys
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,6 +21,7 @@ import numpy as np
 from reloop2_keras import layers
 from reloop2_keras.core import neutral
 from reloop2_keras.core.files import replaced
+from reloop2_keras.core.old_names import gate_config
 from reloop2_keras.models.deepfm import DeepFM
 from reloop2_keras.models.reloop2 import ReLoop2
 
@@ -32,7 +35,7 @@ def _arguments(layer):
     return {k: v for k, v in layer.get_config().items() if k not in NOT_ARGUMENTS}
 
 
-def describe(model):
+def describe(model: keras.layers.Layer) -> dict[str, Any]:
     """Return class names and arguments of a model and its parts, as plain types.
 
     Raises:
@@ -54,7 +57,7 @@ def describe(model):
     return {"class": type(model).__name__, "config": _arguments(model)}
 
 
-def rebuild(description):
+def rebuild(description: Mapping[str, Any]) -> keras.layers.Layer:
     """Make and build the model that `describe` described; its weights are fresh.
 
     Raises:
@@ -73,10 +76,10 @@ def rebuild(description):
         return model
     if name not in layers.__all__:
         raise ValueError(f"expected a class of this package, found {name!r}")
-    return getattr(layers, name)(**config)
+    return getattr(layers, name)(**(gate_config(config) if name == "OnlineGate" else config))
 
 
-def arrays_of(model):
+def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
     """Return a dict: neutral name -> NumPy array, of all that a model holds.
 
     Raises:
@@ -108,7 +111,7 @@ def _plain(array):
     return array if array.dtype.kind in "iuf" else array.astype("float32")
 
 
-def dump(model, path):
+def dump(model: keras.Model, path: str | Path) -> None:
     """Write a built `DeepFM` or `ReLoop2` as a neutral file, beside its place, then renamed.
 
     Args:
@@ -120,7 +123,7 @@ def dump(model, path):
     neutral.write(path, describe(model), arrays_of(model))
 
 
-def load(path):
+def load(path: str | Path) -> keras.Model:
     """Return the model of a neutral file.
 
     Raises:
@@ -146,7 +149,7 @@ def load(path):
     return model
 
 
-def outputs(model, batch):
+def outputs(model: keras.Model, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return what a model says on a batch: logit, keys, and `corrected` for a `ReLoop2`."""
     x = {name: keras.ops.convert_to_tensor(array) for name, array in batch.items()}
     base = model.base if isinstance(model, ReLoop2) else model
@@ -213,7 +216,7 @@ def _parser():
     return parser
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
     arguments = _parser().parse_args(argv)
     try:

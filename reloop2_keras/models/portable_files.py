@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from reloop2_keras.core.files import replaced
+from reloop2_keras.models.mixin import Mixin
 
 
 def neutral_optimizers(config: Any) -> Any:
@@ -43,7 +44,7 @@ def neutral_optimizers(config: Any) -> Any:
     return config
 
 
-class PortableFiles:
+class PortableFiles(Mixin):
     """Mixin before `keras.Model`: what `save` and `save_weights` write, and how.
 
     - A file that is there is replaced in one step when the new one is whole and on the disk: a

@@ -1,21 +1,22 @@
 """Slow model plus fast memory."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from reloop2_keras.backend import Inputs, Tensor
 from reloop2_keras.core.correction import Compensation, Correction, Served
 from reloop2_keras.core.input_checks import checked_hashes
-from reloop2_keras.layers.compensate import compensate
-from reloop2_keras.layers.error_memory import ErrorMemory
-from reloop2_keras.layers.feature_error_memory import FeatureErrorMemory
-from reloop2_keras.layers.online_gate import OnlineGate
+from reloop2_keras.layers import ErrorMemory, FeatureErrorMemory, OnlineGate, compensate
 from reloop2_keras.models.base_training import BaseTraining
 from reloop2_keras.models.checked_inputs import CheckedInputs
 from reloop2_keras.models.portable_files import PortableFiles, neutral_optimizers
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
 from reloop2_keras.models.serving import HASHES, Serving, key_dim, serve
 from reloop2_keras.models.synced_steps import SyncedSteps
-from reloop2_keras.models.warm_start import warm_start
+from reloop2_keras.models.training_residuals import warm_start
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
@@ -65,17 +66,17 @@ class ReLoop2(
 
     def __init__(
         self,
-        base,
-        memory,
-        compensation=0.5,
-        label_weight=1.0,
-        key="hidden",
-        gate=None,
-        **kwargs,
-    ):
+        base: keras.Model,
+        memory: ErrorMemory | Sequence[ErrorMemory],
+        compensation: float = 0.5,
+        label_weight: float = 1.0,
+        key: str | Sequence[str] = "hidden",
+        gate: OnlineGate | bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         Compensation(compensation, label_weight)  # checks both
-        memories = list(memory) if isinstance(memory, list | tuple) else [memory]
+        memories: list[Any] = list(memory) if isinstance(memory, list | tuple) else [memory]
         if not memories or not all(isinstance(m, ErrorMemory) for m in memories):
             raise ValueError(
                 f"`memory` must be an ErrorMemory or a list of them. Received: {memory!r}"
@@ -88,15 +89,15 @@ class ReLoop2(
             )
         if gate and gate is not True and not isinstance(gate, OnlineGate):
             raise ValueError(f"`gate` must be None, True or an OnlineGate. Received: {gate!r}")
-        names = list(key) if isinstance(key, list | tuple) else [key] * len(memories)
+        names: list[Any] = list(key) if isinstance(key, list | tuple) else [key] * len(memories)
         if len(names) != len(memories):
             raise ValueError(
                 f"`key` must list one name a memory, {len(memories)}. Received: {key!r}"
             )
         self.base = base
-        self.memories = memories
+        self.memories: list[ErrorMemory] = memories
         self.key = key
-        self.gate = gate or None
+        self.gate: Any = gate or None  # True until `build` knows its size
         self.compensation = compensation
         self.label_weight = label_weight
         self._keys = [
@@ -106,11 +107,11 @@ class ReLoop2(
         self._serving = Serving(base, vectors)
 
     @property
-    def memory(self):
+    def memory(self) -> ErrorMemory | list[ErrorMemory]:
         """The memory, or the list of them if there are several."""
         return self.memories[0] if len(self.memories) == 1 else list(self.memories)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if not self.base.built:
             self.base.build(input_shape)
         for memory, key in zip(self.memories, self._keys, strict=True):
@@ -129,13 +130,13 @@ class ReLoop2(
             memory.build((None, width))
         if self.gate is None:
             return
-        total = sum(memory.num_gate_inputs for memory in self.memories)
+        total = sum(memory.num_offsets for memory in self.memories)
         if self.gate is True:
             self.gate = OnlineGate(total, name="gate")
-        if self.gate.num_readings != total:
+        if self.gate.num_offsets != total:
             raise ValueError(
-                f"`gate` must have num_readings={total} for these memories. "
-                f"Received: {self.gate.num_readings}"
+                f"`gate` must have num_offsets={total} for these memories. "
+                f"Received: {self.gate.num_offsets}"
             )
         if not self.gate.built:
             self.gate.build()
@@ -144,7 +145,7 @@ class ReLoop2(
         if not self.built:
             self(keras.tree.map_structure(lambda array: array[:1], x))
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Inputs, training: bool = False) -> Tensor:
         if training or self.scores_base:
             return self.base(inputs, training=training)
         self.sync()  # where it runs for real; what is compiled is synced before each run
@@ -154,20 +155,18 @@ class ReLoop2(
         readings = [memory.traced_read(served[key]) for memory, key in pairs]
         if self.gate is None:
             return compensate(p, readings[0], self.compensation, self.label_weight)[:, None]
-        pairs = zip(self.memories, readings, strict=True)
-        inputs = [memory.gate_inputs(reading, p) for memory, reading in pairs]
+        both = zip(self.memories, readings, strict=True)
+        inputs = [memory.offsets(reading, p) for memory, reading in both]
         return self.gate.call(p, ops.concatenate(inputs, axis=1))[:, None]
 
     @property
-    def correction(self):
+    def correction(self) -> Correction:
         """`core.Correction` of the memories and the rule: what serves and learns."""
-        if self.gate is None:
-            rule = Compensation(self.compensation, self.label_weight)
-        else:
-            rule = self.gate.core
+        paper = Compensation(self.compensation, self.label_weight)
+        rule = paper if self.gate is None else self.gate.core
         return Correction([memory.core for memory in self.memories], rule)
 
-    def adapt(self, batches):
+    def adapt(self, batches: Iterable[Any]) -> None:
         """Fit the key normalization of memories of similarity to keys of training batches.
 
         Args:
@@ -185,7 +184,7 @@ class ReLoop2(
             if key != HASHES:
                 memory.adapt(keys_of(key))
 
-    def warm_start(self, batches):
+    def warm_start(self, batches: Iterable[Any]) -> int:
         """Write training rows into the feature memories; see `models.warm_start`.
 
         Args:
@@ -199,7 +198,7 @@ class ReLoop2(
         self.build()  # so that it can be saved at once
         return rows
 
-    def serve(self, x, batch_size=4096):
+    def serve(self, x: Inputs, batch_size: int = 4096) -> Served:
         """Predict rows and keep what their labels will be learnt with, for labels that come late.
 
         Args:
@@ -223,7 +222,7 @@ class ReLoop2(
         places = [core.places(core.checked_keys(key)) for core, key in keys]
         return self.correction(served["probability"], places)
 
-    def observe(self, x, y=None):
+    def observe(self, x: Inputs, y: Tensor | None = None) -> int:
         """Learn from rows whose labels arrived. Call it AFTER they were scored.
 
         Args:
@@ -250,7 +249,7 @@ class ReLoop2(
         served = x if isinstance(x, Served) else self.serve(x)
         return min(self.correction.learn(served, ops.convert_to_numpy(y)))
 
-    def with_base(self, base, memory="keep"):
+    def with_base(self, base: keras.Model, memory: str = "keep") -> "ReLoop2":
         """Return a model around a retrained base, with the SAME memories and gate.
 
         What a memory holds was learnt from the errors of the model that served. After retraining
@@ -274,7 +273,7 @@ class ReLoop2(
         config = {name: getattr(self, name) for name in same}
         return type(self)(base, **config, dtype=self.dtype_policy)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
@@ -287,7 +286,7 @@ class ReLoop2(
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "ReLoop2":
         """Rebuild base, memories and gate, then the model around them."""
 
         def made(part):

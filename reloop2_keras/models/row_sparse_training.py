@@ -1,14 +1,16 @@
 """Row-sparse training for models with `FieldEmbedding` tables."""
 
 import warnings
+from typing import Any
 
 import keras
 
 from reloop2_keras.backend import row_sparse_obstacle, row_sparse_train_step
 from reloop2_keras.layers.field_embedding import FieldEmbedding
+from reloop2_keras.models.mixin import Mixin
 
 
-class RowSparseTraining:
+class RowSparseTraining(Mixin):
     """Mixin before `keras.Model`: trains tables of `row_sparse=True` by the rows of the batch.
 
     A step costs what the batch touches, whatever the size of the table. How it differs from
@@ -28,7 +30,7 @@ class RowSparseTraining:
     distributed training.
     """
 
-    def compile(self, *args, **kwargs):
+    def compile(self, *args: Any, **kwargs: Any) -> None:
         """See `keras.Model.compile`; decides whether training is row-sparse."""
         super().compile(*args, **kwargs)
         tables = _tables(self)
@@ -43,13 +45,13 @@ class RowSparseTraining:
         for layer in tables:
             layer.train_rows(obstacle is None and self.optimizer is not None)
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         """See `keras.Model`, which only calls a `compile` of its own."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built and self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
 
-    def train_step(self, *args):
+    def train_step(self, *args: Any) -> Any:
         """See `keras.Model.train_step`."""
         layers = [layer for layer in _tables(self) if layer.trains_rows and layer.trainable]
         if not layers:

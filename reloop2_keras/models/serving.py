@@ -1,15 +1,17 @@
 """What a base model says at serving time: its prediction and the keys of a memory."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
 import keras
 import numpy as np
 from keras import ops
 
-from reloop2_keras.backend import COMPILES, compiled
+from reloop2_keras.backend import COMPILES, Inputs, Tensor, compiled
 
 HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a layer's output
 
 
-def serve(base, inputs, keys):
+def serve(base: keras.Model, inputs: Inputs, keys: Iterable[str]) -> dict[str, Tensor]:
     """Return base probabilities and memory keys, in one pass through the base model.
 
     Args:
@@ -58,7 +60,7 @@ def serve(base, inputs, keys):
     return served
 
 
-def key_dim(base, key):
+def key_dim(base: keras.Model, key: str) -> int:
     """Return the width of the keys that `serve` will give."""
     if hasattr(base, "key_dims"):
         if key not in base.key_dims:
@@ -99,16 +101,19 @@ class Serving:
         ((2834,), (2834, 64))
     """
 
-    def __init__(self, base, keys=("hidden",), batch_size=4096):
+    def __init__(
+        self, base: keras.Model, keys: Sequence[str] = ("hidden",), batch_size: int = 4096
+    ) -> None:
         self.base = base
         self.keys = tuple(keys)
         self.batch_size = batch_size
-        self._run = None  # (how inputs are given, the compiled step)
+        # (how inputs are given, the compiled step)
+        self._run: tuple[tuple[str, int], Callable] | None = None
 
     def __getstate__(self):
         return {**self.__dict__, "_run": None}  # a copy must not serve this one's base
 
-    def __call__(self, x, batch_size=None):
+    def __call__(self, x: Inputs, batch_size: int | None = None) -> dict[str, np.ndarray]:
         """Return a dict of NumPy float32 arrays: `probability` (rows,) and each key (rows, dim).
 
         Args:
@@ -140,7 +145,11 @@ def _boxed(x):
     )
 
 
-def in_batches(function, inputs, batch_size):
+def in_batches(
+    function: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
+    inputs: Mapping[str, np.ndarray],
+    batch_size: int,
+) -> dict[str, np.ndarray]:
     """Apply a row-wise function of a dict of arrays batch by batch.
 
     Args:

@@ -2,22 +2,25 @@
 
 import contextlib
 import threading
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
 
-from reloop2_keras.backend import is_tracing
+from reloop2_keras.backend import Tensor, is_tracing
 from reloop2_keras.core.array_state import all_locked
 from reloop2_keras.core.normalization import Normalization
 from reloop2_keras.layers.shown_state import ShownState
+from reloop2_keras.models.mixin import Mixin
 
 _SAVING = threading.RLock()
 
 
-class SyncedSteps:
+class SyncedSteps(Mixin):
     """Mixin before `keras.Model`: `predict`, `evaluate` and their batches see the current state."""
 
-    def sync(self):
+    def sync(self) -> None:
         """Bring the weights of memories and gate up to date; see `ShownState.sync`."""
         if is_tracing():  # PyTorch's compiler cannot follow locks
             return
@@ -45,17 +48,17 @@ class SyncedSteps:
                 for layer in layers:
                     layer._kept = None
 
-    def save(self, *args, **kwargs):
+    def save(self, *args: Any, **kwargs: Any) -> None:
         """See `keras.Model.save`; memories and gate are of one moment."""
         with self._one_moment():
             return super().save(*args, **kwargs)
 
-    def save_weights(self, *args, **kwargs):
+    def save_weights(self, *args: Any, **kwargs: Any) -> None:
         """See `keras.Model.save_weights`; memories and gate are of one moment."""
         with self._one_moment():
             return super().save_weights(*args, **kwargs)
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Sequence[Tensor]) -> None:
         """See `keras.Model.set_weights`; what memories and gate learnt must be as it is.
 
         Raises:
@@ -74,27 +77,27 @@ class SyncedSteps:
                 )
         super().set_weights(weights)
 
-    def predict(self, *args, **kwargs):
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
         """See `keras.Model.predict`."""
         self.sync()
         return super().predict(*args, **kwargs)
 
-    def evaluate(self, *args, **kwargs):
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """See `keras.Model.evaluate`."""
         self.sync()
         return super().evaluate(*args, **kwargs)
 
-    def predict_on_batch(self, *args, **kwargs):
+    def predict_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """See `keras.Model.predict_on_batch`."""
         self.sync()
         return super().predict_on_batch(*args, **kwargs)
 
-    def test_on_batch(self, *args, **kwargs):
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """See `keras.Model.test_on_batch`."""
         self.sync()
         return super().test_on_batch(*args, **kwargs)
 
-    def export(self, *args, **kwargs):
+    def export(self, *args: Any, **kwargs: Any) -> Any:
         """See `keras.Model.export`: what was learnt by now goes into the file."""
         self.sync()
         return super().export(*args, **kwargs)

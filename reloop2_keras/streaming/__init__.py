@@ -2,6 +2,8 @@
 
 from reloop2_keras import needs_keras  # noqa: F401  (first: stops with one line)
 from reloop2_keras.core.binned_metrics import BinnedMetrics
+from reloop2_keras.core.candidates import FORMS, Candidates
+from reloop2_keras.core.choice import ARMS, Choice
 from reloop2_keras.core.metrics import auc, ece, evaluate, gauc, logloss
 from reloop2_keras.core.prequential import iter_prequential
 from reloop2_keras.streaming.arms import (
@@ -13,13 +15,18 @@ from reloop2_keras.streaming.arms import (
     Recalibration,
     standard_arms,
 )
-from reloop2_keras.streaming.prequential import prequential
+from reloop2_keras.streaming.prequential_loop import prequential
 from reloop2_keras.streaming.report import PrequentialReport
+from reloop2_keras.streaming.study import choose, compare, feature_forms
 from reloop2_keras.streaming.tune import best_setting, replay, training_keys, tune_memory
 
 __all__ = [
+    "ARMS",
     "Arm",
     "BinnedMetrics",
+    "Candidates",
+    "Choice",
+    "FORMS",
     "FrozenBase",
     "Gated",
     "IncrementalBase",
@@ -28,8 +35,11 @@ __all__ = [
     "Recalibration",
     "auc",
     "best_setting",
+    "choose",
+    "compare",
     "ece",
     "evaluate",
+    "feature_forms",
     "gauc",
     "iter_prequential",
     "logloss",

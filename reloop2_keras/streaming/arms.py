@@ -1,8 +1,12 @@
 """Slow bases of the arms that are compared, frozen or trained on; fast parts are core's."""
 
-import keras
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from reloop2_keras.core.arms import Arm, Gated, Memory, Recalibration, arms_of
+import keras
+import numpy as np
+
+from reloop2_keras.core.arms import Arm, Corrected, Gated, Memory, Recalibration, arms_of
 from reloop2_keras.core.correction import Served
 from reloop2_keras.models.serving import HASHES, Serving
 
@@ -26,20 +30,20 @@ class FrozenBase:
         keys: names of the keys that fast parts will ask for.
     """
 
-    learns_from = ()
+    learns_from: Sequence[str] = ()
 
-    def __init__(self, base, keys=("hidden", "embedding")):
+    def __init__(self, base: keras.Model, keys: Sequence[str] = ("hidden", "embedding")) -> None:
         self.base = base
         self._serving = Serving(base, keys)
 
-    def serve(self, arrays):
+    def serve(self, arrays: Mapping[str, np.ndarray]) -> Served:
         """Return `Served` for a slot's arrays: `probability` (rows,) and keys (rows, dim)."""
         served = Served(self._serving(inputs(arrays)))
         if HASHES in arrays:
             served[HASHES] = arrays[HASHES]
         return served
 
-    def observe(self, arrays):
+    def observe(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Labels arrived: a frozen model does nothing."""
 
 
@@ -57,8 +61,13 @@ class IncrementalBase(FrozenBase):
     learns_from = ("feature_ids", "feature_values", "label")
 
     def __init__(
-        self, base, learning_rate=1e-3, batch_size=256, epochs=1, keys=("hidden", "embedding")
-    ):
+        self,
+        base: keras.Model,
+        learning_rate: float = 1e-3,
+        batch_size: int = 256,
+        epochs: int = 1,
+        keys: Sequence[str] = ("hidden", "embedding"),
+    ) -> None:
         copy = type(base).from_config(base.get_config())
         if not copy.built:
             copy.build_from_config(base.get_build_config())
@@ -67,7 +76,7 @@ class IncrementalBase(FrozenBase):
         super().__init__(copy, keys)
         self.batch_size, self.epochs = batch_size, epochs
 
-    def observe(self, arrays):
+    def observe(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Train on the slot: `epochs` passes in chronological order."""
         self.base.fit(
             inputs(arrays),
@@ -79,12 +88,17 @@ class IncrementalBase(FrozenBase):
         )
 
 
-def inputs(arrays):
+def inputs(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The part of a slot's arrays that models take."""
     return {name: arrays[name] for name in ("feature_ids", "feature_values")}
 
 
-def standard_arms(base, memories, incremental=True, **incremental_options):
+def standard_arms(
+    base: keras.Model,
+    memories: dict[str, Callable[[bool], Corrected]],
+    incremental: bool = True,
+    **incremental_options: Any,
+) -> list[Arm]:
     """Make the arms of docs/method.md, section 5, for the given memories.
 
     Args:

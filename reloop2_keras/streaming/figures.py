@@ -4,6 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from reloop2_keras.streaming.report import PrequentialReport
+
 # Okabe-Ito: told apart by colour-blind readers and in grey print
 COLORS = {
     "frozen": "#777777",
@@ -50,7 +52,7 @@ def _legend(ax):
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
 
 
-def metric_per_slot(report, metric="auc"):
+def metric_per_slot(report: PrequentialReport, metric: str = "auc") -> Figure:
     """Draw a metric of each slot, a line an arm.
 
     Args:
@@ -68,7 +70,7 @@ def metric_per_slot(report, metric="auc"):
     return figure
 
 
-def gain_per_slot(report, metric="auc", over="frozen"):
+def gain_per_slot(report: PrequentialReport, metric: str = "auc", over: str = "frozen") -> Figure:
     """Draw what each arm gains over one of them, slot by slot; up is better for every metric."""
     if over not in report.arms:
         raise ValueError(f"`over` must be one of {report.arms}. Received: {over!r}")
@@ -84,7 +86,7 @@ def gain_per_slot(report, metric="auc", over="frozen"):
     return figure
 
 
-def calibration_curve(report, num_bins=10):
+def calibration_curve(report: PrequentialReport, num_bins: int = 10) -> Figure:
     """Draw the observed click rate against the prediction, in bins of equally many rows."""
     figure, (ax,) = _axes("observed click rate", "mean prediction")
     ax.plot([0, 1], [0, 1], color="#bbbbbb", lw=1.0, ls="--")
@@ -98,7 +100,7 @@ def calibration_curve(report, num_bins=10):
     return figure
 
 
-def drift(report):
+def drift(report: PrequentialReport) -> Figure:
     """Draw the drift itself: click rate a slot, and the share of unseen values of each field."""
     figure, (left, right) = _axes("click rate", columns=2)
     slots = np.unique(report.slot_of_row)

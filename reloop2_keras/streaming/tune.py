@@ -1,14 +1,25 @@
 """Choices made on the validation period: core's, for Keras models, as DataFrames."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
 import pandas as pd
 
 from reloop2_keras.core import tune as core
+from reloop2_keras.core.arms import Corrected
 from reloop2_keras.core.tune import COMPENSATIONS, LABEL_WEIGHTS
 from reloop2_keras.models.serving import HASHES, Serving
 from reloop2_keras.streaming.arms import FrozenBase
 
 
-def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
+def training_keys(
+    base: keras.Model,
+    batches: Iterable[Any],
+    keys: Sequence[str] = ("hidden", "embedding"),
+    max_rows: int = 65_536,
+) -> dict[str, np.ndarray]:
     """Serve training rows and return their keys, to fit a memory's key normalization.
 
     Args:
@@ -24,14 +35,14 @@ def training_keys(base, batches, keys=("hidden", "embedding"), max_rows=65_536):
 
 
 def tune_memory(
-    base,
-    slots,
-    candidates,
-    compensations=COMPENSATIONS,
-    label_weights=LABEL_WEIGHTS,
-    delay=0,
-    fill=None,
-):
+    base: keras.Model,
+    slots: Iterable[Any],
+    candidates: dict[str, tuple[Any, str]],
+    compensations: Sequence[float] = COMPENSATIONS,
+    label_weights: Sequence[float] = LABEL_WEIGHTS,
+    delay: int = 0,
+    fill: int | None = None,
+) -> pd.DataFrame:
     """Replay the validation slots through each candidate memory; see `core.tune.tune_memory`.
 
     Args:
@@ -56,7 +67,13 @@ def tune_memory(
     return pd.DataFrame(core.tune_memory(frozen, slots, candidates, *settings))
 
 
-def replay(base, slots, candidates, delay=0, fill=None):
+def replay(
+    base: keras.Model,
+    slots: Iterable[Any],
+    candidates: dict[str, Corrected],
+    delay: int = 0,
+    fill: int | None = None,
+) -> pd.DataFrame:
     """Replay the validation slots through fast parts; see `core.tune.replay`.
 
     Returns:
@@ -66,7 +83,7 @@ def replay(base, slots, candidates, delay=0, fill=None):
     return pd.DataFrame(core.replay(frozen, slots, candidates, delay, fill))
 
 
-def best_setting(table, metric="logloss"):
+def best_setting(table: pd.DataFrame, metric: str = "logloss") -> dict[str, Any]:
     """Return the row of a table that validation picks, as a dict; see `core.tune.best_setting`.
 
     Args:

@@ -1,7 +1,6 @@
 """Fixtures of the MindSpore tests: both modes, a small dataset, and processes that find us."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ms = pytest.importorskip("mindspore")
 
 
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path_factory, monkeypatch):
+    """Let MindSpore leave its `rank_0/` in a folder of the test, not where others work."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+
+
 @pytest.fixture(params=["graph", "pynative"])
 def mode(request):
-    """Run a test in both modes; leaves PyNative mode and no `rank_0/` folder."""
+    """Run a test in both modes; leaves PyNative mode."""
     ms.set_context(mode=ms.GRAPH_MODE if request.param == "graph" else ms.PYNATIVE_MODE)
     yield request.param
     ms.set_context(mode=ms.PYNATIVE_MODE)
-    shutil.rmtree("rank_0", ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +50,7 @@ def models(tmp_path_factory):
 @pytest.fixture(scope="session")
 def mindrecord(folder, tmp_path_factory):
     """The same dataset as MindRecord."""
-    from mindspore_port.dataset import to_mindrecord
+    from mindspore_port.mindrecord import to_mindrecord
 
     out = tmp_path_factory.mktemp("mr") / "dataset"
     to_mindrecord(folder, out)

@@ -70,7 +70,7 @@ if __name__ == "__main__":
     feature, sketch = model.memories[:2]
     h = np.random.default_rng(0).integers(-(2**31), 2**31, (300, 3)).astype("int32")
     k = np.random.default_rng(1).standard_normal((300, 12)).astype("float32")
-    buckets = {"feature": feature.buckets(h), "sketch": sketch.buckets(k)}
+    buckets = {"feature": feature.places(h), "sketch": sketch.places(k)}
     buckets = {kind: keras.ops.convert_to_numpy(value) for kind, value in buckets.items()}
     np.savez(f"{folder}/buckets.npz", h=h, k=k, **buckets)
     keras_stream.write(folder)

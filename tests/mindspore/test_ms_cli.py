@@ -10,7 +10,7 @@ from mindspore_port import config as config_module
 from mindspore_port import eval as eval_cli
 from mindspore_port import train as train_cli
 from mindspore_port.config import DEFAULTS, parse
-from mindspore_port.models.files import load_arrays, load_model
+from mindspore_port.models.checkpoint_file import load_arrays, load_model
 
 
 def out(folder, **flags):

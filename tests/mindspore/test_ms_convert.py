@@ -12,7 +12,7 @@ from ms_support import run_keras
 from mindspore_port import convert as convert_cli
 from mindspore_port import neutral
 from mindspore_port.convert import convert
-from mindspore_port.names import TABLE, to_mindspore, to_neutral
+from mindspore_port.weight_names import TABLE, to_mindspore, to_neutral
 
 HERE = Path(__file__).parent
 KINDS = ("base", "sketch", "exact", "gated")
@@ -85,12 +85,12 @@ def test_outputs_agree_on_the_other_backends(backend, models, tmp_path, monkeypa
 def test_hash_bits_are_those_of_keras(models):
     found = np.load(models / "buckets.npz")
     feature, sketch = list(neutral.load(models / "gated.npz").memories)[:2]
-    got = feature.buckets(Tensor(found["h"])).asnumpy()
+    got = feature.places(Tensor(found["h"])).asnumpy()
     np.testing.assert_array_equal(got, found["feature"])
     keys = sketch.normalize(Tensor(found["k"])).asnumpy().astype("float64")
     projected = (keys @ sketch.projections.astype("float64")).reshape(300, 9, 6)
     sure = (np.abs(projected) > 1e-5).all(axis=2)
-    got = sketch.buckets(Tensor(found["k"])).asnumpy()
+    got = sketch.places(Tensor(found["k"])).asnumpy()
     assert sure.mean() > 0.99
     np.testing.assert_array_equal(got[sure], found["sketch"][sure])
 

@@ -12,8 +12,8 @@ from tampering import describe, entries, seal
 
 from mindspore_port import DeepFM, ExactErrorMemory, PreparedDataset, prequential
 from mindspore_port.dataset import main as dataset_main
-from mindspore_port.dataset import to_mindrecord
 from mindspore_port.layers import FeatureErrorMemory
+from mindspore_port.mindrecord import to_mindrecord
 from mindspore_port.streaming import Arm, FrozenBase, Gated, Memory, auc
 from reloop2_keras.core.array_checks import FieldRanges
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mindspore_port.models import load_model
-from mindspore_port.models.files import weights
+from mindspore_port.models.model_weights import weights
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "mindspore_port" / "scripts"

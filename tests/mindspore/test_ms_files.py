@@ -11,7 +11,7 @@ from mindspore_port import DeepFM, neutral
 from mindspore_port.checkpoints import Checkpoints
 from mindspore_port.export import export
 from mindspore_port.models import Serving, TrainStep, adam
-from mindspore_port.models.files import (
+from mindspore_port.models.checkpoint_file import (
     CONFIG,
     SUMS,
     load_arrays,

@@ -36,101 +36,14 @@ def assert_same(a, b, atol=1e-6):
         np.testing.assert_allclose(a[name], b[name], atol=atol, err_msg=name)
 
 
-class Around(ms.nn.Cell):
-    """A graph of somebody else's."""
-
-    def __init__(self, memory):
-        super().__init__()
-        self.memory = memory
-
-    def construct(self, keys):
-        return self.memory(keys)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("normalization", ["none", "center", "whiten"])
-def test_graphs_read_what_the_host_reads(mode, kind, normalization):
-    if kind == "feature" and normalization != "none":
-        pytest.skip("hashes have no normalization")
-    memory = make(kind) if kind == "feature" else make(kind, key_normalization=normalization)
-    if kind != "feature":
-        memory.adapt(batch(kind, 50)[0] + np.float32(0.3))
-    queries = batch(kind, 80, seed=7)[0]
-    tensor = ms.Tensor(queries)
-    assert not any(part.any() for part in arrays(memory(tensor)).values())
-    around = Around(memory)
-    around(tensor)  # compiled before anything is written
-    for seed in range(2):
-        memory.write(*batch(kind, 50, seed))
-        host, places = memory.look_up(queries)
-        assert np.abs(next(iter(host.values()))).max() > 0.05
-        for read in (memory(tensor), around(tensor)):
-            assert_same(arrays(read), host, 1e-5)
-        assert_same(arrays(memory.read(queries)), host, 0)
-        if kind != "exact":
-            np.testing.assert_array_equal(memory.buckets(tensor).asnumpy(), places)
-        p = np.full(80, 0.3, "float32")
-        columns = memory.gate_inputs({k: ms.Tensor(v) for k, v in host.items()}, ms.Tensor(p))
-        np.testing.assert_allclose(
-            columns.asnumpy(), memory.core.gate_inputs(host, p), atol=1e-5, err_msg="gate inputs"
-        )
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_change_of_the_state_reaches_a_graph(mode, kind):
-    memory, other = make(kind), make(kind)
-    keys, y, p = batch(kind, 30)
-    tensor = ms.Tensor(keys)
-    memory.write(keys, y, p)
-    other.write(*batch(kind, 30, seed=1))
-    around, state = Around(memory), memory.core.state()
-    seen = []
-
-    def look():
-        seen.append(arrays(around(tensor)))
-        assert_same(seen[-1], memory.look_up(keys)[0], 1e-5)
-
-    look()
-    memory.write_at(memory.look_up(batch(kind, 30, seed=2)[0])[1], 1 - y, p)
-    look()
-    memory.merge(other)
-    look()
-    memory.reset()
-    look()
-    assert not any(part.any() for part in seen[-1].values())
-    memory.load_state(state)
-    look()
-    assert_same(seen[-1], seen[0], 0)
-    name = next(iter(seen[0]))
-    assert all(np.abs(a[name] - b[name]).max() > 1e-3 for a, b in zip(seen, seen[1:], strict=False))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_copies_share_nothing_and_learn_alike(kind):
-    keys, y, p = batch(kind, 40)
-    arguments = {} if kind == "feature" else {"key_normalization": "center"}
-    memory = make(kind, sampling_rate=0.6, decay=0.9, **arguments)
-    if kind != "feature":
-        memory.adapt(keys)
-    memory.write(keys, y, p)
-    copy = memory.copy()
-    before = memory.core.state()
-    assert copy.get_config() == memory.get_config()
-    copy.write(keys, 1 - y, p)
-    for name, array in memory.core.state().items():
-        np.testing.assert_array_equal(array, before[name])
-    memory.write(keys, 1 - y, p)
-    assert_same(arrays(copy(ms.Tensor(keys))), arrays(memory(ms.Tensor(keys))), 0)
-    with pytest.raises(ValueError, match="must be a"):
-        memory.merge(OnlineGate())
-    with pytest.raises(ValueError, match="read-only"):
-        (memory.rows if kind == "exact" else memory.sums)[0] = 1.0
-
-
-def test_nothing_that_a_memory_shows_is_trained():
+def test_nothing_that_a_memory_shows_is_trained_or_can_be_changed():
     for kind in KINDS:
         memory = make(kind)
         memory.write(*batch(kind, 5))
+        with pytest.raises(ValueError, match="must be a"):
+            memory.merge(OnlineGate())
+        with pytest.raises(ValueError, match="read-only"):
+            (memory.rows if kind == "exact" else memory.sums)[0] = 1.0
         assert not memory.trainable_params() and list(memory.get_parameters())
 
 
@@ -145,45 +58,10 @@ def test_a_busy_value_reads_right():
         sketch.write(keys, labels, np.full(rows, p))
     count, p = turns * rows, float(p)
     want = (turns * labels.sum() - count * p) / (count * p * (1 - p) + 1.0)
-    got = feature(ms.Tensor(hashes[:1]))["offset"].asnumpy()[0, 0]
+    got = feature(ms.Tensor(hashes[:1]))["offsets"].asnumpy()[0, 0]
     assert abs(got - want) < 1e-4
     mean = sketch(ms.Tensor(keys[:1]))["mean_probability"].asnumpy()[0]
     assert abs(mean / p - 1) < 1e-4
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("built", [True, False])
-def test_bad_input_leaves_a_memory_as_it_was(kind, built):
-    memory, (keys, y, p) = make(kind), batch(kind, 5)
-    if built:
-        memory.build(6)
-    before = memory.core.state() if built else None
-    spoilt = keys.astype("float64") + (0.5 if kind == "feature" else np.nan)
-    for bad in (
-        (keys[0], y, p),
-        (spoilt, y, p),
-        (keys, y + 7, p),
-        (keys, y[:4], p),
-        (keys, y, p * np.nan),
-        (keys, y, p, np.zeros((5, 6))),
-    ):
-        with pytest.raises(ValueError, match="must be|must have"):
-            memory.write(*bad)
-    assert memory.built == built
-    if built:
-        with pytest.raises(ValueError, match="must have 6 columns. Received: 5"):
-            memory.write(keys[:, :5], y, p)
-        for name, array in memory.core.state().items():
-            np.testing.assert_array_equal(array, before[name])
-    assert memory.write(keys, y, p) == 5
-    for bad in (keys[:, :5], keys[0]):
-        with pytest.raises(ValueError, match="`keys` must have"):
-            memory(ms.Tensor(bad))
-        with pytest.raises(ValueError, match="`keys` must have"):
-            memory.look_up(bad)
-    if kind == "feature":
-        with pytest.raises(ValueError, match="`keys` must be integers"):
-            memory(ms.Tensor(keys.astype("float32")))
 
 
 def test_keys_are_centered_before_they_are_written():
@@ -227,7 +105,7 @@ def test_the_gates_cell_is_cores_gate(mode):
     for labels, *bad in (([2.0] * 60, p, r), ([1] * 60, p, r[:, :2]), ([1] * 60, p, r * np.nan)):
         with pytest.raises(ValueError, match="must be|must have"):
             gate.update(labels, *bad)
-    with pytest.raises(ValueError, match=r"`readings` must have shape \(batch, 3\)"):
+    with pytest.raises(ValueError, match=r"`offsets` must have shape \(batch, 3\)"):
         gate(ms.Tensor(p))
     for name, array in gate.core.state().items():
         np.testing.assert_array_equal(array, before[name])
@@ -252,5 +130,5 @@ def test_another_core_that_changed_as_often_is_shown():
     for memory, label in ((one, 1), (other, 0)):
         memory.write(keys, np.full(50, label), np.full(50, 0.5))
     one.load_core(other.core)
-    wanted = other(ms.Tensor(keys))["offset"].asnumpy()
-    np.testing.assert_array_equal(one(ms.Tensor(keys))["offset"].asnumpy(), wanted)
+    wanted = other(ms.Tensor(keys))["offsets"].asnumpy()
+    np.testing.assert_array_equal(one(ms.Tensor(keys))["offsets"].asnumpy(), wanted)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mindspore_port import PreparedDataset, neutral
-from mindspore_port.models.files import load_model
+from mindspore_port.models.checkpoint_file import load_model
 
 FOLDER = Path(__file__).parents[1] / "files_0_1"
 

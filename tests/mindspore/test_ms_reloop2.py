@@ -75,7 +75,7 @@ def test_late_labels_are_learnt_with_what_was_read_at_serving_time():
     for x in slots:  # few values, so that slots share them
         x["feature_hashes"] = x["feature_hashes"] // 2**29
         served = late.serve(x)
-        assert set(served) == {"probability", "corrected", "gate_inputs", "places_0"}
+        assert set(served) == {"probability", "corrected", "offsets", "places_0"}
         given = {"probability": served["probability"], "feature_hashes": x["feature_hashes"]}
         predicted, kept = arm.predict(given)
         np.testing.assert_array_equal(served["corrected"], predicted)
@@ -161,7 +161,7 @@ def test_what_does_not_fit_is_named():
         ReLoop2(base(), SketchErrorMemory(7, 4), key="last")
     with pytest.raises(ValueError, match="`key` must list one name a memory"):
         ReLoop2(base(), [feature(), feature()], key=["hidden"], gate=True)
-    with pytest.raises(ValueError, match="num_readings=3"):
+    with pytest.raises(ValueError, match="num_offsets=3"):
         ReLoop2(base(), feature(), gate=OnlineGate(5))
     with pytest.raises(ValueError, match="`compensation`"):
         ReLoop2(base(), SketchErrorMemory(7, 4), compensation=1.5)

@@ -13,15 +13,8 @@ from mindspore_port import (
     neutral,
 )
 from mindspore_port.models import load_model, save_model
-from mindspore_port.models.files import (
-    CONFIG,
-    describe,
-    load_arrays,
-    pack,
-    save_arrays,
-    set_weights,
-    weights,
-)
+from mindspore_port.models.checkpoint_file import CONFIG, load_arrays, pack, save_arrays
+from mindspore_port.models.model_weights import describe, set_weights, weights
 
 
 def make():

@@ -1,10 +1,12 @@
 """Exact nearest neighbors over a ring buffer: small scale, and the sketch's oracle."""
 
+from typing import Any, Self
+
 import numpy as np
 
-from reloop2_keras.core.memories.memory import Update
+from reloop2_keras.core.memories.memory import Reading, Update
 from reloop2_keras.core.memories.similarity import SimilarityMemory
-from reloop2_keras.core.neighbors import top_rows
+from reloop2_keras.core.neighbors import nearest_rows
 
 
 class ExactMemory(SimilarityMemory):
@@ -38,7 +40,7 @@ class ExactMemory(SimilarityMemory):
     COUNTERS = ("num_writes", "cursor")
     read_batch_size = 512  # a (batch, capacity) matrix of similarities is made
 
-    def __init__(self, capacity=100_000, num_neighbors=50, **kwargs):
+    def __init__(self, capacity: int = 100_000, num_neighbors: int = 50, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for name, value in (("capacity", capacity), ("num_neighbors", num_neighbors)):
             if int(value) != value or value < 1:
@@ -77,24 +79,20 @@ class ExactMemory(SimilarityMemory):
             )
         return units.astype("float32", copy=False)
 
-    def _read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
+    def _read_at(self, places: np.ndarray) -> Reading:
         """Return the reading at keys of length 1."""
         out = np.zeros((len(places), 3), "float32")
         with self.lock:
             if self.held:
-                keys, rows = self.keys[: self.held], self.rows[: self.held]
-                for start in range(0, len(places), self.read_batch_size):
-                    part = slice(start, start + self.read_batch_size)
-                    out[part] = self._read(places[part] @ keys.T, rows)
+                out[...] = self._read(places, self.keys[: self.held], self.rows[: self.held])
         return {"mean_label": out[:, 0], "mean_probability": out[:, 1], "found": out[:, 2]}
 
-    def _read(self, similarity: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _read(self, places: np.ndarray, keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
         # (batch, k)
         weights = np.ascontiguousarray(rows[:, 2])
-        index = top_rows(similarity, weights, min(self.num_neighbors, len(rows)))
+        cosine, index = nearest_rows(places, keys, weights, min(self.num_neighbors, len(rows)))
         mask = index >= 0
         near = np.take(rows, np.maximum(index, 0), axis=0).astype("float64")
-        cosine = np.take_along_axis(similarity, np.maximum(index, 0), axis=1)
         # a decayed row counts by its weight: exp(s / tau + log w) = w * exp(s / tau)
         logits = cosine / self.temperature + np.log(np.maximum(near[..., 2], 1e-30))
         logits = np.where(mask, logits, -np.inf)
@@ -121,13 +119,13 @@ class ExactMemory(SimilarityMemory):
     def _fade(self, factor: float) -> None:
         self.rows[:, 2] *= np.float32(factor)
 
-    def _take_in(self, other: "ExactMemory") -> None:
+    def _take_in(self, other: Self) -> None:
         """Append the other memory's rows, oldest first, as if they were written now."""
         order = np.roll(np.arange(other.capacity), -(other.cursor % other.capacity))
         order = order[other.rows[order, 2] > 0]
         self._append(other.keys[order], other.rows[order])
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments by name."""
         return {
             **super().get_config(),

@@ -1,9 +1,12 @@
 """Tables keyed by raw feature values: they can know an item the model has never seen (ours)."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
 
-from reloop2_keras.core.kernels import add_rows, hash_rows, read_ratios
-from reloop2_keras.core.memories.memory import Memory, Update
+from reloop2_keras.core.kernels import add_rows, hash_rows, read_ratios, within_tables, zeros
+from reloop2_keras.core.memories.memory import Memory, Reading, Update
 from reloop2_keras.core.rows import check_finite
 
 # a logit offset beyond this says no more than "always" or "never"
@@ -47,14 +50,23 @@ class FeatureMemory(Memory):
         >>> memory = FeatureMemory(num_bits=10, prior=1.0)
         >>> memory.write([[7], [7]], labels=[1, 1], probabilities=[0.5, 0.5])
         2
-        >>> offset = memory.read([[7], [8]])["offset"]  # (.5 + .5) / (.25 + .25 + 1); never seen
-        >>> offset.round(4).tolist()
+        >>> offsets = memory.read([[7], [8]])["offsets"]  # (.5 + .5) / (.25 + .25 + 1); never seen
+        >>> offsets.round(4).tolist()
         [[0.666700005531311], [0.0]]
     """
 
     ARRAYS = ("sums",)
+    READING = ("offsets",)
 
-    def __init__(self, num_bits=16, prior=1.0, fields=None, crosses=(), residual="base", **kwargs):
+    def __init__(
+        self,
+        num_bits: int = 16,
+        prior: float = 1.0,
+        fields: Sequence[int] | None = None,
+        crosses: Sequence[Sequence[int]] = (),
+        residual: str = "base",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if int(num_bits) != num_bits or not 1 <= num_bits <= 24:
             raise ValueError(f"`num_bits` must be an integer in [1, 24]. Received: {num_bits}")
@@ -97,7 +109,7 @@ class FeatureMemory(Memory):
         self.num_tables = len(tables)
         self._columns = np.array([column for table in tables for column in table], "int64")
         self._ends = np.cumsum([len(table) for table in tables])
-        self.sums = np.zeros((len(tables) << self.num_bits, 2))
+        self.sums = zeros((len(tables) << self.num_bits, 2))
 
     def checked_keys(self, keys: np.ndarray) -> np.ndarray:
         """Return hashes as int32 (rows, width); ValueError unless they are integers of it."""
@@ -120,17 +132,17 @@ class FeatureMemory(Memory):
         """Return buckets as they are; ValueError unless column k lies in table k."""
         return checked_buckets(places, self.num_tables, self.num_bits)
 
-    def _read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
-        """Return `offset` float32 (rows, num_tables), in logits, within +-8."""
+    def _read_at(self, places: np.ndarray) -> Reading:
+        """Return `offsets` float32 (rows, num_tables), in logits, within +-8."""
         with self.lock:
-            return {"offset": read_ratios(self.sums, places, self.prior, MAX_OFFSET)}
+            return {"offsets": read_ratios(self.sums, places, self.prior, MAX_OFFSET)}
 
     @property
-    def num_gate_inputs(self) -> int:
+    def num_offsets(self) -> int:
         return self.num_tables
 
-    def gate_inputs(self, reading: dict, probabilities: np.ndarray) -> np.ndarray:
-        return reading["offset"]
+    def offsets(self, reading: Reading, probabilities: np.ndarray) -> np.ndarray:
+        return reading["offsets"]
 
     def _checked_offsets(self, rows: int, offsets: np.ndarray | None) -> np.ndarray | None:
         if (offsets is None) == (self.residual == "corrected"):
@@ -166,7 +178,7 @@ class FeatureMemory(Memory):
     def _fade(self, factor: float) -> None:
         self.sums *= factor
 
-    def _take_in(self, other: "FeatureMemory") -> None:
+    def _take_in(self, other: Self) -> None:
         self.add_sums(other.sums)
 
     def add_sums(self, sums: np.ndarray) -> None:
@@ -175,7 +187,7 @@ class FeatureMemory(Memory):
             self.sums += sums
             self.version += 1
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments by name."""
         return {
             **super().get_config(),
@@ -202,7 +214,7 @@ def checked_buckets(places: np.ndarray, columns: int, num_bits: int) -> np.ndarr
     """Return buckets as int32 (rows, columns), 2^num_bits of them a column; ValueError if not."""
     buckets = np.asarray(places)
     right = buckets.ndim == 2 and buckets.shape[1] == columns and buckets.dtype.kind == "i"
-    if not right or not (buckets >> num_bits == np.arange(columns)).all():
+    if not right or not within_tables(buckets, num_bits):
         raise ValueError(
             "`places` must be what `look_up(keys)` returned, column k in "
             f"[k * 2^{num_bits}, (k + 1) * 2^{num_bits}). "

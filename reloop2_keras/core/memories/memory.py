@@ -1,11 +1,16 @@
 """What all memories share: arguments, checks, filters, and the order of a write."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.rows import check_labels, check_probabilities
+
+Reading = Mapping[str, np.ndarray]
+"""What a memory knows of some rows: arrays (rows, …) by name."""
 
 
 @dataclasses.dataclass
@@ -32,7 +37,7 @@ class Memory(ArrayState):
 
     - `places(keys)`: where rows live; depends on nothing that is learnt.
     - `read_at(places)`: what is known there: a reading, a dict of float32 (rows, …).
-    - `gate_inputs(reading, probabilities)`: the reading as columns of a gate.
+    - `offsets(reading, probabilities)`: the reading in logits, as columns of a gate.
     - `checked(places, labels, …)` and `store(update)`: to learn. The first checks and filters, and
       raises; the second changes the state and never fails.
     - `state()`, `load_state(arrays)`, `merge(other)`, `reset()`, `copy()`.
@@ -49,7 +54,8 @@ class Memory(ArrayState):
     """
 
     read_batch_size = 4096  # rows to be read at once
-    COUNTERS = ("num_writes",)
+    COUNTERS: Sequence[str] = ("num_writes",)
+    READING: Sequence[str] = ()  # names of the parts of a reading
 
     def __init__(self, sampling_rate: float = 1.0, decay: float = 1.0, seed: int = 1001) -> None:
         super().__init__()
@@ -103,7 +109,7 @@ class Memory(ArrayState):
         """Return places as an array; ValueError unless they are what `places` returns."""
         raise NotImplementedError
 
-    def read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
+    def read_at(self, places: np.ndarray) -> Reading:
         """Return the reading at places: dict of float32 (rows, …).
 
         Raises:
@@ -114,16 +120,18 @@ class Memory(ArrayState):
             raise ValueError("The memory must be built before `read_at`")
         return self._read_at(self.checked_places(places))
 
-    def _read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
+    def _read_at(self, places: np.ndarray) -> Reading:
         raise NotImplementedError
 
     @property
-    def num_gate_inputs(self) -> int:
-        """How many columns of a gate one reading gives."""
+    def num_offsets(self) -> int:
+        """How many offsets, columns of a gate, one reading gives."""
         raise NotImplementedError
 
-    def gate_inputs(self, reading: dict, probabilities: np.ndarray) -> np.ndarray:
-        """Return a reading as columns of a gate: float32 (rows, num_gate_inputs).
+    def offsets(self, reading: Reading, probabilities: np.ndarray) -> np.ndarray:
+        """Return a reading as offsets in logits, columns of a gate: float32 (rows, num_offsets).
+
+        Each says how far the memory would move the logit of a prediction: 0 where it knows nothing.
 
         Args:
             reading: what `read_at` returned.
@@ -131,14 +139,14 @@ class Memory(ArrayState):
         """
         raise NotImplementedError
 
-    def look_up(self, keys: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def look_up(self, keys: np.ndarray) -> tuple[Reading, np.ndarray]:
         """Return (reading, places): hashed once, for reading and for the write that follows."""
         keys = self.checked_keys(keys)
         self.build(keys.shape[1])
         places = self.places(keys)
         return self._read_at(places), places
 
-    def read(self, keys: np.ndarray) -> dict[str, np.ndarray]:
+    def read(self, keys: np.ndarray) -> Reading:
         """Return the reading for query keys (rows, width)."""
         return self.look_up(keys)[0]
 
@@ -250,7 +258,7 @@ class Memory(ArrayState):
         if self.built:
             super().reset()
 
-    def merge(self, other: "Memory") -> None:
+    def merge(self, other: Self) -> None:
         """Take in all that another memory of the same configuration and key width holds.
 
         Raises:
@@ -263,10 +271,10 @@ class Memory(ArrayState):
             self.num_writes += theirs.num_writes
             self.version += 1
 
-    def _take_in(self, other: "Memory") -> None:
+    def _take_in(self, other: Self) -> None:
         raise NotImplementedError
 
-    def check_mergeable(self, other: "Memory") -> None:
+    def check_mergeable(self, other: Self) -> None:
         """Raise ValueError unless `merge` can take `other` in."""
         mine, theirs = self.get_config(), other.get_config()
         differing = [key for key in mine if mine[key] != theirs.get(key)]
@@ -282,6 +290,6 @@ class Memory(ArrayState):
                 f"`other` must be built for keys of width {self.width}. Received: {other.width}"
             )
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments by name."""
         return {"sampling_rate": self.sampling_rate, "decay": self.decay, "seed": self.seed}

@@ -1,10 +1,12 @@
 """What the paper's two memories share: vector keys, filters, and what a gate sees of them."""
 
 import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 import numpy as np
 
-from reloop2_keras.core.memories.memory import Memory, Update
+from reloop2_keras.core.memories.memory import Memory, Reading, Update
 from reloop2_keras.core.normalization import Normalization
 from reloop2_keras.core.rows import check_finite
 
@@ -29,7 +31,15 @@ class SimilarityMemory(Memory):
         **kwargs: see `Memory`.
     """
 
-    def __init__(self, temperature=0.1, error_threshold=None, key_normalization="center", **kwargs):
+    READING = ("mean_label", "mean_probability", "found")
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        error_threshold: float | None = None,
+        key_normalization: str = "center",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not 0 < temperature < float("inf"):
             raise ValueError(f"`temperature` must be > 0 and finite. Received: {temperature}")
@@ -43,7 +53,7 @@ class SimilarityMemory(Memory):
         if not self.normalization.fitted:  # else `adapt` came first
             self.normalization.build(width)
 
-    def adapt(self, keys) -> None:
+    def adapt(self, keys: np.ndarray | Iterable[np.ndarray]) -> None:
         """Fit the key normalization to training keys: (rows, width), or an iterable of such arrays.
 
         Raises:
@@ -69,8 +79,9 @@ class SimilarityMemory(Memory):
         if keys.ndim != 2:
             raise ValueError(f"`keys` must have shape (rows, columns). Received: {keys.shape}")
         self.check_width(keys.shape[1])
-        check_finite("keys", keys)
-        if keys.size and max(keys.max(), -keys.min()) > LARGEST:
+        # False for NaN, too: only then it matters which of the two it is
+        if keys.size and not (keys.min() >= -LARGEST and keys.max() <= LARGEST):
+            check_finite("keys", keys)
             raise ValueError(
                 f"`keys` must be within +-{LARGEST:g}. Received: {np.abs(keys).max():g}"
             )
@@ -83,7 +94,13 @@ class SimilarityMemory(Memory):
         large = np.abs(labels - probabilities) > self.error_threshold
         return large if keep is None else keep & large
 
-    def checked(self, places, labels, probabilities, offsets=None) -> Update:
+    def checked(
+        self,
+        places: np.ndarray,
+        labels: np.ndarray,
+        probabilities: np.ndarray,
+        offsets: np.ndarray | None = None,
+    ) -> Update:
         update = super().checked(places, labels, probabilities, offsets)
         if not self.num_writes and not self.normalization.fitted:
             # here and not in `store`: where warnings are errors nothing must have changed
@@ -96,10 +113,10 @@ class SimilarityMemory(Memory):
         return update
 
     @property
-    def num_gate_inputs(self) -> int:
+    def num_offsets(self) -> int:
         return 2
 
-    def gate_inputs(self, reading: dict, probabilities: np.ndarray) -> np.ndarray:
+    def offsets(self, reading: Reading, probabilities: np.ndarray) -> np.ndarray:
         """Return how far the logit of the mean label lies from that of p and of the mean p (ours).
 
         float32 (rows, 2); 0 where the memory found nothing. A gate weighs the two, as gamma does in
@@ -112,7 +129,7 @@ class SimilarityMemory(Memory):
         ]
         return (reading["found"][:, None] * np.stack(both, axis=1)).astype("float32")
 
-    def check_mergeable(self, other: Memory) -> None:
+    def check_mergeable(self, other: Self) -> None:
         super().check_mergeable(other)
         if not self.normalization.same_as(other.normalization):
             raise ValueError(
@@ -125,16 +142,18 @@ class SimilarityMemory(Memory):
             normalization = self.normalization.state()
             return {**super().state(), **{f"normalize/{k}": v for k, v in normalization.items()}}
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """See `ArrayState.load_state`."""
         with self.lock:
-            mine = {name: arrays.get(f"normalize/{name}") for name in self.normalization.state()}
+            start = "normalize/"
             fresh = self.normalization.copy()
-            fresh.load_state(mine)
+            fresh.load_state(
+                {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+            )
             super().load_state(arrays)
             self.normalization.take(fresh)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments by name."""
         return {
             **super().get_config(),

@@ -1,14 +1,16 @@
 """The paper's constant-size memory: K arrays of SimHash buckets."""
 
+from typing import Any, Self
+
 import numpy as np
 
-from reloop2_keras.core.kernels import add_rows
+from reloop2_keras.core.kernels import add_rows, pack_signs, zeros
 from reloop2_keras.core.memories.feature import checked_buckets
-from reloop2_keras.core.memories.memory import Update
+from reloop2_keras.core.memories.memory import Reading, Update
 from reloop2_keras.core.memories.similarity import SimilarityMemory
 from reloop2_keras.core.neighbors import read_means
 
-_BLOCK = 1024  # rows whose projections stay in the cache
+_BLOCK = 512  # rows whose projections stay in the cache
 
 
 class SketchMemory(SimilarityMemory):
@@ -45,7 +47,7 @@ class SketchMemory(SimilarityMemory):
     CONSTANTS = ("projections",)
     COUNTERS = ("num_writes", "total")
 
-    def __init__(self, num_arrays=70, num_bits=12, **kwargs):
+    def __init__(self, num_arrays: int = 70, num_bits: int = 12, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if int(num_arrays) != num_arrays or num_arrays < 1:
             raise ValueError(f"`num_arrays` must be a positive integer. Received: {num_arrays}")
@@ -63,7 +65,7 @@ class SketchMemory(SimilarityMemory):
         super()._allocate(width)
         shape = (width, self.num_arrays * self.num_bits)
         self.projections = np.random.default_rng(self.seed).standard_normal(shape).astype("float32")
-        self.sums = np.zeros((self.num_arrays << self.num_bits, 3))
+        self.sums = zeros((self.num_arrays << self.num_bits, 3))
 
     def places(self, keys: np.ndarray) -> np.ndarray:
         """Return each key's bucket in each array: int32 (rows, num_arrays).
@@ -71,21 +73,19 @@ class SketchMemory(SimilarityMemory):
         Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
         """
         out = np.empty((len(keys), self.num_arrays), "int32")
-        powers = np.float32(2.0) ** np.arange(self.num_bits, dtype="float32")
-        first = (np.arange(self.num_arrays) << self.num_bits).astype("int32")
+        # one for all blocks: fresh memory costs more than what is done in it
+        projected = np.empty((min(_BLOCK, len(keys)), self.projections.shape[1]), "float32")
         for start in range(0, len(keys), _BLOCK):
-            projected = self.normalization(keys[start : start + _BLOCK]) @ self.projections
-            signs = (projected > 0).astype("float32").reshape(-1, self.num_bits)
-            # sums of 20 powers of two are exact in float32
-            local = (signs @ powers).reshape(-1, self.num_arrays).astype("int32")
-            out[start : start + _BLOCK] = local + first
+            block = self.normalization(keys[start : start + _BLOCK])
+            part = np.matmul(block, self.projections, out=projected[: len(block)])
+            pack_signs(part, self.num_bits, out[start : start + _BLOCK])
         return out
 
     def checked_places(self, places: np.ndarray) -> np.ndarray:
         """Return buckets as they are; ValueError unless column k lies in array k."""
         return checked_buckets(places, self.num_arrays, self.num_bits)
 
-    def _read_at(self, places: np.ndarray) -> dict[str, np.ndarray]:
+    def _read_at(self, places: np.ndarray) -> Reading:
         """Return the reading at buckets; attention over bucket means, not pooled sums."""
         with self.lock:
             scale = 1.0 / (max(self.total, 1e-30) * self.temperature)
@@ -105,11 +105,11 @@ class SketchMemory(SimilarityMemory):
         super().reset()
         self.total = 0.0
 
-    def _take_in(self, other: "SketchMemory") -> None:
+    def _take_in(self, other: Self) -> None:
         self.sums += other.sums
         self.total += other.total
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments by name."""
         return {
             **super().get_config(),

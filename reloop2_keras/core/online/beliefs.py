@@ -1,5 +1,7 @@
 """Belief tables: what is known of each raw value, and how surely (ours)."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
@@ -113,7 +115,7 @@ class BeliefTables(ArrayState):
             super().reset()
             self.records[:, 1 + self.num_learners :] = self.prior
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """See `ArrayState.load_state`; variances must be in (0, prior]."""
         with self.lock:
             fresh = self.copy()

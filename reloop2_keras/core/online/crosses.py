@@ -114,7 +114,7 @@ def choose_crosses(
             pairs.remove(best[0][1])
             score.take(best[0][1])
     tried = tuple((pair, float(gain)) for gain, pair in first or ())
-    return Crosses(tuple(chosen), tuple(map(float, gains)), tried, rows)
+    return Crosses(tuple(map(tuple, chosen)), tuple(map(float, gains)), tried, rows)
 
 
 @jit

@@ -1,5 +1,7 @@
 """Weights of several predictions by their losses, that can change their mind (ours)."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
@@ -57,7 +59,7 @@ class Hedge(ArrayState):
             self.weights = np.full(self.arms, 1.0 / self.arms)
             self.version += 1
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """See `ArrayState.load_state`; weights must be >= 0 and not all 0."""
         weights = np.asarray(arrays.get("weights", 1.0), "float64")
         if (weights < 0).any() or weights.sum() == 0:

@@ -1,6 +1,6 @@
 """A logistic regression that learns blocks of rows, each a few Newton steps (ours)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class LogisticGate(ArrayState):
             self.coefficients, self.precision = self._start.copy(), np.diag(self._first)
             self.version += 1
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """See `ArrayState.load_state`; what float32 files rounded off the precision is mended."""
         with self.lock:
             super().load_state(arrays)

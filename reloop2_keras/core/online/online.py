@@ -267,7 +267,7 @@ class Online(ArrayState):
         with self.lock:
             return joined_state(self._parts())
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """See `ArrayState.load_state`."""
         with self.lock:
             load_joined(self._parts(), arrays)

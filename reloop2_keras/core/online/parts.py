@@ -1,5 +1,7 @@
 """State of an object that is made of parts: all of it, or none."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
@@ -11,7 +13,7 @@ def joined_state(parts: dict[str, ArrayState]) -> dict[str, np.ndarray]:
     return {f"{name}/{k}": v for name, state in states.items() for k, v in state.items()}
 
 
-def load_joined(parts: dict[str, ArrayState], arrays: dict[str, np.ndarray]) -> None:
+def load_joined(parts: dict[str, ArrayState], arrays: Mapping[str, np.ndarray]) -> None:
     """Load what `joined_state` returned: all parts or, after a ValueError, none."""
     theirs = {
         name: {k.removeprefix(f"{name}/"): v for k, v in arrays.items() if k.startswith(f"{name}/")}

@@ -1,5 +1,7 @@
 """Second stage: one prediction from complete arms, so that adding an arm loses nothing (ours)."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
@@ -68,8 +70,9 @@ class SecondStage(ArrayState):
     def store(self, solutions: list) -> None:
         """Take what `solved` returned."""
         with self.lock:
-            for part, solution in zip((*self.gates, self.hedge), solutions, strict=True):
-                part.store(solution)
+            for gate, solution in zip(self.gates, solutions[:-1], strict=True):
+                gate.store(solution)
+            self.hedge.store(solutions[-1])
             self.version += 1
 
     def carried(self) -> np.ndarray:
@@ -99,7 +102,7 @@ class SecondStage(ArrayState):
         with self.lock:
             return joined_state(self._parts())
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """See `ArrayState.load_state`."""
         with self.lock:
             load_joined(self._parts(), arrays)

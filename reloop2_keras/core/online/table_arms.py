@@ -1,7 +1,7 @@
 """First stage: complete arms, each belief tables with a gate of its own (ours)."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -177,7 +177,7 @@ class TableArms(ArrayState):
         with self.lock:
             return joined_state(self._parts())
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """See `ArrayState.load_state`."""
         with self.lock:
             load_joined(self._parts(), arrays)

@@ -78,7 +78,8 @@ class Training:
 
     def in_slots(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield (hashes, labels) of each slot: parts of equal numbers of rows, in order."""
-        number, done, held = 1, 0, []
+        number, done = 1, 0
+        held: list[tuple[np.ndarray, np.ndarray]] = []
         for hashes, labels in self:
             while len(hashes):
                 missing = self.rows * number // self.slots - done
@@ -86,7 +87,9 @@ class Training:
                 done += len(held[-1][0])
                 hashes, labels = hashes[missing:], labels[missing:]
                 if done == self.rows * number // self.slots:
-                    yield tuple(np.concatenate(part) for part in zip(*held, strict=True))
+                    parts = zip(*held, strict=True)
+                    some_hashes, some_labels = (np.concatenate(part) for part in parts)
+                    yield some_hashes, some_labels
                     number, held = number + 1, []
 
     def table_bits(self) -> list[int]:
@@ -137,7 +140,10 @@ def learn_alone(
         arms.store(solution)
         if at is not None:
             kept.append((hashes[at], labels[at], sigmoid(logits[at, 0])))
-    return tuple(np.concatenate(part) for part in zip(*kept, strict=True)) if kept else None
+    if not kept:
+        return None
+    some_hashes, some_labels, p = (np.concatenate(part) for part in zip(*kept, strict=True))
+    return some_hashes, some_labels, p
 
 
 def plan(
@@ -163,6 +169,8 @@ def plan(
     alone = [Arm("residuals", SPEEDS["middle"], False, None)]
     arms = TableArms(training.width, alone, (), bits, prior)
     sample = learn_alone(arms, training, max(1, int(sample_rows)))
+    if sample is None:
+        raise ValueError("`sample_rows` left no row of the training period")
     if crosses is None:
         chosen = choose_crosses(*sample, prior=prior, **rule)
         crosses = chosen.chosen

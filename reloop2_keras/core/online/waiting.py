@@ -60,7 +60,7 @@ class Waiting(ArrayState):
             self.held = stop
             self.version += 1
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """See `ArrayState.load_state`."""
         if np.any(np.asarray(arrays.get("held", 0)) >= self.rows):
             raise ValueError(f"held: expected fewer than {self.rows} rows, found {arrays['held']}")

@@ -1,0 +1,209 @@
+"""Raw log -> prepared dataset: chronological periods, ids from the training period only."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from data_scripts.arguments import MOST_CHUNK_ROWS, flag, fraction, integer, optional
+from data_scripts.atomic_folder import atomic_folder, recover
+from data_scripts.errors import Errors, InputError
+from data_scripts.output import check_output
+from data_scripts.passes import Passes
+from data_scripts.periods import period_sizes, plan_files
+from data_scripts.prefetch import prefetched
+from data_scripts.sources.source import Source
+from data_scripts.vocabulary import FieldVocabulary, vocabulary_table
+from data_scripts.writer import FORMAT, PeriodWriter, writing
+from reloop2_keras.core.description import SCHEMA_VERSION, sealed
+from reloop2_keras.core.files import file_checksum
+
+CUT = ("train_fraction", "validation_fraction", "slots", "train_rows")
+MATRICES = ("feature_ids", "feature_values", "feature_hashes")
+BLOCK = 4096  # So many rows of a matrix stay in the cache while its columns are filled in.
+
+
+def prepare(
+    source: Source,
+    output: str | os.PathLike[str],
+    threshold: int = 1,
+    train_fraction: float = 0.5,
+    validation_fraction: float = 0.1,
+    slots: int = 20,
+    train_rows: int | None = None,
+    limit: int | None = None,
+    on_error: str = "fail",
+    chunk_rows: int = 65_536,
+    overwrite: bool = False,
+    progress: bool | None = None,
+) -> dict[str, Any]:
+    """Prepare a dataset folder (format: README of data_scripts); reads the log two or three times.
+
+    Periods are cut by row order: training, validation, `slots` nearly equal slots; no row is
+    dropped. Vocabulary and numeric maxima come from the training period only. All is written to
+    a temporary folder beside `output` and renamed at the end. What a killed run left there is
+    removed; a dataset that it was replacing is put back first.
+
+    Args:
+        source: what a function of `data_scripts.sources` returned.
+        output: path of the folder to make.
+        threshold: int >= 0; a value is kept when its training count is greater.
+        train_fraction: float in (0, 1).
+        validation_fraction: float in (0, 1).
+        slots: int >= 1.
+        train_rows: int >= 1, training rows instead of `train_fraction`.
+        limit: int >= 1, or None: use the first rows only.
+        on_error: "fail" or "skip" bad rows (counted in dataset.json).
+        chunk_rows: int >= 1, rows held at a time; does not change the result.
+        overwrite: bool, whether an existing dataset may be replaced. Never replaced are a folder
+            that holds anything else or an input, a file, and a link.
+        progress: bool, or None to show bars on terminals only.
+
+    Returns:
+        dict, the content of dataset.json.
+
+    Raises:
+        ValueError: if an argument is out of range, or `output` is or holds an input.
+        InputError: for bad input, and for a log that changes while it is read.
+        FileExistsError: if there is something at `output` that may not be replaced.
+        OSError: naming the file, if one cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from data_scripts import synthetic
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     meta = prepare(synthetic(rows=600), f"{folder}/dataset", slots=3, progress=False)
+        >>> meta["rows"]
+        {'read': 600, 'prepared': 600, 'bad': 0, 'beyond_limit': 0}
+    """
+    output = Path(output)
+    options: dict[str, Any] = {
+        "threshold": integer("threshold", threshold, 0),
+        "train_fraction": fraction("train_fraction", train_fraction),
+        "validation_fraction": fraction("validation_fraction", validation_fraction),
+        "slots": integer("slots", slots, 1),
+        "train_rows": optional(integer, "train_rows", train_rows, 1),
+        "limit": optional(integer, "limit", limit, 1),
+        "on_error": Errors(on_error).on_error,
+    }
+    chunk_rows = integer("chunk_rows", chunk_rows, 1, MOST_CHUNK_ROWS)
+    overwrite, progress = flag("overwrite", overwrite), optional(flag, "progress", progress)
+    if not isinstance(source, Source):
+        raise ValueError(f"`source` must be of data_scripts.sources. Received: {source!r}")
+    if not source.fields:
+        raise ValueError("`source` must have at least one field. Received: none")
+    recover(output)
+    check_output(output, overwrite, source.paths)
+
+    passes = Passes(source, options["limit"], on_error, chunk_rows, progress)
+    rows = passes.count()
+    bad = passes.errors.total
+    sizes = period_sizes(rows, *(options[name] for name in CUT))
+    fields = [FieldVocabulary(name, kind, source.final_ids) for name, kind in source.fields]
+    num_ids = _count_values(passes, fields, sizes[0], options["threshold"])
+
+    with atomic_folder(output, overwrite, source.paths) as folder:
+        periods = plan_files(sizes)
+        writer = PeriodWriter(folder, sum(periods, []), output)
+        try:
+            frames = (frame for frame in passes.frames("write") if len(frame))
+            for columns in prefetched(_encode(frame, fields, source.extras) for frame in frames):
+                writer.write(columns)
+            files = writer.finish()
+            passes.check_same(rows, bad)
+        except InputError:
+            passes.check_files()  # If a file changed, that is the cause to report.
+            raise
+        finally:
+            writer.close()
+        meta = {
+            "schema_version": SCHEMA_VERSION,
+            "source": source.name,
+            "options": {**source.options, **options},
+            "num_ids": num_ids,
+            "fields": [_field(field) for field in fields],
+            "columns": ["label", *source.extras, *MATRICES],
+            "periods": _periods(periods, sizes, files),
+            "vocabulary": _vocabulary(folder, output, fields),
+            "errors": {"total": passes.errors.total, "first": passes.errors.first},
+            "rows": _rows(passes),
+        }
+        meta = sealed(meta)
+        text = json.dumps(meta, indent=1, ensure_ascii=False) + "\n"
+        with writing(output / "dataset.json"):
+            (folder / "dataset.json").write_text(text, encoding="utf-8")
+    return meta
+
+
+def _count_values(passes, fields, rows, threshold):
+    """Count the training period's values and give them their ids; returns the number of ids."""
+    left = rows
+    for frame in passes.frames("vocabulary"):
+        frame = frame.head(left)
+        for field in fields:
+            field.count(frame[field.name])
+        left -= len(frame)
+        if left == 0:
+            break
+    passes.check_files()
+    num_ids = 0
+    for field in fields:
+        num_ids = field.assign_ids(num_ids, threshold)
+    return num_ids
+
+
+def _encode(frame, fields, extras):
+    encoded = [field.encode(frame[field.name]) for field in fields]
+    columns = {name: frame[name].to_numpy() for name in ("label", *extras)}
+    for i, name in enumerate(MATRICES):
+        columns[name] = _matrix([parts[i] for parts in encoded], len(frame))
+    return columns
+
+
+def _matrix(columns, rows):
+    """Return columns as a matrix; a column of one row is repeated for all rows."""
+    matrix = np.empty((rows, len(columns)), columns[0].dtype)
+    for start in range(0, rows, BLOCK):
+        part = matrix[start : start + BLOCK]
+        for i, column in enumerate(columns):
+            part[:, i] = column if len(column) == 1 else column[start : start + BLOCK]
+    return matrix
+
+
+def _field(field):
+    entry = {name: getattr(field, name) for name in ("name", "kind", "cardinality", "offset")}
+    if field.kind == "numeric":
+        entry |= {"maximum": field.maximum, "clipped": field.clipped}
+    return entry
+
+
+def _periods(periods, sizes, files):
+    """The periods' rows and files, which hold as many, for dataset.json."""
+    entries = []
+    for planned, rows in zip(periods, sizes, strict=True):
+        entries.append({"rows": rows, "files": [files[name] for name, _ in planned]})
+        written = sum(file["rows"] for file in entries[-1]["files"])
+        if written != rows:
+            names = ", ".join(name for name, _ in planned)
+            raise RuntimeError(f"{names}: expected {rows:,} rows, found {written:,} written")
+    return {"train": entries[0], "validation": entries[1], "slots": entries[2:]}
+
+
+def _rows(passes):
+    """Account for each row that was read: it is prepared, bad, or beyond the limit."""
+    counts = {
+        "prepared": passes.rows,
+        "bad": passes.errors.total,
+        "beyond_limit": passes.beyond_limit,
+    }
+    return {"read": sum(counts.values()), **counts}
+
+
+def _vocabulary(folder, output, fields):
+    name = "vocabulary.parquet"
+    with writing(output / name):
+        pq.write_table(vocabulary_table(fields).to_arrow(), folder / name, **FORMAT)
+    return {"name": name, "sha256": file_checksum(folder / name)}

@@ -1,0 +1,165 @@
+"""Checkpoints that say themselves what they hold, with checksums."""
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+import numpy.typing as npt
+from mindspore import Tensor
+
+from mindspore_port.models.deepfm import DeepFM
+from mindspore_port.models.model_weights import describe, rebuild, set_weights, weights
+from mindspore_port.models.reloop2 import ReLoop2
+from mindspore_port.tensors import to_numpy
+from mindspore_port.weight_names import to_neutral
+from reloop2_keras.core.files import array_checksum, replaced
+from reloop2_keras.core.weight_shapes import check_shapes
+
+CONFIG = "reloop2_config"  # a uint8 array: the description as JSON
+SUMS = "reloop2_sha256"  # a uint8 array: the checksum of each other array, as JSON
+# what comes before the file's own checksum, at its end: field 1000 of the protobuf message, text of
+# 64 bytes. MindSpore does not know that field and ignores it
+_MARK, _DIGITS = b"\xc2\x3e\x40", 64
+
+
+def save_arrays(arrays: Mapping[str, npt.ArrayLike], path: str | Path) -> None:
+    """Write a dict of arrays as a MindSpore checkpoint, beside its place, then renamed.
+
+    The checkpoint also holds the SHA-256 of each array, and at its end that of the file, which
+    `load_arrays` compares: MindSpore takes a flipped bit for another number, or crashes.
+    """
+    copies = {name: np.array(a) for name, a in arrays.items()}
+    sums = {name: array_checksum(a) for name, a in copies.items()}
+    listed = [{"name": n, "data": Tensor(a)} for n, a in {**copies, SUMS: pack(sums)}.items()]
+    with replaced(path, ".ckpt") as beside:
+        ms.save_checkpoint(listed, str(beside))
+        beside.chmod(0o600)  # MindSpore takes the right to write away
+        digest = _digest(beside, beside.stat().st_size)
+        with beside.open("ab") as file:
+            file.write(_MARK + digest)
+
+
+def _digest(path: str | Path, size: int) -> bytes:
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        while size > 0:
+            part = file.read(min(size, 1 << 20))
+            if not part:
+                break
+            total.update(part)
+            size -= len(part)
+    return total.hexdigest().encode()
+
+
+def _is_whole(path: str | Path) -> bool | None:
+    """Whether a file's own checksum is right; None if it has none."""
+    size = os.path.getsize(path) - len(_MARK) - _DIGITS
+    if size < 0:
+        return None
+    with open(path, "rb") as file:
+        file.seek(size)
+        end = file.read()
+    if not end.startswith(_MARK):
+        return None
+    return end[len(_MARK) :] == _digest(path, size)
+
+
+def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Read a MindSpore checkpoint as a dict of arrays, checksums compared.
+
+    Warns where there are none: earlier versions wrote none.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such file, it cannot be read, or an array is
+            not what was written.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: not found. Expected a MindSpore checkpoint")
+    whole = _is_whole(path)
+    if whole is False:  # and MindSpore must not see it: it may crash the process
+        raise ValueError(f"{path}: expected the file that was written, found another checksum")
+    try:
+        arrays = {name: to_numpy(p) for name, p in ms.load_checkpoint(str(path)).items()}
+        sums = _unpacked(arrays.pop(SUMS)) if SUMS in arrays else None
+    except (ValueError, RuntimeError, TypeError, KeyError, MemoryError) as error:
+        first = [*str(error).strip().splitlines(), type(error).__name__][0]
+        raise ValueError(f"{path}: expected a MindSpore checkpoint (.ckpt): {first}") from error
+    if sums is not None and whole is None:
+        raise ValueError(f"{path}: expected a checksum at its end, found none")
+    if sums is None:
+        warnings.warn(
+            f"{path}: holds no checksums, as earlier versions wrote it; damage would go unnoticed",
+            stacklevel=2,
+        )
+        return arrays
+    for name in sorted(sums.keys() | arrays.keys()):
+        found = array_checksum(arrays[name]) if name in arrays else "no such array"
+        expected = sums.get(name, "no such array")
+        if found != expected:
+            raise ValueError(f"{path}: {name}: expected sha256 {expected}, found {found}")
+    return arrays
+
+
+def pack(description: Mapping[str, Any]) -> np.ndarray:
+    """Return a description as a uint8 array."""
+    text = json.dumps(description, sort_keys=True)
+    return np.frombuffer(text.encode("utf-8"), "uint8").copy()
+
+
+def unpack(arrays: dict[str, np.ndarray], source: str | Path) -> dict[str, Any]:
+    """Take the description out of `arrays`; ValueError naming `source` if there is none."""
+    if CONFIG not in arrays:
+        raise ValueError(f"{source}: expected a file of `save_model` (with {CONFIG}), found none")
+    return _unpacked(arrays.pop(CONFIG))
+
+
+def _unpacked(array: np.ndarray) -> dict[str, Any]:
+    described = json.loads(array.tobytes().decode("utf-8"))
+    if not isinstance(described, dict):
+        raise ValueError(f"expected a JSON object, found {type(described).__name__}")
+    return described
+
+
+def save_model(model: DeepFM | ReLoop2, path: str | Path) -> None:
+    """Save a `DeepFM` or `ReLoop2` with all weights, memory and arguments in one checkpoint.
+
+    Example:
+        >>> save_model(model, "reloop2.ckpt")
+        >>> model = load_model("reloop2.ckpt")
+    """
+    save_arrays({CONFIG: pack(describe(model)), **weights(model)}, path)
+
+
+def load_model(path: str | Path, compute_dtype: str | None = None) -> DeepFM | ReLoop2:
+    """Return the model that `save_model` or `convert` wrote.
+
+    Args:
+        path: of the file.
+        compute_dtype: of the base's dense layers, instead of that of the file.
+
+    Raises:
+        FileNotFoundError, ValueError: if the file is missing or not of that kind.
+    """
+    arrays = load_arrays(path)
+    description = unpack(arrays, path)
+    if compute_dtype is not None:
+        description.get("base", description)["config"]["compute_dtype"] = compute_dtype
+    # a checkpoint of training holds moments and counts, too
+    arrays = {name: a for name, a in arrays.items() if not name.startswith("training.")}
+    shapes = {}
+    try:  # before anything of a size that the file only claims is allocated
+        for name, array in arrays.items():
+            neutral, transposed = to_neutral(name)
+            shapes[neutral] = array.shape[::-1] if transposed else array.shape
+        check_shapes(description, shapes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    model = rebuild(description, path)
+    set_weights(model, arrays, path)
+    return model

@@ -1,0 +1,91 @@
+"""The study of core for MindSpore models: `compare` and `choose`."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mindspore_port.models.deepfm import DeepFM
+from mindspore_port.models.early_stopping import train_base
+from mindspore_port.streaming.arms import FrozenBase, IncrementalBase
+from mindspore_port.streaming.prequential_loop import backend
+from reloop2_keras.core import choice, study
+from reloop2_keras.core.candidates import Candidates, FeatureForms
+from reloop2_keras.core.choice import ARMS, Choice
+from reloop2_keras.core.report import PrequentialReport
+
+MINDSPORE = study.Framework(train_base, DeepFM, FrozenBase, IncrementalBase)
+
+
+def choose(
+    base: Any,
+    dataset: Any,
+    arms: Iterable[str] = ARMS,
+    seed: int = 1001,
+    delay: int = 0,
+    settings: Candidates | None = None,
+    progress: bool | None = None,
+) -> Choice:
+    """Choose a memory's key, size, lambda, gamma and form on the validation period.
+
+    Args:
+        base: trained base model.
+        dataset, arms, seed, delay, settings, progress: see `core.choice.choose`.
+
+    Example:
+        >>> choice = choose(base, dataset, arms=["frozen", "feature"])
+        >>> choice.picked["feature"]["candidate"]
+        'corrected, warm'
+    """
+    trained = MINDSPORE.trained(base)
+    return choice.choose(trained, dataset, arms, seed, delay, settings, progress)
+
+
+def feature_forms(
+    base: Any, dataset: Any, settings: Candidates | None = None, seed: int = 1001
+) -> FeatureForms:
+    """Return what makes fresh feature memories of each form; see `core.choice.feature_forms`.
+
+    Example:
+        >>> fast = feature_forms(base, dataset).fast("corrected, warm")
+    """
+    return choice.feature_forms(FrozenBase(base, ()), dataset, settings, seed)
+
+
+def compare(
+    dataset: Any,
+    base: Any = None,
+    arms: Sequence[str] = ARMS,
+    seeds: Iterable[int] = (1001,),
+    delay: int = 0,
+    slots: int | None = None,
+    settings: Candidates | None = None,
+    base_options: dict[str, Any] | None = None,
+    incremental_options: dict[str, Any] | None = None,
+    choices: dict[int, Choice] | None = None,
+    progress: bool | None = None,
+) -> PrequentialReport:
+    """Compare arms on a dataset's stream; what notebook 04 shows, in one call.
+
+    Args:
+        dataset: `PreparedDataset`.
+        base: None trains a `DeepFM` a seed (`train_base`); or a function of the seed that returns
+            a trained model; or a trained model, which serves for every seed.
+        arms, seeds, delay, slots, settings, choices, progress: see `core.study.compare`.
+        base_options: arguments of `train_base`, such as `max_epochs`; for `base=None` only.
+        incremental_options: arguments of `IncrementalBase`, such as `learning_rate`.
+
+    Returns:
+        `PrequentialReport` over all seeds: `overall()` is the table of arms, `verdict()` says
+        which of them helps, `save(folder)` writes metrics.json.
+
+    Raises:
+        ValueError: if an argument is out of range, an arm is unknown, or `base_options` are given
+            for a base that is not trained here.
+
+    Example:
+        >>> report = compare(PreparedDataset("runs/demo/dataset"), seeds=[1, 2, 3])
+        >>> report.save("runs/mine")
+    """
+    make = MINDSPORE.maker(dataset, base, base_options, incremental_options)
+    info = {"backend": backend(), "base": dict(base_options or {})}
+    shared = arms, seeds, delay, slots, settings, info, choices, progress
+    return study.compare(dataset, make, *shared)

@@ -1,0 +1,101 @@
+"""Command line: python -m reloop2_keras compare DATASET OUT [options]."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from reloop2_keras.core.candidates import Candidates
+from reloop2_keras.core.choice import ARMS, needed
+from reloop2_keras.core.dataset import PreparedDataset
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
+        prog="python -m reloop2_keras", description="Click models that adapt online."
+    )
+    commands = made.add_subparsers(dest="command", required=True)
+    compare = commands.add_parser(
+        "compare",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        help="train, choose on validation, stream, and say which arm helps",
+        description="Train a DeepFM on the training period, choose everything else on the "
+        "validation period, then predict, score and learn the slots in their order with every "
+        "arm. Prints the table of arms and the verdict. "
+        "Example: python -m reloop2_keras compare runs/demo/dataset runs/mine --seeds 3",
+    )
+    compare.add_argument("dataset", help="folder that data_scripts wrote")
+    compare.add_argument("out", help="folder for metrics.json and figures")
+    compare.add_argument(
+        "--arms", nargs="+", metavar="ARM", default=list(ARMS), help="what to compare"
+    )
+    compare.add_argument("--seed", type=int, default=1001, help="first seed")
+    compare.add_argument("--seeds", type=_positive, default=1, help="number of seeds")
+    compare.add_argument("--delay", type=int, default=0, help="slots until labels arrive")
+    compare.add_argument("--slots", type=_positive, help="cut the stream into so many slots")
+    compare.add_argument(
+        "--cross",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="FIELD",
+        help="fields that get one more table together; may be given several times",
+    )
+    defaults = Candidates()
+    compare.add_argument(
+        "--validation-slots",
+        type=_positive,
+        default=defaults.validation_slots,
+        help="slots of the validation period, which choices are made on",
+    )
+    compare.add_argument(
+        "--max-epochs", type=_positive, default=30, help="most epochs of the base model"
+    )
+    compare.add_argument("--quiet", action="store_true", help="no progress bars")
+    return made
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer >= 1, found {text!r}")
+    return int(text)
+
+
+def _compare(args: argparse.Namespace) -> None:
+    needed(args.arms)  # wrong words and folders are told before a framework is imported
+    PreparedDataset(args.dataset)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow if it is there
+    import reloop2_keras
+
+    report = reloop2_keras.compare(
+        reloop2_keras.PreparedDataset(args.dataset),
+        arms=args.arms,
+        seeds=range(args.seed, args.seed + args.seeds),
+        delay=args.delay,
+        slots=args.slots,
+        settings=Candidates(validation_slots=args.validation_slots, crosses=args.cross),
+        base_options={"max_epochs": args.max_epochs},
+        progress=False if args.quiet else None,
+    )
+    written = report.save(args.out)
+    print(report.table())
+    print()
+    for arm, words in report.verdict().to_dict("index").items():
+        print(f"{arm}: " + ", ".join(f"{metric} {word}" for metric, word in words.items()))
+    print(f"written: {written[0]} and {len(written) - 1} figures")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status: 2 for bad input."""
+    args = parser().parse_args(argv)
+    try:
+        _compare(args)
+    except (ValueError, OSError) as error:
+        print(f"reloop2_keras {args.command}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

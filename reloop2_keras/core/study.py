@@ -1,0 +1,180 @@
+"""The whole study of one dataset: train, choose, stream, report; for every framework."""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from reloop2_keras.core.candidates import Candidates
+from reloop2_keras.core.choice import ARMS, Choice, choose, needed
+from reloop2_keras.core.prequential import prequential
+from reloop2_keras.core.report import PrequentialReport
+
+FRAMEWORKS = ("keras", "torch", "jax", "tensorflow", "tensorflow-cpu", "mindspore")
+PACKAGES = ("reloop2", "numpy", "numba", *FRAMEWORKS)
+
+
+class TrainedBase:
+    """A trained model as `choose` and `compare` take it: it makes the slow parts of the arms.
+
+    Args:
+        model: the trained model.
+        frozen: class of the slow part that serves it as it is: `frozen(model, keys=...)`.
+        incremental: class of the slow part that trains a copy on each slot.
+        **options: further arguments of `incremental`, such as `learning_rate`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        frozen: Callable[..., Any],
+        incremental: Callable[..., Any],
+        **options: Any,
+    ) -> None:
+        self.model = model
+        self._classes, self._options = (frozen, incremental), options
+
+    def frozen(self, keys: Sequence[str]) -> Any:
+        """Return the model as it was trained, serving these keys."""
+        return self._classes[0](self.model, keys=tuple(keys))
+
+    def incremental(self, keys: Sequence[str]) -> Any:
+        """Return a copy that is trained on each slot, serving these keys."""
+        return self._classes[1](self.model, **self._options, keys=tuple(keys))
+
+
+@dataclasses.dataclass(frozen=True)
+class Framework:
+    """What a study needs of a framework.
+
+    Attributes:
+        train: `train_base(dataset, seed, **options)`, which returns (model, history).
+        model: class of the models that a user may hand over.
+        frozen, incremental: classes of the slow parts; see `TrainedBase`.
+        reseed: function of a seed, called where no model is trained; or None.
+    """
+
+    train: Callable[..., tuple[Any, Any]]
+    model: type
+    frozen: Callable[..., Any]
+    incremental: Callable[..., Any]
+    reseed: Callable[[int], None] | None = None
+
+    def trained(self, model: Any, **options: Any) -> TrainedBase:
+        """Return a model as a study takes it."""
+        return TrainedBase(model, self.frozen, self.incremental, **options)
+
+    def maker(
+        self,
+        dataset: Any,
+        base: Any,
+        base_options: dict[str, Any] | None,
+        incremental_options: dict[str, Any] | None,
+    ) -> Callable[[int], TrainedBase]:
+        """Return the function of a seed that `compare` asks for bases.
+
+        Args:
+            dataset: `PreparedDataset`.
+            base: None trains one a seed; or a function of the seed that returns a trained model;
+                or a trained model, which serves for every seed.
+            base_options: arguments of `train`, for `base=None` only.
+            incremental_options: arguments of `incremental`.
+
+        Raises:
+            ValueError: if `base_options` are given for a base that is not trained here.
+        """
+        if base is not None and base_options:
+            raise ValueError(
+                f"`base_options` must be left out where `base` is given. Received: {base_options}"
+            )
+
+        def make(seed: int) -> TrainedBase:
+            if base is None:
+                model, _ = self.train(dataset, seed, **(base_options or {}))
+            else:
+                if self.reseed is not None:
+                    self.reseed(seed)
+                model = base if isinstance(base, self.model) else base(seed)
+            return self.trained(model, **(incremental_options or {}))
+
+        return make
+
+
+def compare(
+    dataset: Any,
+    make_base: Callable[[int], Any],
+    arms: Sequence[str] = ARMS,
+    seeds: Iterable[int] = (1001,),
+    delay: int = 0,
+    slots: int | None = None,
+    settings: Candidates | None = None,
+    info: dict[str, Any] | None = None,
+    choices: dict[int, Choice] | None = None,
+    progress: bool | None = None,
+    report: type[PrequentialReport] = PrequentialReport,
+) -> PrequentialReport:
+    """Compare arms on a dataset's stream: each slot is predicted, scored, and only then learnt.
+
+    For each seed a base is trained on the training period, everything else is chosen by replaying
+    the validation period (`choose`), and all arms then see the same slots in the same order. No
+    choice is made on the slots that are scored.
+
+    Args:
+        dataset: `PreparedDataset`.
+        make_base: function of the seed that returns a `TrainedBase`.
+        arms: names; see `ARMS` for those of the tables and `Choice.fast` for more.
+        seeds: ints, one run each.
+        delay: int >= 0, slots until labels arrive.
+        slots: int, to cut the stream into that many slots; None: as it was prepared.
+        settings: `Candidates`, what may be chosen; None: its defaults.
+        info: dict, noted in the report, such as the backend's name.
+        choices: dict that takes up seed -> `Choice`, to look at what validation saw; or None.
+        progress: bool, or None to show bars on terminals only.
+        report: class of the report.
+
+    Returns:
+        report over all seeds; its `info` says what was compared, when, and what was picked.
+
+    Raises:
+        ValueError: if an argument is out of range or an arm is unknown.
+    """
+    seeds, settings = list(seeds), settings or Candidates()
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ValueError(f"`seeds` must be distinct, at least one. Received: {seeds}")
+    needed(arms)  # an unknown name is told before hours of training
+    start, stream, reports, picked = time.perf_counter(), dataset.slots(slots), [], []
+    for seed in seeds:
+        base = make_base(seed)
+        choice = choose(base, dataset, arms, seed, delay, settings, progress)
+        if choices is not None:
+            choices[seed] = choice
+        picked += [{"seed": seed, "arm": arm, **row} for arm, row in choice.picked.items()]
+        warmup = dataset.validation_slots(settings.validation_slots)
+        made = choice.arms(arms, base)
+        reports.append(prequential(stream, made, delay, warmup, seed, progress, report=report))
+    result = report.concat(reports)
+    result.info.update(
+        dataset=dataset.name,
+        path=str(dataset.folder),
+        parameters={"arms": list(arms), "slots": len(stream), **dataclasses.asdict(settings)},
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        seconds=round(time.perf_counter() - start, 1),
+        rows=len(result.labels),
+        versions=installed_versions(),
+        picked=picked,
+        **(info or {}),
+    )
+    return result
+
+
+def installed_versions() -> dict[str, str]:
+    """Return name -> version of the packages that a result may depend on, where installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found

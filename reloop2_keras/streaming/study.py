@@ -1,0 +1,94 @@
+"""The study of core for Keras models: `compare` and `choose`."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import keras
+
+from reloop2_keras.core import choice, study
+from reloop2_keras.core.candidates import Candidates, FeatureForms
+from reloop2_keras.core.choice import ARMS, Choice
+from reloop2_keras.models.early_stopping import train_base
+from reloop2_keras.streaming.arms import FrozenBase, IncrementalBase
+from reloop2_keras.streaming.report import PrequentialReport
+
+# the seed decides the dropout of what is trained on the stream
+KERAS = study.Framework(
+    train_base, keras.Model, FrozenBase, IncrementalBase, keras.utils.set_random_seed
+)
+
+
+def choose(
+    base: Any,
+    dataset: Any,
+    arms: Iterable[str] = ARMS,
+    seed: int = 1001,
+    delay: int = 0,
+    settings: Candidates | None = None,
+    progress: bool | None = None,
+) -> Choice:
+    """Choose a memory's key, size, lambda, gamma and form on the validation period.
+
+    Args:
+        base: trained base model.
+        dataset, arms, seed, delay, settings, progress: see `core.choice.choose`.
+
+    Example:
+        >>> choice = choose(base, dataset, arms=["frozen", "feature"])
+        >>> choice.picked["feature"]["candidate"]
+        'corrected, warm'
+    """
+    trained = KERAS.trained(base)
+    return choice.choose(trained, dataset, arms, seed, delay, settings, progress)
+
+
+def feature_forms(
+    base: Any, dataset: Any, settings: Candidates | None = None, seed: int = 1001
+) -> FeatureForms:
+    """Return what makes fresh feature memories of each form; see `core.choice.feature_forms`.
+
+    Example:
+        >>> fast = feature_forms(base, dataset).fast("corrected, warm")
+    """
+    return choice.feature_forms(FrozenBase(base, ()), dataset, settings, seed)
+
+
+def compare(
+    dataset: Any,
+    base: Any = None,
+    arms: Sequence[str] = ARMS,
+    seeds: Iterable[int] = (1001,),
+    delay: int = 0,
+    slots: int | None = None,
+    settings: Candidates | None = None,
+    base_options: dict[str, Any] | None = None,
+    incremental_options: dict[str, Any] | None = None,
+    choices: dict[int, Choice] | None = None,
+    progress: bool | None = None,
+) -> PrequentialReport:
+    """Compare arms on a dataset's stream; what notebook 04 shows, in one call.
+
+    Args:
+        dataset: `PreparedDataset`.
+        base: None trains a `DeepFM` a seed (`train_base`); or a function of the seed that returns
+            a trained model; or a trained model, which serves for every seed.
+        arms, seeds, delay, slots, settings, choices, progress: see `core.study.compare`.
+        base_options: arguments of `train_base`, such as `max_epochs`; for `base=None` only.
+        incremental_options: arguments of `IncrementalBase`, such as `learning_rate`.
+
+    Returns:
+        `PrequentialReport` over all seeds: `overall()` is the table of arms, `verdict()` says
+        which of them helps, `save(folder)` writes metrics.json and figures.
+
+    Raises:
+        ValueError: if an argument is out of range, an arm is unknown, or `base_options` are given
+            for a base that is not trained here.
+
+    Example:
+        >>> report = compare(PreparedDataset("runs/demo/dataset"), seeds=[1, 2, 3])
+        >>> report.save("runs/mine")
+    """
+    make = KERAS.maker(dataset, base, base_options, incremental_options)
+    info = {"backend": keras.backend.backend(), "base": dict(base_options or {})}
+    shared = arms, seeds, delay, slots, settings, info, choices, progress
+    return cast(PrequentialReport, study.compare(dataset, make, *shared, PrequentialReport))

@@ -1,0 +1,91 @@
+"""`compare` and `choose` for Keras models, and their command line."""
+
+import json
+
+import numpy as np
+import pytest
+
+from data_scripts import prepare, synthetic
+from reloop2_keras import Candidates, PreparedDataset, choose, compare
+from reloop2_keras.__main__ import main
+from reloop2_keras.models import train_base
+from reloop2_keras.streaming import feature_forms
+
+pytestmark = [pytest.mark.backend]
+
+SMALL = Candidates(
+    validation_slots=2,
+    exact_capacity=500,
+    num_neighbors=10,
+    sketch_sizes=((6, 5),),
+    feature_bits=9,
+)
+ARMS = ["frozen", "recalibrated", "exact", "feature", "incremental", "incremental+feature"]
+BASE = {"max_epochs": 1, "embedding_dim": 4, "hidden_units": (8,)}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    out = tmp_path_factory.mktemp("study") / "dataset"
+    prepare(synthetic(rows=3000, users=100, items=40), out, slots=2, progress=False)
+    return PreparedDataset(out)
+
+
+@pytest.fixture(scope="module")
+def model(dataset):
+    return train_base(dataset, 7, **BASE)[0]
+
+
+def test_a_base_may_be_trained_here_given_or_made(dataset, model):
+    options = {"arms": ARMS, "settings": SMALL, "progress": False}
+    trained = compare(dataset, seeds=[7], base_options=BASE, **options)
+    given = compare(dataset, model, seeds=[7], **options)
+    made = compare(dataset, lambda seed: model, seeds=[7], **options)
+    for arm in ARMS:
+        one, two, three = (r.predictions[arm][0] for r in (trained, given, made))
+        if "incremental" not in arm:  # whose dropout goes on where the base's training ended
+            np.testing.assert_allclose(one, two, atol=1e-6)
+        np.testing.assert_array_equal(two, three)
+    assert list(trained.overall().index) == [*ARMS, "best possible"]
+    with pytest.raises(ValueError, match="`base_options`"):
+        compare(dataset, model, base_options=BASE)
+
+
+def test_choices_are_those_of_the_comparison(dataset, model):
+    choices = {}
+    compare(dataset, model, ARMS, [7], settings=SMALL, choices=choices, progress=False)
+    chosen = choose(model, dataset, ARMS, 7, settings=SMALL, progress=False)
+    assert chosen.picked == choices[7].picked
+    warm = feature_forms(model, dataset, SMALL, 7).fast("base, warm").memories[0]
+    np.testing.assert_array_equal(warm.sums, chosen.fast("feature base, warm").memories[0].sums)
+
+
+def test_command_line(dataset, tmp_path, capsys):
+    arguments = ["compare", str(dataset.folder), str(tmp_path / "out"), "--quiet"]
+    few = ["--arms", "frozen", "recalibrated", "feature", "--max-epochs", "1", "--delay", "1"]
+    assert main([*arguments, *few, "--slots", "4", "--seed", "5", "--cross", "C1", "C2"]) == 0
+    told = capsys.readouterr().out
+    assert told.splitlines()[0].startswith("arm") and "feature: auc" in told
+    saved = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert saved["seeds"] == [5] and saved["parameters"]["slots"] == 4
+    assert saved["parameters"]["crosses"] == [["C1", "C2"]] and saved["info"]["delay"] == 1
+    assert (tmp_path / "out" / "drift.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"folder": "nowhere"}, "nowhere"),
+        ({"more": ["--arms", "frozn"]}, "'frozn'"),
+        ({"more": ["--cross", "C1", "C99"]}, "'C99'"),
+        ({"more": ["--validation-slots", "1"]}, "validation_slots"),
+        ({"more": ["--slots", "1000000"]}, "`count`"),
+    ],
+)
+def test_bad_input_is_one_line(dataset, tmp_path, capsys, change, message):
+    folder = change.get("folder", str(dataset.folder))
+    more = ["--arms", "frozen", "feature", "--max-epochs", "1", *change.get("more", [])]
+    assert main(["compare", folder, str(tmp_path), "--quiet", *more]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
