@@ -10,6 +10,8 @@ from reloop2_keras.core.compiled import COMPILED, jit
 from reloop2_keras.core.kernels import hash_words
 from reloop2_keras.core.rows import check_labels, check_probabilities
 
+DEVIATIONS = 4.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Crosses:
@@ -45,7 +47,11 @@ def choose_crosses(
     A candidate's score is the log likelihood that one Newton step of all its beliefs from 0 would
     gain, half the sum over its values of S^2 / (V + 1 / prior) with S the sum of residuals and V of
     p (1 - p), less what noise would give, half the sum of V / (V + 1 / prior): the two are equal
-    in expectation where the pair says nothing. Only gains > 0 are chosen.
+    in expectation where the pair says nothing. Only gains beyond 4 standard deviations of what
+    noise would give are chosen: of 741 pairs of 39 columns some are lucky. Four and not more, nor
+    greedily: on streams made of the training and validation periods of four logs 2 to 4 were best,
+    8 and 16 lost up to .003 AUC, greedy choice up to .002; leaving out pairs that say what one of
+    their columns says (an item and its year) gained nothing.
 
     Args:
         hashes: int32 (rows, width) of the training period, or of some of its rows.
@@ -98,7 +104,8 @@ def choose_crosses(
         # ties go to the pair that comes first
         found.sort(key=lambda entry: (-entry[0], entry[1]))
         first = found if first is None else first
-        best = [entry for entry in found if entry[0] > 0][: 1 if greedy else rounds]
+        real = (e for e in found if e[0] > 0 and e[0] > DEVIATIONS * score.deviation(e[1]))
+        best = list(itertools.islice(real, 1 if greedy else rounds))
         if not best:
             break
         chosen += [pair for _, pair in best]
@@ -158,6 +165,14 @@ class _Score:
     def gain(self, cross):
         _, error, curvature = self._sums(cross)
         return 0.5 * float(((error**2 - curvature) / (curvature + 1.0 / self.prior)).sum())
+
+    def deviation(self, cross):
+        """Return the standard deviation of the gain where labels are drawn from p."""
+        groups, _, curvature = self._sums(cross)
+        v = self.p * (1.0 - self.p)
+        # the fourth cumulant of a label is v (1 - 6 v); cumulants of independent labels add
+        square = 2.0 * curvature**2 + np.bincount(groups, v * (1.0 - 6.0 * v), len(curvature))
+        return 0.5 * float(np.sqrt((square / (curvature + 1.0 / self.prior) ** 2).sum()))
 
     def take(self, cross):
         """Add the cross's own step to the predictions."""
