@@ -10,6 +10,7 @@ from reloop2_keras.layers.field_embedding import FieldEmbedding
 from reloop2_keras.layers.key_normalization import KeyNormalization
 from reloop2_keras.layers.log_odds import logit
 from reloop2_keras.layers.online_gate import OnlineGate
+from reloop2_keras.layers.online_tables import OnlineTables
 from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory
 from reloop2_keras.layers.sketch_error_memory import SketchErrorMemory
 
@@ -21,6 +22,7 @@ __all__ = [
     "FieldEmbedding",
     "KeyNormalization",
     "OnlineGate",
+    "OnlineTables",
     "SimilarityErrorMemory",
     "SketchErrorMemory",
     "compensate",

@@ -42,6 +42,8 @@ def describe(model: keras.layers.Layer) -> dict[str, Any]:
         ValueError: if the model is neither a `DeepFM` nor a `ReLoop2` around one.
     """
     if isinstance(model, ReLoop2):
+        if model.online is not None:
+            raise ValueError("a ReLoop2 with rule='online' has no neutral form yet: use `save`")
         names = ("compensation", "label_weight", "key")
         return {
             "class": "ReLoop2",

@@ -9,46 +9,71 @@ from keras import ops
 from reloop2_keras.backend import Inputs, Tensor
 from reloop2_keras.core.correction import Compensation, Correction, Served
 from reloop2_keras.core.input_checks import checked_hashes
-from reloop2_keras.layers import ErrorMemory, FeatureErrorMemory, OnlineGate, compensate
+from reloop2_keras.core.online import Online
+from reloop2_keras.layers import (
+    ErrorMemory,
+    FeatureErrorMemory,
+    OnlineGate,
+    OnlineTables,
+    compensate,
+)
 from reloop2_keras.models.base_training import BaseTraining
 from reloop2_keras.models.checked_inputs import CheckedInputs
-from reloop2_keras.models.portable_files import PortableFiles, neutral_optimizers
+from reloop2_keras.models.memory_arguments import checked_memories, key_width
+from reloop2_keras.models.online_rule import OnlineRule, online_of, refuse_beside
+from reloop2_keras.models.portable_files import PortableFiles
+from reloop2_keras.models.rebuilding import Rebuilding
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
-from reloop2_keras.models.serving import HASHES, Serving, key_dim, serve
+from reloop2_keras.models.serving import HASHES, Serving, serve
 from reloop2_keras.models.synced_steps import SyncedSteps
 from reloop2_keras.models.training_residuals import warm_start
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
 class ReLoop2(
-    BaseTraining, CheckedInputs, PortableFiles, SyncedSteps, RowSparseTraining, keras.Model
+    OnlineRule,
+    Rebuilding,
+    BaseTraining,
+    CheckedInputs,
+    PortableFiles,
+    SyncedSteps,
+    RowSparseTraining,
+    keras.Model,
 ):
-    """A base model whose predictions are corrected by error memories.
+    """A base model whose predictions are corrected by what a stream teaches.
 
     Without a gate it is the paper's: one memory, y_pred = clip(p + lambda * y_err) (docs/method.md,
     section 2). With a gate (ours, section 4) any number of memories become inputs of a logistic
-    regression that learns online how far to trust each.
+    regression that learns online how far to trust each. With `rule="online"` (ours, section 4b)
+    there are no memories: belief tables in two stages stand on the base's probability.
 
     `predict` and `call` return corrected probabilities; `serve` does so too, and keeps what
     `observe` will learn from when labels have arrived. `fit` trains the base model alone, and
     scores its validation data by the base model alone.
 
-    `serve` and `observe` may be called from several threads: a `serve` sees memories and gate
-    before or after an `observe`, never half of it, and one `observe` waits for another.
+    `serve` and `observe` may be called from several threads: a `serve` sees memories and gate, or
+    tables, before or after an `observe`, never half of it, and one `observe` waits for another.
 
     Args:
         base: `DeepFM`, or any functional `keras.Model` with one probability a row.
-        memory: an `ErrorMemory`, or with a gate a list of them.
+        memory: an `ErrorMemory`, or with a gate a list of them; None with a `rule`.
         compensation: float in [0, 1], lambda: 0 is the base model, 1 the memory alone (gamma = 1).
             Without a gate only.
         label_weight: float in [0, 1], gamma. Without a gate only.
         key: "hidden", "embedding" (DeepFM), or the name of a layer of `base`; a list has one a
             memory. A `FeatureErrorMemory` always reads `feature_hashes` of the inputs.
         gate: None, True (an `OnlineGate` of the right size) or an `OnlineGate`.
+        rule: None; "online", whose `warm_start` chooses the rest; or an `Online` of one base. It is
+            read on the host: `serve`, `predict`, `evaluate` and a plain call give the corrected
+            prediction, and a graph that is traced is refused (`OnlineRule`).
         **kwargs: passed to `keras.Model`.
 
+    Attributes:
+        online: `OnlineTables`, whose `core` is the `Online`; None without it.
+
     Call arguments:
-        inputs: what `base` takes; with a `FeatureErrorMemory` a dict with `feature_hashes` too.
+        inputs: what `base` takes; with a `FeatureErrorMemory` or `rule="online"` a dict with
+            `feature_hashes` too.
 
     Returns:
         float32 (batch, 1).
@@ -67,42 +92,35 @@ class ReLoop2(
     def __init__(
         self,
         base: keras.Model,
-        memory: ErrorMemory | Sequence[ErrorMemory],
+        memory: ErrorMemory | Sequence[ErrorMemory] | None = None,
         compensation: float = 0.5,
         label_weight: float = 1.0,
         key: str | Sequence[str] = "hidden",
         gate: OnlineGate | bool | None = None,
+        rule: str | Online | OnlineTables | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         Compensation(compensation, label_weight)  # checks both
-        memories: list[Any] = list(memory) if isinstance(memory, list | tuple) else [memory]
-        if not memories or not all(isinstance(m, ErrorMemory) for m in memories):
-            raise ValueError(
-                f"`memory` must be an ErrorMemory or a list of them. Received: {memory!r}"
-            )
-        features = [isinstance(m, FeatureErrorMemory) for m in memories]
-        if not gate and (len(memories) > 1 or features[0]):
-            raise ValueError(
-                "`gate` must be given for several memories or a FeatureErrorMemory: the paper's "
-                f"compensation takes one memory of similarity. Received: gate={gate!r}"
-            )
-        if gate and gate is not True and not isinstance(gate, OnlineGate):
-            raise ValueError(f"`gate` must be None, True or an OnlineGate. Received: {gate!r}")
-        names: list[Any] = list(key) if isinstance(key, list | tuple) else [key] * len(memories)
-        if len(names) != len(memories):
-            raise ValueError(
-                f"`key` must list one name a memory, {len(memories)}. Received: {key!r}"
-            )
+        refuse_beside(
+            rule,
+            memory=(memory, None),
+            gate=(gate, None),
+            key=(key, "hidden"),
+            compensation=(compensation, 0.5),
+            label_weight=(label_weight, 1.0),
+        )
+        if rule is None:
+            memories, self._keys = checked_memories(memory, key, gate)
+        else:
+            memories, self._keys = [], [HASHES]
         self.base = base
         self.memories: list[ErrorMemory] = memories
         self.key = key
         self.gate: Any = gate or None  # True until `build` knows its size
         self.compensation = compensation
         self.label_weight = label_weight
-        self._keys = [
-            HASHES if feature else name for feature, name in zip(features, names, strict=True)
-        ]
+        self.online = online_of(rule, base)
         vectors = tuple(dict.fromkeys(name for name in self._keys if name != HASHES))
         self._serving = Serving(base, vectors)
 
@@ -114,20 +132,12 @@ class ReLoop2(
     def build(self, input_shape: Any = None) -> None:
         if not self.base.built:
             self.base.build(input_shape)
+        if self.online is not None:
+            self._build_online(input_shape)
+            return
         for memory, key in zip(self.memories, self._keys, strict=True):
-            if memory.built:
-                continue
-            if key != HASHES:
-                width = key_dim(self.base, key)
-            elif isinstance(input_shape, dict) and HASHES in input_shape:
-                width = input_shape[HASHES][-1]
-            elif hasattr(self.base, "fields"):
-                width = len(self.base.fields)
-            else:
-                raise ValueError(
-                    f"`input_shape` must be a dict with {HASHES!r}. Received: {input_shape}"
-                )
-            memory.build((None, width))
+            if not memory.built:
+                memory.build((None, key_width(self.base, key, input_shape)))
         if self.gate is None:
             return
         total = sum(memory.num_offsets for memory in self.memories)
@@ -151,6 +161,8 @@ class ReLoop2(
         self.sync()  # where it runs for real; what is compiled is synced before each run
         served = serve(self.base, inputs, dict.fromkeys(self._keys))
         p = served["probability"]
+        if self.online is not None:
+            return self.online(p, served[HASHES])[:, None]
         pairs = zip(self.memories, self._keys, strict=True)
         readings = [memory.traced_read(served[key]) for memory, key in pairs]
         if self.gate is None:
@@ -162,6 +174,8 @@ class ReLoop2(
     @property
     def correction(self) -> Correction:
         """`core.Correction` of the memories and the rule: what serves and learns."""
+        if self.online is not None:
+            raise ValueError("`correction` is of memories; with rule='online' there is `online`")
         paper = Compensation(self.compensation, self.label_weight)
         rule = paper if self.gate is None else self.gate.core
         return Correction([memory.core for memory in self.memories], rule)
@@ -184,15 +198,29 @@ class ReLoop2(
             if key != HASHES:
                 memory.adapt(keys_of(key))
 
-    def warm_start(self, batches: Iterable[Any]) -> int:
+    def warm_start(self, batches: Iterable[Any], **options: Any) -> int:
         """Write training rows into the feature memories; see `models.warm_start`.
 
+        With `rule="online"` sizes of tables and crosses are chosen, and what stands without the
+        base is learnt; see `Online.start`.
+
         Args:
-            batches: `dataset.train(batch_size, hashes=True)`.
+            batches: `dataset.train(batch_size, hashes=True)`. With `rule="online"` they are read
+                several times, and must be in the order of the log: `shuffle=False`; a function
+                that returns them will do.
+            **options: with `rule="online"` passed to `Online.start`.
 
         Returns:
             int, the number of rows written.
+
+        Raises:
+            ValueError: if rows do not fit, come shuffled where the order counts, or rows were
+                learnt before. Nothing is changed then.
         """
+        if self.online is not None:
+            return self._start_online(batches, options)
+        if options:
+            raise TypeError(f"`options` are for rule='online' only. Received: {sorted(options)}")
         features = [m for m in self.memories if isinstance(m, FeatureErrorMemory)]
         rows = warm_start(self.base, batches, features)
         self.build()  # so that it can be saved at once
@@ -213,6 +241,8 @@ class ReLoop2(
             >>> model.observe(served, y)           # an hour later
         """
         self.checked(x)
+        if self.online is not None:
+            return self._serve_online(x, batch_size)
         self._ensure_built(x)
         hashes = checked_hashes(x) if HASHES in self._keys else None
         plain = {k: v for k, v in x.items() if k != HASHES} if isinstance(x, dict) else x
@@ -247,53 +277,6 @@ class ReLoop2(
                 )
             x, y = x
         served = x if isinstance(x, Served) else self.serve(x)
+        if self.online is not None:
+            return self.online.learn(served, ops.convert_to_numpy(y))
         return min(self.correction.learn(served, ops.convert_to_numpy(y)))
-
-    def with_base(self, base: keras.Model, memory: str = "keep") -> "ReLoop2":
-        """Return a model around a retrained base, with the SAME memories and gate.
-
-        What a memory holds was learnt from the errors of the model that served. After retraining
-        there are two honest ways to go on: keep it (a value's error changes little if the new
-        model knows little more about it, and the gate learns to trust it less), or start anew.
-        Keys of similarity from the old base mean little to a base trained from scratch.
-
-        Args:
-            base: the new base model.
-            memory: "keep" or "reset" (memories and gate).
-
-        Returns:
-            `ReLoop2`.
-        """
-        if memory not in ("keep", "reset"):
-            raise ValueError(f'`memory` must be "keep" or "reset". Received: {memory!r}')
-        for part in [*self.memories, self.gate] if memory == "reset" else []:
-            if isinstance(part, ErrorMemory | OnlineGate):
-                part.reset()
-        same = ("memory", "compensation", "label_weight", "key", "gate", "name")
-        config = {name: getattr(self, name) for name in same}
-        return type(self)(base, **config, dtype=self.dtype_policy)
-
-    def get_config(self) -> dict[str, Any]:
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "base": neutral_optimizers(serialize(self.base)),
-            "memory": [serialize(memory) for memory in self.memories],
-            "compensation": self.compensation,
-            "label_weight": self.label_weight,
-            "key": self.key,
-            "gate": serialize(self.gate) if isinstance(self.gate, OnlineGate) else self.gate,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "ReLoop2":
-        """Rebuild base, memories and gate, then the model around them."""
-
-        def made(part):
-            return keras.saving.deserialize_keras_object(part, custom_objects)
-
-        config = {**config, "base": made(neutral_optimizers(config["base"]))}
-        config["memory"] = [made(memory) for memory in config["memory"]]
-        if isinstance(config["gate"], dict):
-            config["gate"] = made(config["gate"])
-        return cls(**config)

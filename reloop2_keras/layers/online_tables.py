@@ -1,0 +1,157 @@
+"""Belief tables in two stages as a layer: they stand on a base's probability (ours)."""
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any, Self
+
+import keras
+import numpy as np
+from keras import ops
+
+from reloop2_keras.backend import Shape, Tensor
+from reloop2_keras.backend.tracing import is_traced
+from reloop2_keras.core.correction import Served
+from reloop2_keras.core.online.online import BLOCK_ROWS, Online
+from reloop2_keras.core.shown import shows
+from reloop2_keras.layers.shown_state import ShownState
+
+HOST_ONLY = "rule='online' is read on the host: use `serve` or `predict`"
+# of an array's name in files, where "/" would make a group of HDF5
+_SEPARATOR = "."
+
+
+@shows("width", "bases", "crosses", "bits", "prior", "block_rows", "names")
+@keras.saving.register_keras_serializable(package="reloop2")
+class OnlineTables(ShownState):
+    """`core.online.Online` over one base model: read and learnt on the host, in float64.
+
+    Nothing of it is a weight. Its tables are open hash tables, whose reading follows up to 8 places
+    from a value's own, and each of 5 or more arms adds some twenty tables in float64: copies that
+    a compiled step could read would be of half the precision and twice the memory. So `call`
+    answers where values are there, and refuses to become part of a graph.
+
+    Args:
+        width, bases, crosses, bits, prior, block_rows: see `Online`; `bases` has one name.
+        **kwargs: passed to `keras.layers.Layer`.
+
+    Attributes:
+        core: `Online`.
+
+    Call arguments:
+        probabilities: float32 (batch,), the base's predictions.
+        hashes: integers (batch, width).
+
+    Returns:
+        float32 (batch,), corrected probabilities.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> tables = OnlineTables(width=2)
+        >>> hashes = np.array([[7, 9]], "int32")
+        >>> for _ in range(600):
+        ...     tables.learn(tables.predict(hashes, [0.5]), [1])
+        >>> bool(tables.predict(hashes, [0.5])["corrected"][0] > 0.9)
+        True
+    """
+
+    def __init__(
+        self,
+        width: int,
+        bases: Sequence[str] = ("base",),
+        crosses: Sequence[Sequence[int]] | None = None,
+        bits: int | Sequence[int] = 16,
+        prior: float = 1.0,
+        block_rows: int = BLOCK_ROWS,
+        **kwargs: Any,
+    ) -> None:
+        core = Online(width, bases, crosses, bits, prior, block_rows)
+        super().__init__(checked_online(core), **kwargs)
+
+    @classmethod
+    def around(cls, online: Online) -> Self:
+        """Return a layer that shows this very `Online`, which must stand on one base."""
+        checked_online(online)
+        layer = cls(**{**online.get_config(), "bits": 3, "crosses": None})
+        layer.core = online
+        return layer
+
+    def build(self, *shapes: Shape | None) -> None:
+        self._show()
+
+    def call(self, probabilities: Tensor, hashes: Tensor) -> Tensor:
+        if is_traced(probabilities):
+            raise ValueError(HOST_ONLY)
+        p, hashes = ops.convert_to_numpy(probabilities), ops.convert_to_numpy(hashes)
+        return ops.convert_to_tensor(self.predict(hashes, p)["corrected"])
+
+    def predict(self, hashes: np.ndarray, probabilities: np.ndarray) -> Served:
+        """Return what `Online.predict` does, and the base's `probability` float32 (rows,).
+
+        Args:
+            hashes: integers (rows, width).
+            probabilities: float (rows,) in [0, 1], the base's.
+
+        Raises:
+            ValueError: naming what does not fit.
+        """
+        probabilities = np.asarray(probabilities, "float32").reshape(-1)
+        served = self.core.predict(hashes, probabilities)
+        served["probability"] = probabilities
+        return served
+
+    def learn(self, served: Served, labels: np.ndarray) -> int:
+        """Learn rows whose labels came, see `Online.learn`; return how many."""
+        self.core.learn(served, labels)
+        return len(served["corrected"])
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take the arrays of another layer of this configuration: its `core.state()`."""
+        with self.core.lock:
+            super().load_state(arrays)
+            _keep_last_bits(self.core, arrays)
+
+    def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
+        """Keep all arrays of the core object, in full precision."""
+        for name, array in (self._kept or self.core.state()).items():
+            store[name.replace("/", _SEPARATOR)] = array
+
+    def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
+        """Take arrays that `save_own_variables` kept."""
+        names = list(store.keys())
+        self.load_state({name.replace(_SEPARATOR, "/"): np.asarray(store[name]) for name in names})
+
+    def compute_output_shape(self, probabilities_shape: Shape, hashes_shape: Shape) -> Shape:
+        return (probabilities_shape[0],)
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build: all sizes are arguments, whatever shapes a file names."""
+        self.build()
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self.core.get_config()}
+
+
+def _keep_last_bits(core, arrays):
+    """Store weights and precisions as they are given, where loading changed their last bits."""
+
+    def given(name, loaded):
+        array = np.array(arrays[name], "float64")
+        return array if np.allclose(array, loaded, rtol=1e-9, atol=1e-300) else loaded
+
+    hedge = core.stage.hedge
+    hedge.store(given("stage/hedge/weights", hedge.weights))
+    for part, gates in (("arms", core.arms.gates), ("stage", core.stage.gates)):
+        for number, gate in enumerate(gates):
+            precision = given(f"{part}/gate_{number}/precision", gate.precision)
+            gate.store((gate.coefficients, precision))
+
+
+def checked_online(online: Online) -> Online:
+    """Return an `Online`; ValueError unless it stands on one base."""
+    if len(online.bases) != 1:
+        raise ValueError(
+            "`rule` must stand on one base, the model's: Online(width, bases=['base']). "
+            f"Received: bases={online.bases}"
+        )
+    return online
