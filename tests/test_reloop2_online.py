@@ -1,63 +1,15 @@
-"""ReLoop2 by rule="online": what core's `Online` says, files, threads, what is refused."""
+"""ReLoop2 by rule="online": what core's `Online` says, and what is refused."""
 
 import keras
 import numpy as np
 import pytest
-from threads import run_threads
+from online_case import InOrder, deepfm, plain, rows, same, started, state
 
-from reloop2_keras import DeepFM, FeatureErrorMemory, ReLoop2
+from reloop2_keras import FeatureErrorMemory, ReLoop2
 from reloop2_keras.core.online import Online
 from reloop2_keras.models import neutral
 
 pytestmark = pytest.mark.backend
-
-
-def rows(n=300, seed=0):
-    rng = np.random.default_rng(seed)
-    ids = np.stack([rng.integers(0, 20, n), 20 + rng.integers(0, 5, n)], axis=1).astype("int32")
-    x = {"feature_ids": ids, "feature_values": rng.uniform(0.5, 1.5, (n, 2)).astype("float32")}
-    x["feature_hashes"] = (ids * np.int32(40503)).astype("int32")
-    return x, (rng.random((n, 1)) < np.where(ids[:, :1] % 2, 0.9, 0.1)).astype("float32")
-
-
-def deepfm(seed=3):
-    keras.utils.set_random_seed(seed)
-    return DeepFM([20, 5], embedding_dim=4, hidden_units=(8, 6), initializer_stddev=0.5)
-
-
-def plain(x):
-    return {name: array for name, array in x.items() if name != "feature_hashes"}
-
-
-def started(**options):
-    model = ReLoop2(deepfm(), rule="online", **options)
-    batches = [rows(200, seed) for seed in (10, 11)]
-    assert model.warm_start(batches) == 400
-    return model
-
-
-def state(model):
-    return model.online.core.state()
-
-
-def same(one, other):
-    assert set(one) == set(other)
-    for name in one:
-        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
-
-
-class InOrder(keras.utils.PyDataset):
-    """Batches as a dataset gives them."""
-
-    def __init__(self, batches, shuffle=False):
-        super().__init__()
-        self.batches, self.shuffle = batches, shuffle
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, index):
-        return self.batches[index]
 
 
 def test_it_is_core_s_online_on_the_base_s_probabilities():
@@ -129,66 +81,6 @@ def test_a_graph_is_refused_with_what_to_do():
         model.export("nowhere")
     with pytest.raises(ValueError, match="`callbacks`"):
         model.predict(x, callbacks=[keras.callbacks.History()])
-
-
-@pytest.mark.parametrize("early", [True, False])
-def test_a_file_goes_on_bit_for_bit(early, tmp_path):
-    model = started() if not early else ReLoop2(deepfm(), rule="online")
-    for seed in range(0 if early else 3):  # some rows wait for the next step of the gates
-        model.observe(*rows(seed=seed))
-    x, y = rows(seed=7)
-    model.predict(x, verbose=0)
-    model.save(tmp_path / "online.keras")
-    again = keras.saving.load_model(tmp_path / "online.keras")
-    same(state(again), state(model))
-    assert again.online.get_config() == model.online.get_config()
-    for seed in (7, 8, 9):
-        x, y = rows(seed=seed)
-        served = [each.serve(x) for each in (model, again)]
-        same(*served)
-        for each, one in zip((model, again), served, strict=True):
-            each.observe(one, y)
-    same(state(again), state(model))
-    weights = tmp_path / "online.weights.h5"
-    model.save_weights(weights)
-    twin = ReLoop2(deepfm(5), rule=Online(**model.online.core.get_config()))
-    twin.predict(x, verbose=0)
-    twin.load_weights(weights)
-    same(state(twin), state(model))
-    same(twin.serve(x), model.serve(x))
-
-
-def test_a_base_without_fields_takes_the_width_of_the_first_rows(tmp_path):
-    def functional():
-        ids = keras.Input((2,), dtype="int32", name="feature_ids")
-        vectors = keras.layers.Flatten()(keras.layers.Embedding(25, 4)(ids))
-        out = keras.layers.Dense(1, activation="sigmoid")(vectors)
-        return keras.Model({"feature_ids": ids}, out)
-
-    model = ReLoop2.from_config(ReLoop2(functional(), rule="online").get_config())
-    batches = [
-        ({k: x[k] for k in ("feature_ids", "feature_hashes")}, y) for x, y in (rows(), rows())
-    ]
-    assert model.warm_start(lambda: InOrder(batches), max_crosses=0) == 600
-    x, y = batches[0]
-    for _ in range(2):
-        model.observe(x, y)
-    served = model.serve(x)
-    assert np.abs(served["corrected"] - served["probability"]).max() > 0.1
-    model.save(tmp_path / "built.keras")
-    same(keras.saving.load_model(tmp_path / "built.keras").serve(x), served)
-
-
-def test_a_new_base_keeps_the_tables_or_resets_them():
-    model, (x, y) = started(name="mine"), rows()
-    model.observe(x, y)
-    other = deepfm(8)
-    kept = model.with_base(other)
-    assert kept.online is model.online and kept.name == "mine" and kept.base is other
-    assert not np.array_equal(kept.serve(x)["corrected"], model.serve(x)["corrected"])
-    crosses = model.online.crosses
-    empty = model.with_base(other, "reset")
-    assert empty.online.core.arms.tables.rows == 0 and empty.online.crosses == crosses
 
 
 @pytest.mark.parametrize(
@@ -287,27 +179,3 @@ def test_an_online_of_ones_own_is_shown_and_not_copied():
     model, (x, y) = ReLoop2(deepfm(), rule=core), rows()
     model.observe(x, y)
     assert model.online.core is core and core.arms.tables.rows == 300 and core.waiting.held == 0
-
-
-def test_threads_serve_and_observe_and_lose_nothing():
-    model = started()
-    batches = [rows(200, seed) for seed in range(6)]
-    model.serve(batches[0][0])  # compiled once, not six times
-    observed = []
-
-    def job(number):
-        x, y = batches[number]
-
-        def once():
-            served = model.serve(x)
-            assert np.isfinite(served["corrected"]).all()
-            if number % 2:
-                assert model.observe(served, y) == 200
-                observed.append(number)
-
-        return once
-
-    run_threads([job(number) for number in range(6)], 3)
-    core = model.online.core
-    assert core.arms.tables.rows == 400 + 200 * len(observed)
-    assert core.waiting.held < core.block_rows

@@ -50,7 +50,7 @@ class OnlineTables(ShownState):
         >>> tables = OnlineTables(width=2)
         >>> hashes = np.array([[7, 9]], "int32")
         >>> for _ in range(600):
-        ...     tables.learn(tables.predict(hashes, [0.5]), [1])
+        ...     _ = tables.learn(tables.predict(hashes, [0.5]), [1])
         >>> bool(tables.predict(hashes, [0.5])["corrected"][0] > 0.9)
         True
     """

@@ -122,6 +122,8 @@ class OnlineRule(Mixin):
     """
 
     online: Any  # no default here: PyTorch would find it before the layer of that name
+    scores_base: bool
+    run_eagerly: bool
 
     def _start_online(self, batches, options):
         read = in_log_order(batches)
