@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("dataset", help="folder that data_scripts wrote")
     compare.add_argument("out", help="folder for metrics.json and figures")
     compare.add_argument(
-        "--arms", nargs="+", metavar="ARM", default=list(ARMS), help="what to compare"
+        "--arms", nargs="+", metavar="ARM", help=f"what to compare; all of {', '.join(ARMS)}"
     )
     compare.add_argument("--seed", type=int, default=1001, help="first seed")
     compare.add_argument("--seeds", type=_positive, default=1, help="number of seeds")
@@ -63,7 +63,7 @@ def _positive(text: str) -> int:
 
 
 def _compare(args: argparse.Namespace) -> None:
-    needed(args.arms)  # wrong words and folders are told before a framework is imported
+    needed(args.arms or ARMS)  # wrong words and folders are told before a framework is imported
     PreparedDataset(args.dataset)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow if it is there
     import reloop2_keras
