@@ -71,6 +71,14 @@ def parser(data_path: bool = False) -> argparse.ArgumentParser:
         help="rows held at a time; does not change the result",
     )
     common.add_argument(
+        "--bins",
+        type=int,
+        default=0,
+        metavar="N",
+        help="hash a number as its bin among N quantiles of the training period (128, say); "
+        "0: as its bucket, by floor(log(x)^2)",
+    )
+    common.add_argument(
         "--overwrite",
         action="store_true",
         help="replace OUTPUT if it is a dataset with nothing else in it",
@@ -205,6 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 on_error=args.on_error,
                 chunk_rows=args.chunk_rows,
                 overwrite=args.overwrite,
+                bins=args.bins,
             )
             if raw_tsv:
                 write_raw_tsv(source, raw_tsv)
