@@ -52,7 +52,7 @@ def read_json_lines(path: Path, wanted: list[str], chunk_rows: int) -> Iterator[
                 text = line.decode("utf-8", "replace")[:60] or "an empty line"
                 wrong.append((number, "expected a JSON object", text))
             elif nested is not None:
-                wrong.append((number, "expected text, numbers, Booleans or null", nested))
+                wrong.append((number, "expected text, numbers, Booleans or null", str(nested)))
             else:
                 rows.append([v if isinstance(v, str) else canonical_text(v) for v in row])
                 lines.append(number)

@@ -73,8 +73,8 @@ def table(
     given = layout.from_sides()
     own_categorical = [name for name in categorical if name not in given]
     own_numeric = [name for name in numeric if name not in given]
-    roles = [(label, "label")] + [(time, "time")] * bool(time)
-    roles += [(name, "categorical") for name in own_categorical + [group] * bool(group)]
+    roles = [(label, "label")] + ([(time, "time")] if time else [])
+    roles += [(name, "categorical") for name in own_categorical + ([group] if group else [])]
     roles += [(name, "numeric") for name in own_numeric]
     wanted = layout.in_file(name for name, _ in roles)
 
