@@ -22,6 +22,8 @@ def table(path):
             f"{_figure(m.get('ece')):>8}",
         ]
         lines.append(f"{arm:<22}{''.join(figures)}")
+    if isinstance(content.get("verdict"), str):
+        lines.append(content["verdict"])
     return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import ARMS, needed
 from reloop2_keras.core.dataset import PreparedDataset
+from reloop2_keras.core.verdict import sentence
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,9 +81,7 @@ def _compare(args: argparse.Namespace) -> None:
     )
     written = report.save(args.out)
     print(report.table())
-    print()
-    for arm, words in report.verdict().to_dict("index").items():
-        print(f"{arm}: " + ", ".join(f"{metric} {word}" for metric, word in words.items()))
+    print(sentence(report))
     print(f"written: {written[0]} and {len(written) - 1} figures")
 
 

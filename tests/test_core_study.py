@@ -143,7 +143,9 @@ def test_all_arms_of_the_tables(dataset, tmp_path):
     assert saved["dataset"] == "synthetic" and saved["rows"] == len(report.labels)
     assert saved["parameters"]["arms"] == arms and saved["parameters"]["feature_bits"] == 9
     controls = {arm for arm in arms if arm.startswith("shuffled")} | {"frozen", "recalibrated"}
-    assert saved["verdict"].keys() == set(arms) - controls
+    assert saved["against_controls"].keys() == set(arms) - controls
+    assert saved["verdict"].startswith("online ") and "(2 seeds)" in saved["verdict"]
+    assert saved["intervals"]["frozen"]["over"] == "frozen"
     history = saved["info"]["weights"]["online"]
     assert len(history) == 2 and len(history[0]) == 3 + 3 - 2  # of two slots no label came
     assert sum(history[0][-1].values()) == pytest.approx(1.0)
