@@ -125,7 +125,9 @@ class Choice:
         }
         # a stream changes a rival, and another one may follow
         slows |= {name: copy.deepcopy(self.rivals[name].part) for name in keys if name in RIVALS}
-        more = {"online+incremental": {"incremental": slows.get("incremental")}}
+        more: dict[str, dict[str, Any]] = {}
+        if "online+incremental" in names:
+            more["online+incremental"] = {"incremental": slows["incremental"]}
         return [
             Arm(name, slows[_slow(name)], fast, more.get(name, {})) for name, fast in parts.items()
         ]
