@@ -34,7 +34,7 @@ $(VENV)/.made:
 $(VENV)/.ready-%: $(VENV)/.made pyproject.toml constraints.txt
 	@test -n "$(EXTRA_$*)" || { echo "BACKEND must be torch, jax or tensorflow; found: $*"; exit 1; }
 	@echo "setting up $(VENV) for $* (minutes, once)"
-	$(INSTALL) -e ".[$(EXTRA_$*),notebooks]"
+	$(INSTALL) -e ".[$(EXTRA_$*),notebooks,rivals]"
 	touch $@
 
 $(VENV)/.ready: $(VENV)/.made pyproject.toml constraints.txt

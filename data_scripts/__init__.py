@@ -2,6 +2,30 @@
 
 from data_scripts.errors import InputError
 from data_scripts.preparation import prepare
-from data_scripts.sources import criteo, movietweetings, synthetic, table
+from data_scripts.sources import (
+    amazon,
+    avazu,
+    criteo,
+    frappe,
+    kuairand,
+    movielens,
+    movietweetings,
+    synthetic,
+    table,
+    taobao,
+)
 
-__all__ = ["InputError", "criteo", "movietweetings", "prepare", "synthetic", "table"]
+__all__ = [
+    "InputError",
+    "amazon",
+    "avazu",
+    "criteo",
+    "frappe",
+    "kuairand",
+    "movielens",
+    "movietweetings",
+    "prepare",
+    "synthetic",
+    "table",
+    "taobao",
+]

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_scripts import sources
+from data_scripts import public_log_options, sources
 from data_scripts.command_line import SKIP_ID_CONVERT, Parser, normalized_words, zero_or_one
 from data_scripts.preparation import prepare
 from data_scripts.signals import signals_as_exceptions
-from data_scripts.sources.synthetic_log import write_raw_tsv
+from data_scripts.sources.synthetic_log import DEFAULT_INTERACTIONS, write_raw_tsv
 from data_scripts.table_options import EXAMPLE, add_inputs, add_table_options, table_source
 
 EXAMPLES = {
@@ -24,6 +24,7 @@ EXAMPLES = {
     "synthetic": """example:
   %(prog)s runs/made-up/dataset --rows 60000 --no-drift""",
     "table": EXAMPLE,
+    **{name: f"example:\n  {text}" for name, text in public_log_options.EXAMPLES.items()},
 }
 
 
@@ -68,6 +69,14 @@ def parser(data_path: bool = False) -> argparse.ArgumentParser:
         default=65_536,
         metavar="N",
         help="rows held at a time; does not change the result",
+    )
+    common.add_argument(
+        "--bins",
+        type=int,
+        default=0,
+        metavar="N",
+        help="hash a number as its bin among N quantiles of the training period (128, say); "
+        "0: as its bucket, by floor(log(x)^2)",
     )
     common.add_argument(
         "--overwrite",
@@ -119,6 +128,13 @@ def parser(data_path: bool = False) -> argparse.ArgumentParser:
     synthetic.add_argument("--users", type=int, default=2000, help="users present at a time")
     synthetic.add_argument("--items", type=int, default=500, help="items present at a time")
     synthetic.add_argument(
+        "--interactions",
+        type=float,
+        default=DEFAULT_INTERACTIONS,
+        metavar="SD",
+        help="spread of what pairs of lasting values add to the logit; 0: the log without them",
+    )
+    synthetic.add_argument(
         "--raw-tsv", type=Path, metavar="PATH", help="also write the raw log in Criteo's format"
     )
 
@@ -126,6 +142,11 @@ def parser(data_path: bool = False) -> argparse.ArgumentParser:
     add_inputs(with_inputs)
     table = command("table", "CSV, TSV or Parquet files, by column names", with_inputs)
     add_table_options(table)
+
+    for name, help in public_log_options.HELP.items():
+        with_own = Parser(add_help=False)
+        public_log_options.add_options(with_own, name)
+        command(name, help, with_own)
     return top
 
 
@@ -135,8 +156,11 @@ def _source(args):
     if args.source == "movietweetings":
         return sources.movietweetings(args.input)
     if args.source == "synthetic":
-        return sources.synthetic(args.rows, args.seed, not args.no_drift, args.users, args.items)
-    return table_source(args)
+        drift = not args.no_drift
+        return sources.synthetic(
+            args.rows, args.seed, drift, args.users, args.items, args.interactions
+        )
+    return table_source(args) if args.source == "table" else public_log_options.public_source(args)
 
 
 def _paths_of(args, parser):
@@ -189,6 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 on_error=args.on_error,
                 chunk_rows=args.chunk_rows,
                 overwrite=args.overwrite,
+                bins=args.bins,
             )
             if raw_tsv:
                 write_raw_tsv(source, raw_tsv)

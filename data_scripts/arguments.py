@@ -42,6 +42,22 @@ def fraction(name: str, value: Any) -> float:
     return float(value)
 
 
+def at_least_zero(name: str, value: Any) -> float:
+    """Return a finite number >= 0 as float.
+
+    Raises:
+        ValueError: naming the argument, for anything else.
+
+    Example:
+        >>> at_least_zero("interactions", 2)
+        2.0
+    """
+    number = isinstance(value, numbers.Real) and math.isfinite(value)
+    if not number or isinstance(value, bool) or value < 0:
+        raise ValueError(f"`{name}` must be a finite number >= 0. Received: {value!r}")
+    return float(value)
+
+
 def flag(name: str, value: object) -> bool:
     """Return True or False; any other value, 0 and "no" included, is a ValueError."""
     if not isinstance(value, bool):

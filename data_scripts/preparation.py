@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from data_scripts.arguments import MOST_CHUNK_ROWS, flag, fraction, integer, optional
 from data_scripts.atomic_folder import atomic_folder, recover
+from data_scripts.bins import MOST_BINS
 from data_scripts.errors import Errors, InputError
 from data_scripts.output import check_output
 from data_scripts.passes import Passes
@@ -39,6 +40,7 @@ def prepare(
     chunk_rows: int = 65_536,
     overwrite: bool = False,
     progress: bool | None = None,
+    bins: int = 0,
 ) -> dict[str, Any]:
     """Prepare a dataset folder (format: README of data_scripts); reads the log two or three times.
 
@@ -61,6 +63,8 @@ def prepare(
         overwrite: bool, whether an existing dataset may be replaced. Never replaced are a folder
             that holds anything else or an input, a file, and a link.
         progress: bool, or None to show bars on terminals only.
+        bins: int, 0 or from 2 to 4,096: a numeric field's hash is that of its value's bin among so
+            many quantiles of the training period. 0: that of its bucket (`bucket_numeric`).
 
     Returns:
         dict, the content of dataset.json.
@@ -89,6 +93,11 @@ def prepare(
         "limit": optional(integer, "limit", limit, 1),
         "on_error": Errors(on_error).on_error,
     }
+    bins = integer("bins", bins, 0, MOST_BINS)
+    if bins == 1:
+        raise ValueError("`bins` must be 0, for none, or from 2 on. Received: 1")
+    if bins:
+        options["bins"] = bins
     chunk_rows = integer("chunk_rows", chunk_rows, 1, MOST_CHUNK_ROWS)
     overwrite, progress = flag("overwrite", overwrite), optional(flag, "progress", progress)
     if not isinstance(source, Source):
@@ -102,7 +111,9 @@ def prepare(
     rows = passes.count()
     bad = passes.errors.total
     sizes = period_sizes(rows, *(options[name] for name in CUT))
-    fields = [FieldVocabulary(name, kind, source.final_ids) for name, kind in source.fields]
+    fields = [
+        FieldVocabulary(name, kind, source.final_ids, bins=bins) for name, kind in source.fields
+    ]
     num_ids = _count_values(passes, fields, sizes[0], options["threshold"])
 
     with atomic_folder(output, overwrite, source.paths) as folder:
@@ -177,6 +188,8 @@ def _field(field):
     entry = {name: getattr(field, name) for name in ("name", "kind", "cardinality", "offset")}
     if field.kind == "numeric":
         entry |= {"maximum": field.maximum, "clipped": field.clipped}
+        if field.bins:
+            entry["edges"] = field.edges
     return entry
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import polars as pl
 from pandas.util import hash_array
 
+from data_scripts.bins import NumberSample, bin_texts
 from data_scripts.errors import InputError
 from data_scripts.factorize import Lookup, factorize_text
 from data_scripts.text import canonical
@@ -45,7 +46,8 @@ def bucket_numeric(values: pl.Series) -> pl.Series:
 class FieldVocabulary:
     """One field: its offset, its cardinality, and its kept values or its maximum.
 
-    `clipped` counts the rows whose scaled value was beyond `LARGEST` and cut down to it.
+    `clipped` counts the rows whose scaled value was beyond `LARGEST` and cut down to it. With
+    `bins` above 0 a number is hashed as its bin between `edges`, not as its bucket.
     """
 
     name: str
@@ -55,6 +57,9 @@ class FieldVocabulary:
     cardinality: int = 1
     maximum: float = 0.0
     clipped: int = 0
+    bins: int = 0
+    edges: list[float] = dataclasses.field(default_factory=list)
+    sample: NumberSample = dataclasses.field(default_factory=NumberSample)
     counts: pl.DataFrame = dataclasses.field(default_factory=lambda: EMPTY)
     uncounted: list[pl.DataFrame] = dataclasses.field(default_factory=list)
     lookup: Lookup = dataclasses.field(default_factory=lambda: Lookup(EMPTY["value"]))
@@ -63,6 +68,8 @@ class FieldVocabulary:
         """Take in training rows."""
         if self.kind == "numeric":
             self.maximum = max(self.maximum, _largest(column.abs(), 0.0))
+            if self.bins:
+                self.sample.add(column.fill_null(float("nan")).to_numpy())
         elif self.final_ids:
             self.cardinality = max(self.cardinality, 2 + _largest(column.cast(pl.Int64), -1))
         else:
@@ -90,6 +97,7 @@ class FieldVocabulary:
         self.offset = offset
         if self.kind == "numeric":
             self.maximum = self.maximum or 1.0
+            self.edges = self.sample.edges(self.bins) if self.bins else []
         elif not self.final_ids:
             self._merge()
             kept = self.counts.filter(pl.col("count") > threshold)
@@ -112,7 +120,9 @@ class FieldVocabulary:
         # Each distinct value is looked up and hashed once.
         if self.kind == "numeric":
             codes, distinct = pd.factorize(column.to_numpy(), use_na_sentinel=False)
-            buckets, text = factorize_text(bucket_numeric(pl.Series(distinct, nan_to_null=True)))
+            numbers = pl.Series(distinct, nan_to_null=True)
+            texts = bin_texts(numbers, self.edges) if self.bins else bucket_numeric(numbers)
+            buckets, text = factorize_text(texts)
             scaled = column.fill_null(0.0) / self.maximum
             self.clipped += int((scaled.abs() > LARGEST).sum())
             values = scaled.clip(-LARGEST, LARGEST).cast(pl.Float32).to_numpy()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from notebook_parameters import NotebookError
 
+OURS = "online"
 FIGURES = ("auc", "gauc", "logloss", "ece")
 
 
@@ -22,11 +23,13 @@ def table(path):
             f"{_figure(m.get('ece')):>8}",
         ]
         lines.append(f"{arm:<22}{''.join(figures)}")
+    if isinstance(content.get("verdict"), str):
+        lines.append(content["verdict"])
     return "\n".join(lines)
 
 
 def overview(paths):
-    """AUC, and its gain over the frozen base, of each arm of each metrics.json, as text."""
+    """AUC, gain over the frozen base, log loss and ECE of each arm of each file; and the regret."""
     contents = [_read(path) for path in paths]
     lines = []
     for i, (path, content) in enumerate(zip(paths, contents, strict=True), 1):
@@ -43,7 +46,33 @@ def overview(paths):
             f"{_figure(arms.get(arm, {}).get('auc')):>9}{_gain(arm, arms):>9}" for arms in runs
         ]
         lines.append(f"{arm:<22}{''.join(cells)}")
+    lines += [
+        "",
+        f"{'log loss and ECE':<22}" + "".join(f"{f'[{i + 1}]':>18}" for i in range(len(runs))),
+    ]
+    for arm in names:
+        pairs = [(arms.get(arm, {}).get("logloss"), arms.get(arm, {}).get("ece")) for arms in runs]
+        lines.append(f"{arm:<22}" + "".join(f"{_figure(a):>9}{_figure(b):>9}" for a, b in pairs))
+    if any(OURS in arms for arms in runs):
+        lines += ["", f"what `{OURS}` loses to the best arm or rival (below 0: it is the best)"]
+        for metric, sign in (("auc", 1.0), ("logloss", -1.0)):
+            cells = [_regret(arms, metric, sign) for arms in runs]
+            lines.append(f"{metric:<22}" + "".join(f"{cell:>18}" for cell in cells))
     return "\n".join(lines)
+
+
+def _regret(arms, metric, sign):
+    """How far ours is below the best other one that can be run, as text."""
+    others = {
+        name: sign * row[metric]
+        for name, row in arms.items()
+        if name not in (OURS, "best possible") and row.get(metric) is not None
+    }
+    own = arms.get(OURS, {}).get(metric)
+    if own is None or not others:
+        return "-"
+    best = max(others, key=others.get)
+    return f"{others[best] - sign * own:+.4f} {best[:9]}"
 
 
 def _read(path):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import ARMS, needed
 from reloop2_keras.core.dataset import PreparedDataset
+from reloop2_keras.core.verdict import sentence
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("dataset", help="folder that data_scripts wrote")
     compare.add_argument("out", help="folder for metrics.json and figures")
     compare.add_argument(
-        "--arms", nargs="+", metavar="ARM", default=list(ARMS), help="what to compare"
+        "--arms", nargs="+", metavar="ARM", help=f"what to compare; all of {', '.join(ARMS)}"
     )
     compare.add_argument("--seed", type=int, default=1001, help="first seed")
     compare.add_argument("--seeds", type=_positive, default=1, help="number of seeds")
@@ -63,7 +64,7 @@ def _positive(text: str) -> int:
 
 
 def _compare(args: argparse.Namespace) -> None:
-    needed(args.arms)  # wrong words and folders are told before a framework is imported
+    needed(args.arms or ARMS)  # wrong words and folders are told before a framework is imported
     PreparedDataset(args.dataset)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow if it is there
     import reloop2_keras
@@ -80,9 +81,7 @@ def _compare(args: argparse.Namespace) -> None:
     )
     written = report.save(args.out)
     print(report.table())
-    print()
-    for arm, words in report.verdict().to_dict("index").items():
-        print(f"{arm}: " + ", ".join(f"{metric} {word}" for metric, word in words.items()))
+    print(sentence(report))
     print(f"written: {written[0]} and {len(written) - 1} figures")
 
 

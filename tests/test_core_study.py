@@ -7,7 +7,7 @@ import pytest
 
 from data_scripts import prepare, synthetic
 from reloop2_keras.core.candidates import FORMS, Candidates
-from reloop2_keras.core.choice import ARMS, choose, needed
+from reloop2_keras.core.choice import OWN, choose, needed
 from reloop2_keras.core.correction import Served
 from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.study import compare
@@ -131,19 +131,24 @@ def test_all_arms_of_the_tables(dataset, tmp_path):
         bases.append(Base())
         return bases[-1]
 
+    arms = [*OWN, "incremental+feature"]
+    arms += ["feature+sketch", "shuffled feature"]
     report = compare(
-        dataset, make, seeds=[1, 2], delay=1, settings=SMALL, choices=choices, progress=False
+        dataset, make, arms, [1, 2], 1, settings=SMALL, choices=choices, progress=False
     )
-    assert report.arms == list(ARMS) and report.seeds == [1, 2] and sorted(choices) == [1, 2]
+    assert report.arms == arms and report.seeds == [1, 2] and sorted(choices) == [1, 2]
     assert all(len(base.made) for base in bases)
     report.save(tmp_path)
     saved = json.loads((tmp_path / "metrics.json").read_text())
     assert saved["dataset"] == "synthetic" and saved["rows"] == len(report.labels)
-    assert saved["parameters"]["arms"] == list(ARMS) and saved["parameters"]["feature_bits"] == 9
-    assert saved["verdict"].keys() == set(ARMS) - {a for a in ARMS if a.startswith("shuffled")} - {
-        "frozen",
-        "recalibrated",
-    }
+    assert saved["parameters"]["arms"] == arms and saved["parameters"]["feature_bits"] == 9
+    controls = {arm for arm in arms if arm.startswith("shuffled")} | {"frozen", "recalibrated"}
+    assert saved["against_controls"].keys() == set(arms) - controls
+    assert saved["verdict"].startswith("online ") and "(2 seeds)" in saved["verdict"]
+    assert saved["intervals"]["frozen"]["over"] == "frozen"
+    history = saved["info"]["weights"]["online"]
+    assert len(history) == 2 and len(history[0]) == 3 + 3 - 2  # of two slots no label came
+    assert sum(history[0][-1].values()) == pytest.approx(1.0)
     assert {row["arm"] for row in saved["info"]["picked"]} == {"exact", "sketch", "feature"}
     # what is stated twice is the same: a base that ignores the seed gives the same run but for
     # the order of the rows that means of keys are fitted to
@@ -156,6 +161,7 @@ def test_a_tests_label_changes_no_prediction_before_it_arrives(dataset, monkeypa
     from reloop2_keras.core.slots import Slot
 
     arms = ["frozen", "recalibrated", "shuffled", "exact", "feature", "incremental"]
+    arms += ["tables", "online", "online+incremental", "shuffled online"]
     before = compare(dataset, lambda seed: Base(), arms, settings=SMALL, progress=False)
     load = Slot.load
 
@@ -173,7 +179,7 @@ def test_a_tests_label_changes_no_prediction_before_it_arrives(dataset, monkeypa
     )
     after = compare(dataset, lambda seed: Base(), arms, settings=SMALL, progress=False)
     np.testing.assert_array_equal(after.labels[-len(last) :], 1 - last)
-    for arm in arms:
+    for arm in before.arms:
         np.testing.assert_array_equal(before.predictions[arm][0], after.predictions[arm][0])
 
 

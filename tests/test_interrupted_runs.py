@@ -57,7 +57,7 @@ sys.exit(main(words))
 """
     (tmp_path / "runs").mkdir()
     out, marks = tmp_path / "runs" / "out", [tmp_path / "a", tmp_path / "b"]
-    words = ["--slots", "3", *(["--overwrite"] if overwrite else [])]
+    words = ["--slots", "3", "--interactions", "0", *(["--overwrite"] if overwrite else [])]
     if overwrite:
         prepare(source(9), out, **MAKE)
     runs = [
@@ -107,7 +107,8 @@ def test_a_disk_that_is_full_names_the_file(tmp_path):
     code = """
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1))
-sys.exit(main(["synthetic", sys.argv[1], "--rows", "30000", "--overwrite"]))
+words = ["synthetic", sys.argv[1], "--rows", "30000", "--interactions", "0", "--overwrite"]
+sys.exit(main(words))
 """
     out = tmp_path / "runs" / "out"
     (tmp_path / "runs").mkdir()

@@ -46,7 +46,13 @@ def test_several_files_are_all_shown(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"[1] {paths[0]} (movies, jax)"
     assert lines[1:3] == [f"[2] {paths[1]}", f"[3] {paths[2]}"]
-    rows = {line[:22].strip(): line[22:].split() for line in lines[5:]}
+    cut = lines.index("", 5)
+    rows, losses = (
+        {line[:22].strip(): line[22:].split() for line in part}
+        for part in (lines[5:cut], lines[cut + 2 :])
+    )
+    assert losses["frozen"][:2] == [f"{ARM['logloss']:.4f}", f"{ARM['ece']:.4f}"]
+    assert losses["exact"][2:4] == ["-", "-"]
     assert rows == {
         "frozen": ["0.7000", "+0.0000", "0.6000", "+0.0000", "-", "-"],
         "exact": ["0.7250", "+0.0250", "-", "-", "0.7000", "-"],
@@ -101,3 +107,17 @@ def test_make_demo_takes_any_name(dataset, expected, tmp_path):
         *[["notebooks/run.py", f"notebooks/{name}", str(demo / name), *folders] for name in names],
         ["notebooks/run.py", "--table", str(demo / "metrics.json")],
     ]
+
+
+def test_overview_says_what_ours_loses_to_the_best(tmp_path, capsys):
+    rows = {
+        "frozen": {"auc": 0.6, "logloss": 0.6, "ece": 0.1},
+        "vw": {"auc": 0.71, "logloss": 0.52, "ece": 0.02},
+        "online": {"auc": 0.7, "logloss": 0.5, "ece": 0.01},
+    }
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"arms": rows}))
+    assert run.main(["--table", str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 0
+    last = capsys.readouterr().out.splitlines()[-2:]
+    assert last[0].split() == ["auc", "+0.0100", "vw", "+0.0100", "vw"]
+    assert last[1].split() == ["logloss", "-0.0200", "vw", "-0.0200", "vw"]

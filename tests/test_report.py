@@ -78,7 +78,7 @@ def test_verdict_takes_the_best_control_seed_by_seed():
     table = PrequentialReport.concat(runs).verdict()
     assert list(table.index) == ["exact", "sketch"]
     assert table.loc["exact", "auc"] == "no different"  # a control is as good
-    assert table.loc["sketch", "auc"] == "harms" and table.loc["sketch", "logloss"] == "harms"
+    assert set(table.loc["sketch", ["auc", "logloss"]]) == {"below its control"}
     only = PrequentialReport.concat(runs).verdict(controls=["frozen"])
     assert only.loc["exact", "auc"] == "helps" and only.loc["exact", "gauc"] == "helps"
     single = report(groups=None).verdict()

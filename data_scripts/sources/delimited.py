@@ -26,11 +26,16 @@ class Format:
         separator: one character.
         quote: the character around values that hold separators, doubled within; "" for none.
         multiline: bool, whether quoted values may hold line breaks.
+        written: str, what stands in the file for `separator` if that is more than one character
+            ("::"); `separator` is then a character that no value holds. Not with `multiline`.
+        encoding: str, of the file; one that leaves line ends as they are ("latin-1").
     """
 
     separator: str
     quote: str = ""
     multiline: bool = False
+    written: str = ""
+    encoding: str = "utf-8"
 
     def __post_init__(self):
         for name, value in (("separator", self.separator), ("quote", self.quote)):
@@ -41,6 +46,14 @@ class Format:
             raise ValueError(f"`separator` and `quote` must differ. Received: {self.quote!r}")
         if self.multiline and not self.quote:
             raise ValueError("`multiline` needs `quote`, around values that hold line breaks")
+
+    def plain(self, block: bytes) -> bytes:
+        """Return a block of whole lines as UTF-8 with one-character separators."""
+        if self.encoding != "utf-8":
+            block = block.decode(self.encoding).encode("utf-8")
+        return (
+            block.replace(self.written.encode(), self.separator.encode()) if self.written else block
+        )
 
 
 def read_header(path: Path, form: Format) -> list[str]:
@@ -94,7 +107,7 @@ def read_delimited(
             block = block[block.find(b"\n") + 1 or len(block) :]
             first, count = 2, count - 1
         if count:
-            yield parse_block(path, form, names, wanted, first, count, block)
+            yield parse_block(path, form, names, wanted, first, count, form.plain(block))
 
 
 def parse_block(

@@ -93,6 +93,12 @@ def suffixes(path: Path) -> tuple[str, str]:
     return ending, ""
 
 
+def packed_form(path: Path) -> Path:
+    """Return the path, or that of its packed form (.gz, .zst) if only that is there."""
+    packed = [path.with_name(path.name + ending) for ending in PACKED]
+    return next((p for p in (path, *packed) if p.is_file()), path)
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Callable[[int], bytes]]:
     """Give a function that reads so many bytes of a file, unpacked if it is .gz or .zst.

@@ -9,7 +9,7 @@ import polars as pl
 
 from data_scripts.errors import Errors, InputError
 from data_scripts.sources.chunk import Chunk
-from data_scripts.sources.inputs import PACKED, blocks
+from data_scripts.sources.inputs import blocks, packed_form
 from data_scripts.sources.source import Source
 
 
@@ -40,12 +40,6 @@ def _lines(path, parts):
     return chunk
 
 
-def _packed(path):
-    """Return the path, or that of its packed form if only that is there."""
-    packed = [path.with_name(path.name + ending) for ending in PACKED]
-    return next((p for p in (path, *packed) if p.is_file()), path)
-
-
 def movietweetings(folder: str | os.PathLike[str]) -> Source:
     """Read `ratings.dat` and `movies.dat`; label = rating >= 8 (docs/method.md, section 4).
 
@@ -63,7 +57,7 @@ def movietweetings(folder: str | os.PathLike[str]) -> Source:
     folder = Path(folder)
     if folder.is_file():
         raise InputError(f"{folder}: expected a folder with ratings.dat and movies.dat")
-    paths = tuple(_packed(folder / name) for name in ("ratings.dat", "movies.dat"))
+    paths = tuple(packed_form(folder / name) for name in ("ratings.dat", "movies.dat"))
 
     def chunks(chunk_rows: int, errors: Errors | None) -> Iterator[pl.DataFrame]:
         errors = errors or Errors()

@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from data_scripts.arguments import integer
+from data_scripts.arguments import at_least_zero, integer
 from data_scripts.errors import Errors
+from data_scripts.sources.latent_factors import LatentFactors
 from data_scripts.sources.source import Source
 
 BLOCK = 65_536  # rows drawn from one random stream: the log does not depend on the chunk size
 NUM_NUMERIC, NUM_CATEGORICAL = 13, 26
+KNOWN = 7  # categorical fields that matter; the rest is noise without interactions
 SEGMENTS, CATEGORIES, BRANDS, DEVICES = 8, 20, 200, 5
 CLICK_RATE = 0.25
+DEFAULT_INTERACTIONS = 2.5  # of the command and of notebook 01
 # where things happen, as shares of the log
 SHIFT_POPULARITY, SHIFT_TASTES, GRADUAL_FROM = 0.65, 0.8, 0.5
 MOST_PRESENT = 10_000_000  # users or items at a time; about 100 bytes each are held
@@ -27,6 +30,7 @@ def synthetic(
     drift: bool = True,
     users: int = 2000,
     items: int = 500,
+    interactions: float = 0.0,
 ) -> Source:
     """Make a drifting click log (ours).
 
@@ -46,6 +50,9 @@ def synthetic(
         drift: bool.
         users: int, users present at one time.
         items: int, items present at one time.
+        interactions: float >= 0. Above 0, C8 … C26 are no noise but lasting values whose factors
+            multiply (`LatentFactors`), which a DeepFM learns once and tables cannot; this is the
+            standard deviation of what they add to the logit. All else is drawn as without them.
 
     Returns:
         `Source` with group = user and the true click probability as a side column.
@@ -54,7 +61,8 @@ def synthetic(
     users = integer("users", users, 1, MOST_PRESENT)
     items = integer("items", items, 1, MOST_PRESENT)
     seed = integer("seed", seed, 0)
-    world = _World(rows, seed, drift, users, items)
+    interactions = at_least_zero("interactions", interactions)
+    world = _World(rows, seed, drift, users, items, interactions)
 
     def chunks(chunk_rows: int, errors: Errors | None) -> Iterator[pl.DataFrame]:
         for start in range(0, rows, BLOCK):
@@ -73,6 +81,8 @@ def synthetic(
             "taste_shift": int(SHIFT_TASTES * rows),
             "gradual_from": int(GRADUAL_FROM * rows),
         }
+    if interactions:
+        options["interactions"] = interactions
     fields = [(f"I{i + 1}", "numeric") for i in range(NUM_NUMERIC)]
     fields += [(f"C{i + 1}", "categorical") for i in range(NUM_CATEGORICAL)]
     return Source("synthetic", fields, chunks, ("group", "true_probability"), options)
@@ -81,7 +91,7 @@ def synthetic(
 class _World:
     """What is drawn once: users and items, their tastes, and when they come and go."""
 
-    def __init__(self, rows, seed, drift, users, items) -> None:
+    def __init__(self, rows, seed, drift, users, items, interactions) -> None:
         self.rows, self.seed, self.drift = rows, seed, drift
         self.bias = 0.0
         rng = np.random.default_rng((seed, 0))
@@ -97,7 +107,8 @@ class _World:
         self.brand = rng.integers(0, BRANDS, items * generations)
         self.tastes = 0.8 * rng.standard_normal((3, SEGMENTS, CATEGORIES))
         self.device_effect = 0.3 * rng.standard_normal(DEVICES)
-        self.noise_sizes = np.geomspace(5, 5000, NUM_CATEGORICAL - 7).astype(int)
+        self.noise_sizes = np.geomspace(5, 5000, NUM_CATEGORICAL - KNOWN).astype(int)
+        self.factors = LatentFactors(seed, interactions) if interactions else None
         # Bisection on the first block finds the constant that gives the click rate.
         _, logit = self._draw(0, min(rows, BLOCK))
         low, high = -10.0, 10.0
@@ -136,6 +147,10 @@ class _World:
         logit += 0.15 * np.nan_to_num(np.log1p(numeric[0]) - 1.3)
         tokens = [user, item, category, self.brand[item], segment, device, hour]
         tokens += [_zipf(rng, count, size) for size in self.noise_sizes]
+        if self.factors:
+            values, added = self.factors.draw(start, count)
+            tokens[KNOWN:] = values
+            logit += added
         columns = {"group": user, "tokens": tokens, "numeric": numeric, "rng": rng}
         return columns, logit
 

@@ -1,4 +1,4 @@
-"""Any CSV, TSV or Parquet files, by column names."""
+"""Any CSV, TSV, JSON-lines or Parquet files, by column names."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from data_scripts.errors import Errors, InputError
-from data_scripts.sources import parquet
+from data_scripts.sources import json_lines, parquet
 from data_scripts.sources.chunk import Chunk
 from data_scripts.sources.delimited import Format, read_delimited, read_header
 from data_scripts.sources.inputs import expand_paths, short_names, suffixes
+from data_scripts.sources.layout import Layout
 from data_scripts.sources.source import Source
 from data_scripts.sources.times import Times, check_form
 from data_scripts.sources.values import group_codes, label_rule, labels, numbers
@@ -29,12 +30,14 @@ def table(
     separator: str | None = None,
     quote: str | None = None,
     multiline: bool = False,
+    layout: Layout | None = None,
 ) -> Source:
     """Read a table by column names.
 
     Args:
         path: file, or several in the order of time, or a glob (in the order of the numbers in
-            the names): .csv (comma), .parquet, any other text (tab); text also as .gz or .zst.
+            the names): .csv (comma), .parquet, .json and .jsonl (an object a line), any other text
+            (tab); text also as .gz or .zst.
         label: column of the label: 0 and 1, or False and True, or anything that `positive` fits.
         time: column of the time (see `times.FORMS`; turned to Unix seconds). Rows must be in its
             order. None: the file's order is time.
@@ -50,6 +53,8 @@ def table(
         quote: the character around values that hold separators, "" for none; None: '"' in .csv,
             none in other files.
         multiline: bool, whether quoted values may hold line breaks.
+        layout: `Layout`, for files without a header, and for columns that are worked out of others
+            or stand in a second file; the loaders of well-known logs use it.
 
     Returns:
         `Source`.
@@ -62,11 +67,16 @@ def table(
     _check(label, time, categorical, numeric, group, sort)
     rule = label_rule(positive)
     check_form(time_format)
-    forms = [_form(path, separator, quote, multiline) for path in paths]
-    roles = [(label, "label")] + [(time, "time")] * bool(time)
-    roles += [(name, "categorical") for name in categorical + [group] * bool(group)]
-    roles += [(name, "numeric") for name in numeric]
-    wanted = list(dict.fromkeys(name for name, _ in roles))
+    layout = Layout() if layout is None else layout
+    forms = [layout.form or _form(path, separator, quote, multiline) for path in paths]
+    fields = [(n, "categorical") for n in categorical] + [(n, "numeric") for n in numeric]
+    given = layout.from_sides()
+    own_categorical = [name for name in categorical if name not in given]
+    own_numeric = [name for name in numeric if name not in given]
+    roles = [(label, "label")] + ([(time, "time")] if time else [])
+    roles += [(name, "categorical") for name in own_categorical + ([group] if group else [])]
+    roles += [(name, "numeric") for name in own_numeric]
+    wanted = layout.in_file(name for name, _ in roles)
 
     def canonical_frame(chunk: Chunk, times: Times | None) -> pl.DataFrame:
         columns = [labels(chunk, label, rule).alias("label")]
@@ -74,8 +84,8 @@ def table(
             columns.append(group_codes(chunk.frame[group]).alias("group"))
         if times:
             columns.append(times.seconds(chunk).alias("time"))
-        columns += [numbers(chunk, name).alias(name) for name in numeric]
-        columns += [canonical(chunk.frame[name]).alias(name) for name in categorical]
+        columns += [numbers(chunk, name).alias(name) for name in own_numeric]
+        columns += [canonical(chunk.frame[name]).alias(name) for name in own_categorical]
         return pl.DataFrame(columns)
 
     def check_order(chunk: Chunk, frame: pl.DataFrame, last: int | None) -> int | None:
@@ -110,7 +120,17 @@ def table(
     def chunks(chunk_rows: int, errors: Errors | None) -> Iterator[pl.DataFrame]:
         errors, times = errors or Errors(), Times(time, time_format) if time else None
         parts, last, fitting = [], None, 0
-        for chunk in _read(paths, forms, wanted, roles, chunk_rows):
+        sides = [side.load(numeric) for side in layout.sides]
+
+        def slices(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+            """Put the side tables' columns beside a slice at a time, which saves memory."""
+            for part in frame.iter_slices(chunk_rows):
+                for side in sides:
+                    part = side.beside(part)
+                yield part
+
+        for chunk in _read(paths, forms, wanted, roles, layout.header, chunk_rows):
+            chunk.frame = layout.derive(chunk.frame)
             frame = canonical_frame(chunk, times)
             if time and not sort:
                 last = check_order(chunk, frame, last)
@@ -123,13 +143,13 @@ def table(
                 continue
             if errors.left == 0:
                 check_end(fitting, times)  # The caller may not ask for another frame.
-            yield from frame.iter_slices(chunk_rows)
+            yield from slices(frame)
             if errors.left == 0:
                 return
         check_end(fitting, times)
         if parts:
             whole = pl.concat(parts).sort("time", maintain_order=True)
-            yield from whole.iter_slices(chunk_rows)
+            yield from slices(whole)
 
     extras = tuple(name for name, used in (("group", group), ("time", time)) if used)
     options = {
@@ -145,8 +165,8 @@ def table(
         "quote": quote,
         "multiline": multiline,
     }
-    fields = [(n, "categorical") for n in categorical] + [(n, "numeric") for n in numeric]
-    return Source("table", fields, chunks, extras, options, paths=tuple(paths))
+    files = (*paths, *(side.path for side in layout.sides))
+    return Source("table", fields, chunks, extras, options, paths=files)
 
 
 def _check(label, time, categorical, numeric, group, sort):
@@ -167,8 +187,8 @@ def _check(label, time, categorical, numeric, group, sort):
 
 
 def _form(path, separator, quote, multiline):
-    """`Format` of a text file, None for Parquet."""
-    if parquet.is_parquet(path):
+    """`Format` of delimited text, None for Parquet and JSON lines."""
+    if parquet.is_parquet(path) or json_lines.is_json_lines(path):
         return None
     comma = suffixes(path)[0] == ".csv"
     if quote is None:
@@ -178,21 +198,30 @@ def _form(path, separator, quote, multiline):
     return Format(separator, quote, multiline)
 
 
-def _read(paths, forms, wanted, roles, chunk_rows):
+def _read(paths, forms, wanted, roles, header, chunk_rows):
     """Yield the chunks of all files, after a look at the columns of each."""
-    names = [_names(*pair, wanted, roles) for pair in zip(paths, forms, strict=True)]
+    names = [
+        list(header) if header else _names(*pair, wanted, roles)
+        for pair in zip(paths, forms, strict=True)
+    ]
     for path, form, columns, name in zip(paths, forms, names, short_names(paths), strict=True):
-        if form is None:
+        if form is None and json_lines.is_json_lines(path):
+            read = json_lines.read_json_lines(path, wanted, chunk_rows)
+        elif form is None:
             read = parquet.read_parquet(path, wanted, chunk_rows)
         else:
-            read = read_delimited(path, form, columns, wanted, True, chunk_rows)
+            read = read_delimited(path, form, columns, wanted, not header, chunk_rows)
         for chunk in read:
             chunk.name = name
             yield chunk
 
 
 def _names(path, form, wanted, roles):
-    names = parquet.read_names(path) if form is None else read_header(path, form)
+    as_json = form is None and json_lines.is_json_lines(path)
+    if as_json:
+        names = json_lines.read_keys(path)
+    else:
+        names = parquet.read_names(path) if form is None else read_header(path, form)
     where = str(path) if form is None else f"{path}:1"
     missing = [name for name in wanted if name not in names]
     if missing:
@@ -207,6 +236,6 @@ def _names(path, form, wanted, roles):
             f"{where}: expected one column of each name, found several called "
             f"{', '.join(map(repr, twice))}"
         )
-    if form is None:
+    if form is None and not as_json:
         parquet.check_types(path, roles)
     return names

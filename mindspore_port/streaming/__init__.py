@@ -13,7 +13,7 @@ from mindspore_port.streaming.prequential_loop import prequential
 from mindspore_port.streaming.study import choose, compare, feature_forms
 from mindspore_port.streaming.tune import best_setting, replay, training_keys, tune_memory
 from reloop2_keras.core.candidates import FORMS, Candidates
-from reloop2_keras.core.choice import ARMS, Choice
+from reloop2_keras.core.choice import ARMS, OWN, Choice
 from reloop2_keras.core.metrics import auc, ece, evaluate, gauc, logloss
 from reloop2_keras.core.prequential import iter_prequential
 from reloop2_keras.core.report import PrequentialReport
@@ -28,6 +28,7 @@ __all__ = [
     "Gated",
     "IncrementalBase",
     "Memory",
+    "OWN",
     "PrequentialReport",
     "Recalibration",
     "auc",

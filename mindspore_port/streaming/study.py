@@ -9,7 +9,7 @@ from mindspore_port.streaming.arms import FrozenBase, IncrementalBase
 from mindspore_port.streaming.prequential_loop import backend
 from reloop2_keras.core import choice, study
 from reloop2_keras.core.candidates import Candidates, FeatureForms
-from reloop2_keras.core.choice import ARMS, Choice
+from reloop2_keras.core.choice import OWN, Choice
 from reloop2_keras.core.report import PrequentialReport
 
 MINDSPORE = study.Framework(train_base, DeepFM, FrozenBase, IncrementalBase)
@@ -18,7 +18,7 @@ MINDSPORE = study.Framework(train_base, DeepFM, FrozenBase, IncrementalBase)
 def choose(
     base: Any,
     dataset: Any,
-    arms: Iterable[str] = ARMS,
+    arms: Iterable[str] = OWN,
     seed: int = 1001,
     delay: int = 0,
     settings: Candidates | None = None,
@@ -53,7 +53,7 @@ def feature_forms(
 def compare(
     dataset: Any,
     base: Any = None,
-    arms: Sequence[str] = ARMS,
+    arms: Sequence[str] | None = None,
     seeds: Iterable[int] = (1001,),
     delay: int = 0,
     slots: int | None = None,
@@ -69,7 +69,8 @@ def compare(
         dataset: `PreparedDataset`.
         base: None trains a `DeepFM` a seed (`train_base`); or a function of the seed that returns
             a trained model; or a trained model, which serves for every seed.
-        arms, seeds, delay, slots, settings, choices, progress: see `core.study.compare`.
+        arms: names; None: `core.choice.OWN`, without rivals.
+        seeds, delay, slots, settings, choices, progress: see `core.study.compare`.
         base_options: arguments of `train_base`, such as `max_epochs`; for `base=None` only.
         incremental_options: arguments of `IncrementalBase`, such as `learning_rate`.
 
@@ -86,6 +87,7 @@ def compare(
         >>> report.save("runs/mine")
     """
     make = MINDSPORE.maker(dataset, base, base_options, incremental_options)
+    arms = OWN if arms is None else arms
     info = {"backend": backend(), "base": dict(base_options or {})}
     shared = arms, seeds, delay, slots, settings, info, choices, progress
     return study.compare(dataset, make, *shared)

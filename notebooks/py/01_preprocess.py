@@ -14,6 +14,7 @@ OUTPUT_DIR = "runs/demo"
 SEED = 1001
 ROWS = 60000  # synthetic only
 DRIFT = True  # synthetic only
+INTERACTIONS = 2.5  # synthetic only: spread of what a DeepFM can learn and tables cannot; 0: none
 SLOTS = 20
 THRESHOLD = 1
 
@@ -26,7 +27,7 @@ from matplotlib.figure import Figure
 from data_scripts import criteo, movietweetings, prepare, synthetic
 
 sources = {
-    "synthetic": lambda: synthetic(rows=ROWS, seed=SEED, drift=DRIFT),
+    "synthetic": lambda: synthetic(rows=ROWS, seed=SEED, drift=DRIFT, interactions=INTERACTIONS),
     "movietweetings": lambda: movietweetings(INPUT),
     "criteo": lambda: criteo(INPUT),
 }

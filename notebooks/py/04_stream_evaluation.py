@@ -7,14 +7,16 @@
 # | arm | what it does |
 # | --- | --- |
 # | frozen | the slow model, as trained |
+# | frozen linear | rival: a logistic regression on the same training period, as trained |
 # | recalibrated | control: only scale and shift of its logit are learnt online |
-# | shuffled | control: a memory of shuffled labels, which can know nothing |
+# | shuffled, shuffled online | controls: a memory, and the two stages, that learn shuffled labels |
 # | exact, sketch | the paper's error memories, as validation picked them |
-# | feature | ours: a memory keyed by raw feature values, with an online gate |
-# | shuffled feature | control: the same, but its tables learn shuffled labels |
-# | feature+sketch | both memories as inputs of one gate |
+# | feature | ours, the first form: a memory keyed by raw feature values, with an online gate |
 # | incremental | one pass of training over each slot |
-# | incremental+feature | both |
+# | vw, vw+base | rivals: Vowpal Wabbit alone, and with the slow model's logit as offset |
+# | adpredictor | rival: a probit model with a belief a weight (Graepel et al., 2010) |
+# | tables | ours: belief tables in two stages, without any slow model |
+# | online, online+incremental | ours: the same with the slow model, frozen, or also trained on |
 
 # %% tags=["parameters"]
 DATASET_DIR = "runs/demo/dataset"
@@ -47,6 +49,7 @@ EVERY_KEY = False  # also show an arm for each kind of memory and key, as valida
 import pandas as pd
 
 from reloop2_keras import Candidates, PreparedDataset, compare
+from reloop2_keras.rivals import installed
 from reloop2_keras.streaming import ARMS, FORMS, figures
 
 dataset = PreparedDataset(DATASET_DIR)
@@ -84,10 +87,14 @@ list(settings.forms)
 #
 # For each seed: train the base, choose on validation, then predict, score and learn slot by slot.
 # `EVERY_KEY` adds an arm for each kind of memory, key and form.
+#
+# Rivals are tuned on validation, too. Where the package of one is not installed
+# (`pip install 'reloop2[rivals]'`), its arm is left out and a warning says so.
 
 # %%
-arms = list(ARMS)
+arms = installed(ARMS)
 if EVERY_KEY:
+    arms += ["shuffled feature", "incremental+feature", "feature+sketch"]
     arms += ["exact hidden", "exact embedding", "sketch hidden", "sketch embedding"]
     arms += [f"feature {form}" for form in FORMS]
 base = {
@@ -138,6 +145,8 @@ pd.DataFrame(choices[SEED].form_scores).set_index("candidate").round(4)
 
 # %% [markdown]
 # ## Which arm is best on the stream?
+#
+# Compare with the rivals first: a plain online linear model costs some microseconds an event.
 
 # %%
 table = report.overall()

@@ -11,6 +11,7 @@ import numpy as np
 
 from reloop2_keras.core.correction import Compensation, Correction, Served
 from reloop2_keras.core.gate import Gate
+from reloop2_keras.core.protocols import FastPart, SlowModel
 
 
 class Corrected:
@@ -159,9 +160,9 @@ class Arm:
     """
 
     name: str
-    slow: Any
-    fast: Any = None
-    more: dict[str, Any] = dataclasses.field(default_factory=dict)
+    slow: SlowModel
+    fast: FastPart | None = None
+    more: dict[str, SlowModel] = dataclasses.field(default_factory=dict)
 
 
 def arms_of(

@@ -12,21 +12,25 @@ from reloop2_keras.core.candidates import HASHES, Candidates, FeatureForms, simi
 from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.tune import best_setting, replay, training_keys, tune_memory
 
-# in the order of the tables
+ONLINE = ("tables", "online", "online+incremental")
+RIVALS = ("vw", "vw+base", "adpredictor", "frozen linear")
+# of the tables, in their order: bases, controls, the paper's, ours, rivals, the two stages
 ARMS = (
     "frozen",
+    "frozen linear",
     "recalibrated",
     "shuffled",
-    "shuffled feature",
+    "shuffled online",
     "exact",
     "sketch",
     "feature",
     "incremental",
-    "incremental+feature",
-    "feature+sketch",
+    "vw",
+    "vw+base",
+    "adpredictor",
+    *ONLINE,
 )
-ONLINE = ("tables", "online", "online+incremental")
-RIVALS = ("vw", "vw+base", "adpredictor", "frozen linear")
+OWN = tuple(arm for arm in ARMS if arm not in RIVALS)
 KNOWN = {"frozen", "recalibrated", "shuffled", "incremental", "exact", "sketch", "feature"}
 TOGETHER = {"feature+sketch": {"feature", "sketch"}}  # names that hold more than one part's
 BATCH = 4096  # training rows served at once
@@ -121,7 +125,9 @@ class Choice:
         }
         # a stream changes a rival, and another one may follow
         slows |= {name: copy.deepcopy(self.rivals[name].part) for name in keys if name in RIVALS}
-        more = {"online+incremental": {"incremental": slows.get("incremental")}}
+        more: dict[str, dict[str, Any]] = {}
+        if "online+incremental" in names:
+            more["online+incremental"] = {"incremental": slows["incremental"]}
         return [
             Arm(name, slows[_slow(name)], fast, more.get(name, {})) for name, fast in parts.items()
         ]
@@ -141,7 +147,7 @@ class Choice:
 def choose(
     base: Any,
     dataset: Any,
-    arms: Iterable[str] = ARMS,
+    arms: Iterable[str] = OWN,
     seed: int = 1001,
     delay: int = 0,
     settings: Candidates | None = None,
@@ -230,8 +236,7 @@ def needed(arms: Iterable[str]) -> tuple[list[str], bool]:
         if arm in RIVALS or part in ONLINE:
             continue
         if found - KNOWN:
-            known = (*ARMS, *ONLINE, *RIVALS)
-            raise ValueError(f"`arms` must be among {known}. Received: {arm!r}")
+            raise ValueError(f"`arms` must be among {ARMS}. Received: {arm!r}")
         words |= found
     kinds: list[str] = [kind for kind in ("exact", "sketch") if kind in words]
     if "shuffled" in arms and not kinds and "feature" not in words:

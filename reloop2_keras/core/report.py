@@ -12,6 +12,7 @@ import numpy as np
 
 from reloop2_keras.core.files import replaced
 from reloop2_keras.core.metrics import evaluate
+from reloop2_keras.core.verdict import intervals, recommended, sentence
 
 METRICS = ("auc", "gauc", "logloss", "ece", "ctr_bias")
 SPREADS = ("auc", "gauc", "logloss")  # their standard deviation over seeds is shown, too
@@ -123,14 +124,18 @@ class PrequentialReport:
             rows["best possible"] |= {f"{m}_sd": 0.0 for m in SPREADS}
         return rows
 
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Return arm -> {metric: mean over seeds}, as plain dicts in every package."""
+        return PrequentialReport.overall(self)
+
     def verdict(
         self, controls: Sequence[str] | None = None, margin: float = 0.001
     ) -> dict[str, dict[str, str]]:
         """Say for each arm and metric whether it helps, compared with the best control.
 
         Gains are taken seed by seed. An arm "helps" when its mean gain is above `margin` and above
-        twice the gains' standard deviation over seeds, "harms" when it is as far below, else it is
-        "no different". One seed has no spread: believe three.
+        twice the gains' standard deviation over seeds, "below its control" when it is as far below,
+        else it is "no different". One seed has no spread: believe three.
 
         Args:
             controls: names of arms that know nothing. None: frozen, recalibrated, and every arm
@@ -157,7 +162,13 @@ class PrequentialReport:
                 gain = sign * evaluated[arm][metric] - floor
                 bar = max(margin, 2 * gain.std(ddof=1) if len(gain) > 1 else 0.0)
                 mean = gain.mean()
-                word = "helps" if mean > bar else "harms" if mean < -bar else "no different"
+                word = (
+                    "helps"
+                    if mean > bar
+                    else "below its control"
+                    if mean < -bar
+                    else "no different"
+                )
                 rows[arm][metric] = "unknown" if math.isnan(mean) else word
         return rows
 
@@ -199,7 +210,9 @@ class PrequentialReport:
         result = {
             **{key: _plain_tree(self.info.get(key)) for key in named},
             "seeds": list(self.seeds),
-            "verdict": PrequentialReport.verdict(self) if self._controls() else None,
+            "verdict": sentence(self),
+            "intervals": _plain_tree(intervals(self, arm)) if (arm := recommended(self)) else None,
+            "against_controls": PrequentialReport.verdict(self) if self._controls() else None,
             "arms": {arm: {m: _plain(v) for m, v in row.items()} for arm, row in rows.items()},
             "slots": {
                 arm: {m: [_plain(v) for v in by_arm[arm]] for m, by_arm in slots.items()}

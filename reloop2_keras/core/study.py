@@ -13,8 +13,17 @@ from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.prequential import prequential
 from reloop2_keras.core.report import PrequentialReport
 
-FRAMEWORKS = ("keras", "torch", "jax", "tensorflow", "tensorflow-cpu", "mindspore")
-PACKAGES = ("reloop2", "numpy", "numba", *FRAMEWORKS)
+FRAMEWORKS = (
+    "vowpalwabbit",
+    "scikit-learn",
+    "keras",
+    "torch",
+    "jax",
+    "tensorflow",
+    "tensorflow-cpu",
+    "mindspore",
+)
+PACKAGES = ("reloop2", "numpy", "numba", "vowpalwabbit", "scikit-learn", *FRAMEWORKS)
 
 
 class TrainedBase:
@@ -150,9 +159,9 @@ def compare(
     start, stream, reports, picked = time.perf_counter(), dataset.slots(slots), [], []
     tables = StartedTables(dataset, settings.online_crosses, settings.max_crosses)
     weights: dict[str, list] = {}
+    shared = settings, progress, tables, _once(choose_rival)
     for seed in seeds:
         base = make_base(seed)
-        shared = settings, progress, tables, choose_rival
         choice = choose(base, dataset, arms, seed, delay, *shared)
         if choices is not None:
             choices[seed] = choice
@@ -178,6 +187,20 @@ def compare(
         **(info or {}),
     )
     return result
+
+
+def _once(choose_rival: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """Choose rivals without a base once for all seeds: they do not depend on them."""
+    chosen: dict[str, Any] = {}
+
+    def choose_once(name: str, dataset: Any, base: Any, *rest: Any) -> Any:
+        if base is not None:
+            return choose_rival(name, dataset, base, *rest)  # type: ignore[misc]
+        if name not in chosen:
+            chosen[name] = choose_rival(name, dataset, None, *rest)  # type: ignore[misc]
+        return chosen[name]
+
+    return None if choose_rival is None else choose_once
 
 
 def installed_versions() -> dict[str, str]:

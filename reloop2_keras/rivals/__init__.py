@@ -9,7 +9,7 @@ used (`pip install 'reloop2[rivals]'`).
 from reloop2_keras.rivals.adpredictor import AdPredictor
 from reloop2_keras.rivals.choose import Choice, Periods, choose_rival
 from reloop2_keras.rivals.linear import FrozenLinear
-from reloop2_keras.rivals.served import ServedOnce
+from reloop2_keras.rivals.served import ServedOnce, installed
 from reloop2_keras.rivals.vowpal import VowpalWabbit
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "ServedOnce",
     "VowpalWabbit",
     "choose_rival",
+    "installed",
 ]

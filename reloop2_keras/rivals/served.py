@@ -1,11 +1,15 @@
 """What rivals share: the columns they read, notes of slots under way, missing packages."""
 
 import importlib
+import warnings
 import weakref
+from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+PACKAGE_OF = {"vw": "vowpalwabbit", "vw+base": "vowpalwabbit", "frozen linear": "sklearn"}
 COLUMNS = ("label", "feature_hashes", "feature_values")
 
 
@@ -27,6 +31,23 @@ def needed(module: str, who: str) -> Any:
             f"{who} needs the package {package}, which is not installed: "
             "pip install 'reloop2[rivals]'"
         ) from error
+
+
+def installed(names: Sequence[str]) -> list[str]:
+    """Return the arms whose package is there; a warning names those that are left out.
+
+    Args:
+        names: of arms, rivals or not.
+    """
+    found = {name: find_spec(PACKAGE_OF[name]) for name in names if name in PACKAGE_OF}
+    absent = [name for name, spec in found.items() if spec is None]
+    if absent:
+        warnings.warn(
+            f"left out, since their packages are not installed: {', '.join(absent)}. "
+            "pip install 'reloop2[rivals]'",
+            stacklevel=3,
+        )
+    return [name for name in names if name not in absent]
 
 
 def checked_numeric(numeric: Any) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from reloop2_keras import needs_keras  # noqa: F401  (first: stops with one line)
 from reloop2_keras.core.binned_metrics import BinnedMetrics
 from reloop2_keras.core.candidates import FORMS, Candidates
-from reloop2_keras.core.choice import ARMS, Choice
+from reloop2_keras.core.choice import ARMS, OWN, Choice
 from reloop2_keras.core.metrics import auc, ece, evaluate, gauc, logloss
 from reloop2_keras.core.prequential import iter_prequential
 from reloop2_keras.streaming.arms import (
@@ -31,6 +31,7 @@ __all__ = [
     "Gated",
     "IncrementalBase",
     "Memory",
+    "OWN",
     "PrequentialReport",
     "Recalibration",
     "auc",

@@ -13,11 +13,19 @@ COLORS = {
     "shuffled": "#d8c8a8",
     "exact": "#0072b2",
     "sketch": "#56b4e9",
-    "feature": "#d55e00",
+    "feature": "#f0a080",
     "incremental": "#009e73",
-    "incremental+feature": "#cc79a7",
-    "feature+sketch": "#e69f00",
+    "incremental+feature": "#e8b8d0",
+    "feature+sketch": "#f0c080",
     "shuffled feature": "#e8d8b8",
+    "shuffled online": "#e8d8b8",
+    "frozen linear": "#999999",
+    "vw": "#8c510a",
+    "vw+base": "#bf812d",
+    "adpredictor": "#7b3294",
+    "tables": "#e69f00",
+    "online": "#d55e00",
+    "online+incremental": "#cc79a7",
 }
 SPARE = ("#000000", "#f0e442", "#994f00")
 DASHES = ("--", ":", "-.")

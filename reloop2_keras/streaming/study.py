@@ -7,9 +7,9 @@ import keras
 
 from reloop2_keras.core import choice, study
 from reloop2_keras.core.candidates import Candidates, FeatureForms
-from reloop2_keras.core.choice import ARMS, Choice
+from reloop2_keras.core.choice import ARMS, OWN, Choice
 from reloop2_keras.models.early_stopping import train_base
-from reloop2_keras.rivals import choose_rival
+from reloop2_keras.rivals import choose_rival, installed
 from reloop2_keras.streaming.arms import FrozenBase, IncrementalBase
 from reloop2_keras.streaming.report import PrequentialReport
 
@@ -22,7 +22,7 @@ KERAS = study.Framework(
 def choose(
     base: Any,
     dataset: Any,
-    arms: Iterable[str] = ARMS,
+    arms: Iterable[str] = OWN,
     seed: int = 1001,
     delay: int = 0,
     settings: Candidates | None = None,
@@ -58,7 +58,7 @@ def feature_forms(
 def compare(
     dataset: Any,
     base: Any = None,
-    arms: Sequence[str] = ARMS,
+    arms: Sequence[str] | None = None,
     seeds: Iterable[int] = (1001,),
     delay: int = 0,
     slots: int | None = None,
@@ -74,7 +74,8 @@ def compare(
         dataset: `PreparedDataset`.
         base: None trains a `DeepFM` a seed (`train_base`); or a function of the seed that returns
             a trained model; or a trained model, which serves for every seed.
-        arms, seeds, delay, slots, settings, choices, progress: see `core.study.compare`.
+        arms: names; None: `core.choice.ARMS`, but rivals whose packages are not installed.
+        seeds, delay, slots, settings, choices, progress: see `core.study.compare`.
         base_options: arguments of `train_base`, such as `max_epochs`; for `base=None` only.
         incremental_options: arguments of `IncrementalBase`, such as `learning_rate`.
 
@@ -91,6 +92,7 @@ def compare(
         >>> report.save("runs/mine")
     """
     make = KERAS.maker(dataset, base, base_options, incremental_options)
+    arms = installed(ARMS) if arms is None else arms
     info = {"backend": keras.backend.backend(), "base": dict(base_options or {})}
     shared = arms, seeds, delay, slots, settings, info, choices, progress
     return cast(

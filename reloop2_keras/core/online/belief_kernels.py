@@ -97,7 +97,14 @@ def beliefs_numpy(bank: Bank, words: np.ndarray, now: float) -> tuple[np.ndarray
     return np.where(known, held[:, :, 1 : 1 + size], 0.0), np.where(known, grown, bank.prior)
 
 
-def read_numpy(bank, words, now, weights, offsets, variances=False):
+def read_numpy(
+    bank: Bank,
+    words: np.ndarray,
+    now: float,
+    weights: np.ndarray,
+    offsets: np.ndarray,
+    variances: bool = False,
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """See `read_beliefs`."""
     means, grown = (part[:, :, : weights.shape[1]] for part in beliefs_numpy(bank, words, now))
     logits = offsets + np.einsum("rka,ka->ra", means, weights)
@@ -202,7 +209,14 @@ def _learn(bank, words, now, weights, offsets, labels):
                 records[b, 1 + size + a] -= gain * gain * total[a]
 
 
-def learn_numpy(bank, words, now, weights, offsets, labels):
+def learn_numpy(
+    bank: Bank,
+    words: np.ndarray,
+    now: float,
+    weights: np.ndarray,
+    offsets: np.ndarray,
+    labels: np.ndarray,
+) -> None:
     """See `learn_beliefs`."""
     size, learners = len(bank.noise), weights.shape[1]
     means, variances = slice(1, 1 + learners), slice(1 + size, 1 + size + learners)

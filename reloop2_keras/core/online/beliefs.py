@@ -1,6 +1,6 @@
 """Belief tables: what is known of each raw value, and how surely (ours)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -65,7 +65,14 @@ class BeliefTables(ArrayState):
     ARRAYS = ("keys", "records")
     COUNTERS = ("rows",)
 
-    def __init__(self, width, tables=None, bits=16, noises=(1e-3,), prior=1.0):
+    def __init__(
+        self,
+        width: int,
+        tables: Sequence[Sequence[int]] | None = None,
+        bits: int | Sequence[int] = 16,
+        noises: Sequence[float] = (1e-3,),
+        prior: float = 1.0,
+    ) -> None:
         super().__init__()
         if int(width) != width or width < 1:
             raise ValueError(f"`width` must be a positive integer. Received: {width}")
@@ -78,7 +85,7 @@ class BeliefTables(ArrayState):
                 raise ValueError(
                     f"`tables` must list distinct columns in [0, {self.width}). Received: {table}"
                 )
-        bits = [bits] * len(self.tables) if np.ndim(bits) == 0 else list(bits)
+        bits = list(bits) if isinstance(bits, Sequence) else [bits] * len(self.tables)
         if len(bits) != len(self.tables) or not all(int(b) == b and 3 <= b <= 24 for b in bits):
             raise ValueError(
                 f"`bits` must be {len(self.tables)} integers in [3, 24], one a table. "

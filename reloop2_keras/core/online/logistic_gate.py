@@ -39,7 +39,9 @@ class LogisticGate(ArrayState):
 
     ARRAYS = ("coefficients", "precision")
 
-    def __init__(self, start: Sequence[float], precision=1.0, iterations: int = 3) -> None:
+    def __init__(
+        self, start: Sequence[float], precision: float | Sequence[float] = 1.0, iterations: int = 3
+    ) -> None:
         super().__init__()
         self._start = np.array(start, "float64")
         if self._start.ndim != 1 or not len(self._start) or not np.isfinite(self._start).all():

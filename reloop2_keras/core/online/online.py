@@ -64,7 +64,13 @@ class Online(ArrayState):
     """
 
     def __init__(
-        self, width, bases=(), crosses=None, bits=16, prior=1.0, block_rows=BLOCK_ROWS
+        self,
+        width: int,
+        bases: Sequence[str] = (),
+        crosses: Sequence[Sequence[int]] | None = None,
+        bits: int | Sequence[int] = 16,
+        prior: float = 1.0,
+        block_rows: int = BLOCK_ROWS,
     ) -> None:
         super().__init__()
         self.bases = [str(name) for name in bases]

@@ -75,7 +75,14 @@ class TableArms(ArrayState):
         ValueError: if an argument is out of range.
     """
 
-    def __init__(self, width, arms: Sequence[Arm], crosses=(), bits=16, prior=1.0):
+    def __init__(
+        self,
+        width: int,
+        arms: Sequence[Arm],
+        crosses: Sequence[Sequence[int]] = (),
+        bits: int | Sequence[int] = 16,
+        prior: float = 1.0,
+    ) -> None:
         super().__init__()
         self.arms = list(arms)
         alone = [arm.base is None for arm in self.arms]
@@ -114,7 +121,13 @@ class TableArms(ArrayState):
                 out[:, a] += gate.coefficients[-1] * base_logits[:, arm.base]
         return out
 
-    def read(self, words, base_logits, learners=None, variances=False):
+    def read(
+        self,
+        words: np.ndarray,
+        base_logits: np.ndarray,
+        learners: int | None = None,
+        variances: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """Return (logits (rows, L), their variances (rows, L) or None, means (rows, K, L)).
 
         Args:
@@ -130,7 +143,13 @@ class TableArms(ArrayState):
             logits, spread, means = self.tables.weighed(words, weights, offsets, variances)
         return np.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT), spread, means
 
-    def learn(self, words, base_logits, labels, learners=None) -> None:
+    def learn(
+        self,
+        words: np.ndarray,
+        base_logits: np.ndarray,
+        labels: np.ndarray,
+        learners: int | None = None,
+    ) -> None:
         """Teach the tables rows in their order, each from the state that the last one left."""
         learners = len(self.arms) if learners is None else learners
         with self.lock:
@@ -138,7 +157,9 @@ class TableArms(ArrayState):
             self.tables.learn(words, labels, self._learning[:, :learners], offsets)
             self.version += 1
 
-    def solved(self, means, base_logits, labels) -> list[tuple[np.ndarray, np.ndarray]]:
+    def solved(
+        self, means: np.ndarray, base_logits: np.ndarray, labels: np.ndarray
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return what a block would make of the first gates, as many as means has; see `store`.
 
         Args:

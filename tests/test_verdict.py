@@ -1,0 +1,62 @@
+"""The verdict: which arm it is about, whom it is held against, when it does not know."""
+
+import numpy as np
+import pytest
+
+from reloop2_keras.core.report import PrequentialReport
+from reloop2_keras.core.verdict import controls_of, intervals, recommended, sentence
+
+
+def report(scales, seeds=1, rows=6000, slots=20, seed=0):
+    """Arms whose logit is scale * truth + noise: more scale is a better arm."""
+    rng = np.random.default_rng(seed)
+    truth = rng.standard_normal(rows)
+    y = (rng.random(rows) < 1 / (1 + np.exp(-truth))).astype("uint8")
+    p = {
+        arm: [
+            (1 / (1 + np.exp(-scale * truth + 0.01 * rng.standard_normal(rows)))).astype("float32")
+            for _ in range(seeds)
+        ]
+        for arm, scale in scales.items()
+    }
+    slot = np.arange(rows) * slots // rows
+    return PrequentialReport(list(scales), list(range(seeds)), p, y, slot)
+
+
+def test_the_arm_that_was_named_before_is_told_and_not_the_luckiest():
+    made = report({"frozen": 0.2, "online": 0.8, "exact": 1.0, "vw": 0.5})
+    assert recommended(made) == "online"
+    assert recommended(report({"frozen": 0.2, "exact": 0.9, "sketch": 0.5})) == "exact"
+    assert recommended(report({"frozen": 0.2, "vw": 0.9, "recalibrated": 0.5})) is None
+    assert "nothing to say" in sentence(report({"frozen": 0.2, "vw": 0.9}))
+
+
+def test_helps_needs_all_three():
+    scales = {"frozen": 0.2, "recalibrated": 0.3, "shuffled": 0.1, "vw": 0.4, "online": 1.0}
+    made = report(scales, seeds=2)
+    found = intervals(made, "online")
+    assert [part["over"] for part in found.values()] == ["frozen", "recalibrated", "vw"]
+    for part in found.values():
+        mean, low, high = part["auc"]
+        assert low <= mean <= high
+        assert part["logloss"][2] < 0
+    assert sentence(made).startswith("online helps: AUC +") and "(2 seeds)" in sentence(made)
+    below = sentence(report({**scales, "vw": 1.0, "online": 0.3}))
+    assert below.startswith("online is below its rival")
+    same = report({"frozen": 0.5, "online": 0.5}, rows=400)
+    assert sentence(same).startswith("online is not known to help")
+
+
+def test_one_slot_has_no_spread():
+    assert "one slot" in sentence(report({"frozen": 0.2, "online": 0.8}, slots=1))
+
+
+@pytest.mark.parametrize(
+    ("arms", "controls"),
+    [
+        (["frozen", "recalibrated", "shuffled online"], ["recalibrated", "shuffled online"]),
+        (["frozen"], []),
+    ],
+)
+def test_controls(arms, controls):
+    assert controls_of(arms) == controls
