@@ -105,12 +105,6 @@ class OnlineTables(ShownState):
         self.core.learn(served, labels)
         return len(served["corrected"])
 
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Take the arrays of another layer of this configuration: its `core.state()`."""
-        with self.core.lock:
-            super().load_state(arrays)
-            _keep_last_bits(self.core, arrays)
-
     def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Keep all arrays of the core object, in full precision."""
         for name, array in (self._kept or self.core.state()).items():
@@ -130,21 +124,6 @@ class OnlineTables(ShownState):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.core.get_config()}
-
-
-def _keep_last_bits(core, arrays):
-    """Store weights and precisions as they are given, where loading changed their last bits."""
-
-    def given(name, loaded):
-        array = np.array(arrays[name], "float64")
-        return array if np.allclose(array, loaded, rtol=1e-9, atol=1e-300) else loaded
-
-    hedge = core.stage.hedge
-    hedge.store(given("stage/hedge/weights", hedge.weights))
-    for part, gates in (("arms", core.arms.gates), ("stage", core.stage.gates)):
-        for number, gate in enumerate(gates):
-            precision = given(f"{part}/gate_{number}/precision", gate.precision)
-            gate.store((gate.coefficients, precision))
 
 
 def checked_online(online: Online) -> Online:

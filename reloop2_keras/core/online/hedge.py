@@ -66,7 +66,9 @@ class Hedge(ArrayState):
             raise ValueError(f"weights: expected numbers >= 0, not all 0, found {weights}")
         with self.lock:
             super().load_state(arrays)
-            self.weights /= self.weights.sum()
+            total = self.weights.sum()
+            if abs(total - 1.0) > 1e-9:  # else its last bits stay, and a stream goes on alike
+                self.weights /= total
 
     def __call__(self, logits: np.ndarray) -> np.ndarray:
         """Return probabilities, float64 (rows,), from the arms' logits (rows, n)."""

@@ -70,7 +70,7 @@ class LogisticGate(ArrayState):
             super().load_state(arrays)
             least = self._first.min()
             values, vectors = np.linalg.eigh((self.precision + self.precision.T) / 2.0)
-            if values.min() < least:
+            if values.min() < least * (1.0 - 1e-9):  # else its last bits stay as they are
                 self.precision[...] = (vectors * np.maximum(values, least)) @ vectors.T
 
     def __call__(self, design: np.ndarray) -> np.ndarray:
