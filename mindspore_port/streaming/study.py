@@ -63,28 +63,21 @@ def compare(
     choices: dict[int, Choice] | None = None,
     progress: bool | None = None,
 ) -> PrequentialReport:
-    """Compare arms on a dataset's stream; what notebook 04 shows, in one call.
+    """Compare arms on a dataset's stream, as `reloop2_keras.compare` does for Keras models.
 
     Args:
-        dataset: `PreparedDataset`.
+        dataset: `PreparedDataset` of this package.
         base: None trains a `DeepFM` a seed (`train_base`); or a function of the seed that returns
-            a trained model; or a trained model, which serves for every seed.
+            a trained one; or a trained one, which serves for every seed.
         arms: names; None: `core.choice.OWN`, without rivals.
+        base_options, incremental_options: arguments of `train_base` and `IncrementalBase`.
         seeds, delay, slots, settings, choices, progress: see `core.study.compare`.
-        base_options: arguments of `train_base`, such as `max_epochs`; for `base=None` only.
-        incremental_options: arguments of `IncrementalBase`, such as `learning_rate`.
-
-    Returns:
-        `PrequentialReport` over all seeds: `overall()` is the table of arms, `verdict()` says
-        which of them helps, `save(folder)` writes metrics.json.
 
     Raises:
-        ValueError: if an argument is out of range, an arm is unknown, or `base_options` are given
-            for a base that is not trained here.
+        ValueError: as there.
 
     Example:
         >>> report = compare(PreparedDataset("runs/demo/dataset"), seeds=[1, 2, 3])
-        >>> report.save("runs/mine")
     """
     make = MINDSPORE.maker(dataset, base, base_options, incremental_options)
     arms = OWN if arms is None else arms

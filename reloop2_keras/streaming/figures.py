@@ -79,14 +79,17 @@ def metric_per_slot(report: PrequentialReport, metric: str = "auc") -> Figure:
 
 
 def gain_per_slot(report: PrequentialReport, metric: str = "auc", over: str = "frozen") -> Figure:
-    """Draw what each arm gains over one of them, slot by slot; up is better for every metric."""
+    """Draw what each arm gains over one of them, slot by slot; up is better for every metric.
+
+    Controls of shuffled labels are left out: they lie far below all others.
+    """
     if over not in report.arms:
         raise ValueError(f"`over` must be one of {report.arms}. Received: {over!r}")
     figure, (ax,) = _axes(f"{LABELS.get(metric, metric)} gained over {over}")
     table = report.per_slot(metric)
     sign = -1.0 if metric in ("logloss", "ece") else 1.0
     for arm in report.arms:
-        if arm != over:
+        if arm != over and not arm.startswith("shuffled"):
             gain = sign * (table[arm] - table[over])
             ax.plot(table.index, gain, **_style(arm, report.arms), label=arm, lw=1.6)
     ax.axhline(0.0, color=COLORS["frozen"], lw=1.0, ls="--")

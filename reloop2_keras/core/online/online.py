@@ -8,7 +8,7 @@ from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.correction import Served
 from reloop2_keras.core.online.bases import base_logits
 from reloop2_keras.core.online.crosses import Crosses
-from reloop2_keras.core.online.parts import joined_state, load_joined
+from reloop2_keras.core.online.parts import Composite
 from reloop2_keras.core.online.second_stage import STRENGTHS, SecondStage
 from reloop2_keras.core.online.table_arms import TableArms, default_arms
 from reloop2_keras.core.online.training import Batches, Training, learn_alone, plan
@@ -18,7 +18,7 @@ from reloop2_keras.core.rows import check_finite, check_labels
 BLOCK_ROWS = 512
 
 
-class Online(ArrayState):
+class Online(Composite):
     """Belief tables in two stages: one object that follows a stream, without a setting to choose.
 
     First stage: complete arms. Each base model as it is; `BeliefTables` alone at three speeds of
@@ -258,26 +258,8 @@ class Online(ArrayState):
                 "bases": dict(zip(self.bases, bases.tolist(), strict=True)),
             }
 
-    def reset(self) -> None:
-        """Forget everything that was learnt; crosses and sizes stay."""
-        with self.lock:
-            for part in self._parts().values():
-                part.reset()
-            self.version += 1
-
     def _parts(self) -> dict[str, ArrayState]:
         return {"arms": self.arms, "stage": self.stage, "waiting": self.waiting}
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return copies of the arrays of all parts, by `part/name`."""
-        with self.lock:
-            return joined_state(self._parts())
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """See `ArrayState.load_state`."""
-        with self.lock:
-            load_joined(self._parts(), arrays)
-            self.version += 1
 
     def get_config(self) -> dict:
         """Return the arguments by name; crosses and bits as `start` chose them."""

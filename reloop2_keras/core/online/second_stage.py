@@ -1,19 +1,17 @@
 """Second stage: one prediction from complete arms, so that adding an arm loses nothing (ours)."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.online.hedge import Hedge
 from reloop2_keras.core.online.logistic_gate import LogisticGate
-from reloop2_keras.core.online.parts import joined_state, load_joined
+from reloop2_keras.core.online.parts import Composite
 from reloop2_keras.core.online.table_arms import LARGEST_LOGIT
 
 STRENGTHS = {"gate, weak prior": 3.0, "gate, strong prior": 100.0}
 
 
-class SecondStage(ArrayState):
+class SecondStage(Composite):
     """Two gates over the arms' logits, and a `Hedge` over arms and gates together.
 
     The gates mix arms that know different things; the Hedge follows whatever was best of late, a
@@ -87,23 +85,5 @@ class SecondStage(ArrayState):
                 out += weight * gate.coefficients[: self.arms]
             return out
 
-    def reset(self) -> None:
-        """Forget everything that was learnt."""
-        with self.lock:
-            for part in (*self.gates, self.hedge):
-                part.reset()
-            self.version += 1
-
     def _parts(self) -> dict[str, ArrayState]:
         return {"hedge": self.hedge, **{f"gate_{n}": g for n, g in enumerate(self.gates)}}
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return copies of the arrays of all parts, by `part/name`."""
-        with self.lock:
-            return joined_state(self._parts())
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """See `ArrayState.load_state`."""
-        with self.lock:
-            load_joined(self._parts(), arrays)
-            self.version += 1

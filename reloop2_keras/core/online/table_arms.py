@@ -1,14 +1,14 @@
 """First stage: complete arms, each belief tables with a gate of its own (ours)."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.online.beliefs import BeliefTables
 from reloop2_keras.core.online.logistic_gate import LogisticGate
-from reloop2_keras.core.online.parts import joined_state, load_joined
+from reloop2_keras.core.online.parts import Composite
 
 LEAST_WEIGHT = 0.2  # in learning: a table whose weight is near 0 would never learn
 LARGEST_LOGIT = 40.0
@@ -54,7 +54,7 @@ def arm_design(means: np.ndarray, base: np.ndarray | None) -> np.ndarray:
     return design
 
 
-class TableArms(ArrayState):
+class TableArms(Composite):
     """Arms over one set of tables: logit = c + sum_k g_k m_k + a * base, weights learnt online.
 
     All arms' beliefs lie side by side in one `BeliefTables`; arms that stand alone come first,
@@ -182,25 +182,5 @@ class TableArms(ArrayState):
             self._refresh()
             self.version += 1
 
-    def reset(self) -> None:
-        """Forget everything that was learnt."""
-        with self.lock:
-            for part in (self.tables, *self.gates):
-                part.reset()
-            self._refresh()
-            self.version += 1
-
     def _parts(self) -> dict[str, ArrayState]:
         return {"tables": self.tables, **{f"gate_{a}": g for a, g in enumerate(self.gates)}}
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return copies of the arrays of all parts, by `part/name`."""
-        with self.lock:
-            return joined_state(self._parts())
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """See `ArrayState.load_state`."""
-        with self.lock:
-            load_joined(self._parts(), arrays)
-            self._refresh()
-            self.version += 1
