@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import ARMS, needed
@@ -66,6 +67,15 @@ def _positive(text: str) -> int:
 def _compare(args: argparse.Namespace) -> None:
     needed(args.arms or ARMS)  # wrong words and folders are told before a framework is imported
     PreparedDataset(args.dataset)
+    if args.validation_slots <= args.delay + 1:
+        raise ValueError(
+            f"--validation-slots must be more than --delay + 1 = {args.delay + 1}, or nothing can "
+            f"be chosen; found {args.validation_slots}"
+        )
+    if (Path(args.out) / "dataset.json").exists():
+        raise ValueError(f"{args.out}: expected another folder than a dataset's to write to")
+    if Path(args.out).is_file():
+        raise ValueError(f"{args.out}: expected a folder to write to, found a file")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow if it is there
     import reloop2_keras
 
@@ -90,6 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         _compare(args)
+    except KeyboardInterrupt:
+        print(f"reloop2_keras {args.command}: stopped; nothing was written", file=sys.stderr)
+        return 130
     except (ValueError, OSError) as error:
         print(f"reloop2_keras {args.command}: {error}", file=sys.stderr)
         return 2

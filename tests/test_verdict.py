@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reloop2_keras.core.report import PrequentialReport
-from reloop2_keras.core.verdict import controls_of, intervals, recommended, sentence
+from reloop2_keras.core.verdict import _word, controls_of, intervals, recommended, sentence
 
 
 def report(scales, seeds=1, rows=6000, slots=20, seed=0):
@@ -40,11 +40,24 @@ def test_helps_needs_all_three():
         mean, low, high = part["auc"]
         assert low <= mean <= high
         assert part["logloss"][2] < 0
-    assert sentence(made).startswith("online helps: AUC +") and "(2 seeds)" in sentence(made)
+    told = sentence(made)
+    assert told.startswith("online is better than frozen: AUC +") and "(2 seeds)" in told
+    assert "better than its best control, recalibrated: " in told
+    assert "better than its best rival, vw: " in told and told.endswith(": deploy online")
     below = sentence(report({**scales, "vw": 1.0, "online": 0.3}))
-    assert below.startswith("online is below its rival")
-    same = report({"frozen": 0.5, "online": 0.5}, rows=400)
-    assert sentence(same).startswith("online is not known to help")
+    assert "below its best rival, vw: " in below and below.endswith(": deploy vw")
+    same = sentence(report({"frozen": 0.5, "online": 0.5}, rows=400))
+    assert same.startswith("online is not known to differ from frozen")
+    assert "no control and no rival was run" in same and "deploy" not in same
+    worse = sentence(report({"frozen": 0.2, "shuffled": 1.0, "online": 0.5}))
+    assert "below its best control" in worse and worse.endswith("online does not help here")
+
+
+def test_an_auc_below_decides_where_the_log_loss_is_not_known():
+    part = {"logloss": (0.008, -0.006, 0.021), "auc": (-0.018, -0.029, -0.007)}
+    assert _word(part) == "below"
+    assert _word({**part, "logloss": (-0.02, -0.03, -0.01)}) == "better than"
+    assert _word({"logloss": (0.0, -1.0, 1.0), "auc": (float("nan"),) * 3}).startswith("not known")
 
 
 def test_one_slot_has_no_spread():

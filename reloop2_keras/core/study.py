@@ -152,6 +152,8 @@ def compare(
     Raises:
         ValueError: if an argument is out of range or an arm is unknown.
     """
+    if isinstance(seeds, int):
+        raise ValueError(f"`seeds` must be a sequence, such as range(1, 4). Received: {seeds}")
     seeds, settings = list(seeds), settings or Candidates()
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"`seeds` must be distinct, at least one. Received: {seeds}")

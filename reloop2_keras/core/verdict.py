@@ -8,6 +8,7 @@ from reloop2_keras.core.bootstrap import paired_interval
 
 METRICS = ("auc", "logloss")
 RIVALS = ("frozen linear", "vw", "vw+base", "adpredictor")
+BETTER, BELOW, UNKNOWN = "better than", "below", "not known to differ from"
 PREFERRED = "online"  # named before any result was seen, where it is among the arms
 
 
@@ -63,14 +64,19 @@ def recommended(report: Any) -> str | None:
 def sentence(report: Any) -> str:
     """Return the verdict as one sentence for people; figures are AUC and log loss.
 
+    For the frozen base, the best control and the best rival it says whether the arm is better,
+    below, or not known to differ, each with 95 % intervals; and ends with what to deploy.
+
     Example:
         >>> import numpy as np
         >>> from reloop2_keras.core.report import PrequentialReport
-        >>> rng = np.random.default_rng(0)
-        >>> y = rng.integers(0, 2, 4000)
+        >>> y = np.random.default_rng(0).integers(0, 2, 4000)
         >>> p = {"frozen": [np.full(4000, 0.5)], "online": [0.3 + 0.4 * y]}
-        >>> sentence(PrequentialReport(["frozen", "online"], [1], p, y, np.arange(4000) // 200))
-        'online helps: AUC +.500 [+.500, +.500], log loss -.336 [-.336, -.336] over frozen (1 seed)'
+        >>> report = PrequentialReport(["frozen", "online"], [1], p, y, np.arange(4000) // 200)
+        >>> for part in sentence(report).split("; "):
+        ...     print(part)
+        online is better than frozen: AUC +.500 [+.500, +.500], log loss -.336 [-.336, -.336]
+        no control and no rival was run (1 seed): deploy online
     """
     arm = recommended(report)
     if arm is None:
@@ -78,32 +84,37 @@ def sentence(report: Any) -> str:
     found = intervals(report, arm)
     if not found:
         return f"{arm}: one slot, or nothing to compare it with"
-    words = [_word(part) for part in found.values()]
+    words = {kind: _word(part) for kind, part in found.items()}
+    called = {"frozen": "", "control": "its best control, ", "rival": "its best rival, "}
     parts = [
-        f"AUC {_shown(part['auc'])}, log loss {_shown(part['logloss'])} over {part['over']}"
-        for part in found.values()
+        f"{words[kind]} {called[kind]}{part['over']}: "
+        f"AUC {_shown(part['auc'])}, log loss {_shown(part['logloss'])}"
+        for kind, part in found.items()
     ]
+    absent = [f"no {kind}" for kind in called if kind not in found]
+    parts += [" and ".join(absent) + " was run"] if absent else []
     seeds = len(report.seeds)
     counted = f"{seeds} seed" + ("s" if seeds > 1 else "")
-    return f"{arm} {_told(words, list(found))}: " + "; ".join(parts) + f" ({counted})"
+    return f"{arm} is {'; '.join(parts)} ({counted}): {_advice(arm, words, found)}"
 
 
 def _word(part: dict[str, Any]) -> str:
-    """By log loss, the proper score: whether the interval is on one side of 0."""
-    mean, low, high = part["logloss"]
-    if math.isnan(mean):
-        return "unknown"
-    return "better" if high < 0 else "worse" if low > 0 else "unknown"
+    """Log loss decides, the proper score; where its interval holds 0, the AUC's."""
+    for (mean, low, high), sign in ((part["logloss"], -1.0), (part["auc"], 1.0)):
+        if not math.isnan(mean) and (low > 0 or high < 0):
+            return BETTER if sign * mean > 0 else BELOW
+    return UNKNOWN
 
 
-def _told(words: list[str], kinds: list[str]) -> str:
-    named = dict(zip(kinds, words, strict=True))
-    if set(words) == {"better"}:
-        return "helps"
-    worse = [kind for kind in kinds if named[kind] == "worse"]
-    if worse:
-        return "is below " + " and ".join({"frozen": "frozen"}.get(k, f"its {k}") for k in worse)
-    return "is not known to help"
+def _advice(arm: str, words: dict[str, str], found: dict[str, dict[str, Any]]) -> str:
+    below = [kind for kind, word in words.items() if word == BELOW]
+    if "rival" in below:
+        return f"deploy {found['rival']['over']}"
+    if below:
+        return f"{arm} does not help here"
+    if UNKNOWN in words.values():
+        return "not known to help in all of this: give it more slots or seeds"
+    return f"deploy {arm}"
 
 
 def _shown(interval: Sequence[float]) -> str:

@@ -55,6 +55,8 @@ class PrequentialReport(report.PrequentialReport):
         }
         if "frozen" in self.arms and len(self.arms) > 1:
             made["gain_per_slot"] = figures.gain_per_slot(self)
+        else:  # one of another run must not stand beside this one's figures
+            (Path(folder) / "gain_per_slot.png").unlink(missing_ok=True)
         for name, figure in made.items():
             path = Path(folder) / f"{name}.png"
             with replaced(path) as beside:

@@ -1,6 +1,7 @@
 """The study of core for Keras models: `compare` and `choose`."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import keras
@@ -8,6 +9,7 @@ import keras
 from reloop2_keras.core import choice, study
 from reloop2_keras.core.candidates import Candidates, FeatureForms
 from reloop2_keras.core.choice import ARMS, OWN, Choice
+from reloop2_keras.data import PreparedDataset
 from reloop2_keras.models.early_stopping import train_base
 from reloop2_keras.rivals import choose_rival, installed
 from reloop2_keras.streaming.arms import FrozenBase, IncrementalBase
@@ -71,7 +73,7 @@ def compare(
     """Compare arms on a dataset's stream; what notebook 04 shows, in one call.
 
     Args:
-        dataset: `PreparedDataset`.
+        dataset: `PreparedDataset`, or the path of its folder.
         base: None trains a `DeepFM` a seed (`train_base`); or a function of the seed that returns
             a trained model; or a trained model, which serves for every seed.
         arms: names; None: `core.choice.ARMS`, but rivals whose packages are not installed.
@@ -91,6 +93,8 @@ def compare(
         >>> report = compare(PreparedDataset("runs/demo/dataset"), seeds=[1, 2, 3])
         >>> report.save("runs/mine")
     """
+    if isinstance(dataset, str | Path):
+        dataset = PreparedDataset(dataset)
     make = KERAS.maker(dataset, base, base_options, incremental_options)
     arms = installed(ARMS) if arms is None else arms
     info = {"backend": keras.backend.backend(), "base": dict(base_options or {})}
