@@ -78,7 +78,7 @@ def test_command_line(dataset, tmp_path, capsys):
         ({"folder": "nowhere"}, "nowhere"),
         ({"more": ["--arms", "frozn"]}, "'frozn'"),
         ({"more": ["--cross", "C1", "C99"]}, "'C99'"),
-        ({"more": ["--validation-slots", "1"]}, "validation_slots"),
+        ({"more": ["--validation-slots", "1"]}, "--validation-slots must be"),
         ({"more": ["--slots", "1000000"]}, "`count`"),
     ],
 )
@@ -89,3 +89,18 @@ def test_bad_input_is_one_line(dataset, tmp_path, capsys, change, message):
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dataset_or_a_file_is_no_place_to_write_to(dataset, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    for out, message in ((dataset.folder, "another folder"), (tmp_path / "file", "found a file")):
+        assert main(["compare", str(dataset.folder), str(out), "--arms", "frozen"]) == 2
+        assert message in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_path_will_do_and_seeds_are_a_sequence(dataset, model):
+    report = compare(str(dataset.folder), model, ["frozen"], [7], progress=False)
+    assert report.arms == ["frozen"]
+    with pytest.raises(ValueError, match="`seeds` must be a sequence"):
+        compare(dataset, model, ["frozen"], 3)
