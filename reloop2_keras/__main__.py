@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _compare(args)
     except KeyboardInterrupt:
-        print(f"reloop2_keras {args.command}: stopped; nothing was written", file=sys.stderr)
+        print(f"reloop2_keras {args.command}: stopped", file=sys.stderr)
         return 130
     except (ValueError, OSError) as error:
         print(f"reloop2_keras {args.command}: {error}", file=sys.stderr)

@@ -209,3 +209,14 @@ def test_what_arms_need():
     assert needed(["frozen", "feature corrected, cold + base, warm"]) == ([], True)
     assert needed(["incremental+feature", "feature+sketch"]) == (["sketch"], True)
     assert needed(["recalibrated"]) == ([], False)
+
+
+def test_the_control_of_all_bases_is_given_them(dataset):
+    arms = ["frozen", "online+incremental", "shuffled online+incremental"]
+    report = compare(dataset, lambda seed: Base(), arms, settings=SMALL, progress=False)
+    assert report.arms == arms
+
+
+def test_rivals_without_who_chooses_them_are_told_before_training(dataset):
+    with pytest.raises(ValueError, match="`choose_rival` must be given"):
+        compare(dataset, lambda seed: pytest.fail("trained"), ["frozen", "vw"], settings=SMALL)

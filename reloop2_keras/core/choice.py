@@ -11,9 +11,9 @@ from reloop2_keras.core.arms import Arm, Corrected, Gated, Memory, Recalibration
 from reloop2_keras.core.candidates import HASHES, Candidates, FeatureForms, similarity_memories
 from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.tune import best_setting, replay, training_keys, tune_memory
+from reloop2_keras.core.verdict import RIVALS
 
 ONLINE = ("tables", "online", "online+incremental")
-RIVALS = ("vw", "vw+base", "adpredictor", "frozen linear")
 # of the tables, in their order: bases, controls, the paper's, ours, rivals, the two stages
 ARMS = (
     "frozen",
@@ -116,7 +116,8 @@ class Choice:
         keys: dict[str, set[str]] = {_slow(name): set() for name in names}
         for name, fast in parts.items():
             keys[_slow(name)] |= set() if fast is None else set(fast.keys) - {HASHES}
-        if "online+incremental" in names:
+        both = [name for name in names if name.endswith("online+incremental")]
+        if both:
             keys.setdefault("incremental", set())
         slows = {
             slow: getattr(base, slow)(tuple(sorted(keys[slow])))
@@ -125,9 +126,7 @@ class Choice:
         }
         # a stream changes a rival, and another one may follow
         slows |= {name: copy.deepcopy(self.rivals[name].part) for name in keys if name in RIVALS}
-        more: dict[str, dict[str, Any]] = {}
-        if "online+incremental" in names:
-            more["online+incremental"] = {"incremental": slows["incremental"]}
+        more = {name: {"incremental": slows["incremental"]} for name in both}
         return [
             Arm(name, slows[_slow(name)], fast, more.get(name, {})) for name, fast in parts.items()
         ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from reloop2_keras.core.files import replaced
 from reloop2_keras.core.metrics import evaluate
-from reloop2_keras.core.verdict import intervals, recommended, sentence
+from reloop2_keras.core.verdict import controls_of, intervals, recommended, sentence
 
 METRICS = ("auc", "gauc", "logloss", "ece", "ctr_bias")
 SPREADS = ("auc", "gauc", "logloss")  # their standard deviation over seeds is shown, too
@@ -173,8 +173,8 @@ class PrequentialReport:
         return rows
 
     def _controls(self):
-        known = ("frozen", "recalibrated")
-        return [arm for arm in self.arms if arm in known or arm.startswith("shuffled")]
+        known = {"frozen", *controls_of(self.arms)}
+        return [arm for arm in self.arms if arm in known]
 
     def per_slot(self, metric: str = "auc") -> dict[str, list[float]]:
         """Return arm -> list with the metric of each slot, mean over seeds.
@@ -204,14 +204,16 @@ class PrequentialReport:
     def to_metrics(self) -> dict[str, Any]:
         """Return the content of metrics.json: plain types, NaN as None."""
         named = ("dataset", "path", "parameters", "date", "seconds", "rows", "backend", "versions")
+        arm = recommended(self)
+        found = intervals(self, arm) if arm else {}
         rows = PrequentialReport.overall(self)
         best = rows.pop("best possible", None)
         slots = {metric: PrequentialReport.per_slot(self, metric) for metric in ("auc", "logloss")}
         result = {
             **{key: _plain_tree(self.info.get(key)) for key in named},
             "seeds": list(self.seeds),
-            "verdict": sentence(self),
-            "intervals": _plain_tree(intervals(self, arm)) if (arm := recommended(self)) else None,
+            "verdict": sentence(self, found),
+            "intervals": _plain_tree(found) if arm else None,
             "against_controls": PrequentialReport.verdict(self) if self._controls() else None,
             "arms": {arm: {m: _plain(v) for m, v in row.items()} for arm, row in rows.items()},
             "slots": {

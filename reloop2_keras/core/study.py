@@ -12,6 +12,7 @@ from reloop2_keras.core.choice import ARMS, Choice, choose, needed
 from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.prequential import prequential
 from reloop2_keras.core.report import PrequentialReport
+from reloop2_keras.core.verdict import RIVALS
 
 FRAMEWORKS = (
     "vowpalwabbit",
@@ -158,6 +159,9 @@ def compare(
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"`seeds` must be distinct, at least one. Received: {seeds}")
     needed(arms)  # an unknown name is told before hours of training
+    rivals = [arm for arm in arms if arm in RIVALS]
+    if rivals and choose_rival is None:
+        raise ValueError(f"`choose_rival` must be given for the arms {rivals}")
     start, stream, reports, picked = time.perf_counter(), dataset.slots(slots), [], []
     tables = StartedTables(dataset, settings.online_crosses, settings.max_crosses)
     weights: dict[str, list] = {}

@@ -61,11 +61,15 @@ def recommended(report: Any) -> str | None:
     return min(own, key=lambda arm: scores[arm]["logloss"]) if own else None
 
 
-def sentence(report: Any) -> str:
+def sentence(report: Any, found: dict[str, dict[str, Any]] | None = None) -> str:
     """Return the verdict as one sentence for people; figures are AUC and log loss.
 
     For the frozen base, the best control and the best rival it says whether the arm is better,
     below, or not known to differ, each with 95 % intervals; and ends with what to deploy.
+
+    Args:
+        report: `PrequentialReport`.
+        found: its `intervals`, where they are known already.
 
     Example:
         >>> import numpy as np
@@ -81,7 +85,7 @@ def sentence(report: Any) -> str:
     arm = recommended(report)
     if arm is None:
         return "nothing to say: no arm but bases, controls and rivals was run"
-    found = intervals(report, arm)
+    found = intervals(report, arm) if found is None else found
     if not found:
         return f"{arm}: one slot, or nothing to compare it with"
     words = {kind: _word(part) for kind, part in found.items()}
