@@ -26,7 +26,8 @@ class Batches(keras.utils.PyDataset):
     **Epochs.** `epoch` is the number whose order `batches[i]` and direct iteration give; it starts
     as `initial_epoch`. `fit` counts: its first epoch on an object is `initial_epoch`, each later
     one the next, also over several calls of `fit`. Direct iteration does not count: it gives the
-    same order each time, until `epoch` is set.
+    same order each time, until `epoch` is set. (On JAX with a GPU, epochs of one or two batches
+    start at `initial_epoch` + 1: Keras reads both to build metrics.)
 
     **Threads.** Any number of threads may ask one object for batches: a lock makes each batch
     whole. Pickles, copies and forked processes share neither lock nor buffer with it.
@@ -85,7 +86,8 @@ class Batches(keras.utils.PyDataset):
 
     def on_epoch_begin(self) -> None:
         # Before the first epoch, PyTorch's and JAX' trainers begin one, look at its first batch to
-        # build metrics, and end it. TensorFlow's does not, and the order must not differ by that.
+        # build metrics, and end it; on a GPU JAX' asks for the second one as well. TensorFlow's
+        # does not, and the order must not differ by that.
         if self._used:
             self.epoch += 1
         self._begun, self._used = True, False
@@ -96,7 +98,7 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
-        if self._begun and index == min(1, len(self) - 1):
+        if self._begun and index == min(2, len(self) - 1):
             self._used = True
         start = index * self.batch_size
         stop = min(start + self.batch_size, self.num_rows)

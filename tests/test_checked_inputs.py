@@ -130,9 +130,12 @@ def test_batches_of_generators_and_datasets_are_checked_as_they_come(model):
         np.testing.assert_array_equal(numpy(model.deep_logit.kernel), before)
     with pytest.raises(ValueError, match="batch 1: " + message):
         model.fit(Dataset(data), shuffle=False, verbose=0)
-    # the step that was made is kept (TensorFlow asks for the second batch before it)
+    # the step that was made is kept (TensorFlow, and JAX on a GPU, ask for the second batch before)
     moved = np.abs(numpy(model.deep_logit.kernel) - before).max()
-    assert moved < 0.1 and (moved > 0 or keras.backend.backend() == "tensorflow")
+    early = keras.backend.backend() == "tensorflow" or (
+        keras.backend.backend() == "jax" and keras.distribution.list_devices("gpu")
+    )
+    assert moved < 0.1 and (moved > 0 or early)
     with pytest.raises(ValueError, match="batch 1: " + message):
         model.fit(*batch(), validation_data=Dataset(data), verbose=0)
     whole = Dataset(batch(seed=2))

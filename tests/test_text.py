@@ -101,7 +101,9 @@ def test_text_of_typed_values(value, want):
     assert canonical_text(value) == want
 
 
-@pytest.mark.parametrize("value", [[1], {"a": 1}, (1,), datetime.timedelta(1), np.timedelta64(1)])
+@pytest.mark.parametrize(
+    "value", [[1], {"a": 1}, (1,), datetime.timedelta(1), np.timedelta64(1, "s")]
+)
 def test_what_has_no_text_is_refused(value):
     with pytest.raises(TypeError, match="expected a text, number, Boolean"):
         canonical_text(value)

@@ -4,6 +4,7 @@ from reloop2_keras.backend.compiled_steps import COMPILES, compiled
 from reloop2_keras.backend.interactions import sum_of_products
 from reloop2_keras.backend.lookup import gather_rows
 from reloop2_keras.backend.memory_reads import bucket_means, by_chunks, pack_signs, take_sums
+from reloop2_keras.backend.products import full_product
 from reloop2_keras.backend.row_sparse import (
     TABLES_SUPPORT_JIT,
     row_sparse_obstacle,
@@ -21,6 +22,7 @@ __all__ = [
     "bucket_means",
     "by_chunks",
     "compiled",
+    "full_product",
     "gather_rows",
     "is_tracing",
     "pack_signs",

@@ -88,7 +88,7 @@ def pack_signs(projected: Tensor, num_arrays: int, num_bits: int) -> Tensor:
     powers = np.left_shift(1, np.arange(num_bits)).astype("int32")
     # one pass, fused by XLA
     local = ops.cast(ops.sum(ops.where(signs, powers, 0), axis=-1), "int32")
-    return local + _first_buckets(num_arrays, num_bits)
+    return local + ops.convert_to_tensor(_first_buckets(num_arrays, num_bits))
 
 
 def _first_buckets(num_arrays, num_bits):

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from reloop2_keras.backend import Tensor, is_tracing
+from reloop2_keras.backend import Tensor, full_product, is_tracing
 from reloop2_keras.core.memories import ExactMemory
 from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory, masked_attention
@@ -81,7 +81,7 @@ class ExactErrorMemory(SimilarityErrorMemory):
             held = min(self.capacity, max(self.num_neighbors, held))
             held_keys, rows = held_keys[:held], rows[:held]
         # (batch, held)
-        similarity = ops.matmul(self._unit(keys), ops.transpose(held_keys))
+        similarity = full_product(self._unit(keys), ops.transpose(held_keys))
         similarity = ops.where(rows[:, 2] > 0, similarity, -2.0)
         # (batch, k)
         similarity, index = ops.top_k(similarity, self.num_neighbors, sorted=False)

@@ -117,13 +117,14 @@ class FeatureErrorMemory(ErrorMemory):
         # each table is salted, so that what collides in one does not in another
         number = np.arange(self.num_tables, dtype="int64")
         salt = ((number * 0x9E3779B9) & 0xFFFFFFFF).astype("uint32").view("int32")
-        hashed = ops.bitwise_xor(ops.stack(mixed, axis=1), salt)
+        # as tensors: PyTorch does not take an array to a GPU by itself
+        hashed = ops.bitwise_xor(ops.stack(mixed, axis=1), ops.convert_to_tensor(salt))
         for factor, shift in ((0x85EBCA6B, 13), (0xC2B2AE35, 16)):
             hashed = hashed * int(np.uint32(factor).astype("int32"))
             # logical shift: int32 shifts in copies of the sign
             high = ops.bitwise_and(ops.right_shift(hashed, shift), (1 << (32 - shift)) - 1)
             hashed = ops.bitwise_xor(hashed, high)
-        first = (number << self.num_bits).astype("int32")
+        first = ops.convert_to_tensor((number << self.num_bits).astype("int32"))
         return ops.bitwise_and(hashed, (1 << self.num_bits) - 1) + first
 
     def traced_read(self, keys: Tensor) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from reloop2_keras.backend import Shape, Tensor
+from reloop2_keras.backend import Shape, Tensor, full_product
 from reloop2_keras.core.normalization import Normalization
 from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.shown_state import ShownState
@@ -63,7 +63,7 @@ class KeyNormalization(ShownState):
         keys = ops.cast(keys, "float32")
         if "mean" in self.SHOWN:
             keys = keys - self.shown_mean
-        return ops.matmul(keys, self.shown_rotation) if "rotation" in self.SHOWN else keys
+        return full_product(keys, self.shown_rotation) if "rotation" in self.SHOWN else keys
 
     def compute_output_shape(self, keys_shape: Shape) -> Shape:
         return keys_shape

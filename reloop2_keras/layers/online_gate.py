@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from reloop2_keras.backend import Shape, Tensor
+from reloop2_keras.backend import Shape, Tensor, full_product
 from reloop2_keras.core.gate import PROBABILITY_CLIP, Gate
 from reloop2_keras.core.old_names import gate_config
 from reloop2_keras.core.shown import shows
@@ -65,7 +65,7 @@ class OnlineGate(ShownState):
                 )
             columns.append(ops.cast(offsets, "float32"))
         design = ops.concatenate(columns, axis=1)  # (batch, 2 + K)
-        return ops.sigmoid(ops.matmul(design, self.shown_coefficients))
+        return ops.sigmoid(full_product(design, self.shown_coefficients))
 
     def update(self, labels: Tensor, probabilities: Tensor, offsets: Tensor | None = None) -> None:
         """Learn from a slot whose labels arrived; offsets as they were READ at prediction time.

@@ -5,7 +5,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from reloop2_keras.backend import Tensor, bucket_means, by_chunks, pack_signs, take_sums
+from reloop2_keras.backend import (
+    Tensor,
+    bucket_means,
+    by_chunks,
+    full_product,
+    pack_signs,
+    take_sums,
+)
 from reloop2_keras.core.memories import SketchMemory
 from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory
@@ -77,7 +84,7 @@ class SketchErrorMemory(SimilarityErrorMemory):
 
         Buckets of array k lie in [k * 2^L, (k + 1) * 2^L); bit l is the sign of projection l.
         """
-        projected = ops.matmul(self.normalize.call(keys), self.shown_projections)
+        projected = full_product(self.normalize.call(keys), self.shown_projections)
         return pack_signs(projected, self.num_arrays, self.num_bits)
 
     def traced_read(self, keys: Tensor) -> dict[str, Tensor]:
