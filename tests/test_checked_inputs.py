@@ -163,6 +163,7 @@ def test_a_tensor_of_ids_never_gets_another_rows_answer(model, value):
         found = numpy(model(tensors))[:, 0]
     except Exception:  # each backend has an error of its own
         assert keras.backend.backend() != "jax"
+        numpy(keras.ops.ones(1))  # the device is still of use
     else:
         assert np.isnan(found).tolist() == [False, True, False]
 

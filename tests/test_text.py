@@ -77,7 +77,7 @@ moment = datetime.datetime(2024, 1, 31, 10, 0, 0, 250_000)
         (None, None),
         (pd.NA, None),
         (pd.NaT, None),
-        (np.datetime64("NaT"), None),
+        (np.datetime64("NaT", "s"), None),
         (decimal.Decimal("nan"), None),
         (np.bool_(False), "False"),
         (np.uint8(7), "7"),

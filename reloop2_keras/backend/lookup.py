@@ -17,7 +17,12 @@ if _BACKEND == "torch":
 
     def _take(table, ids):
         # what ops.take does, less three passes over the ids; negative ids raise
-        return torch.nn.functional.embedding(ids, table)
+        if ids.device.type == "cpu":
+            return torch.nn.functional.embedding(ids, table)
+        # a GPU would raise later, somewhere else, and be of no use to the process from then on
+        kept = ids.clamp(0, table.shape[0] - 1)
+        rows = torch.nn.functional.embedding(kept, table)
+        return rows.masked_fill((kept != ids)[..., None], float("nan"))
 
 elif _BACKEND == "tensorflow":
     import tensorflow as tf
@@ -34,7 +39,10 @@ else:
 
 
 def take_rows(table: Tensor, ids: Tensor) -> Tensor:
-    """Return `table[ids]`, both tensors; an id out of range raises, or on JAX gives NaN."""
+    """Return `table[ids]`, both tensors.
+
+    An id out of range raises; on JAX, and on a GPU of PyTorch's, it gives NaN.
+    """
     return _take(table, ids)
 
 
@@ -45,8 +53,7 @@ def gather_rows(variable: keras.Variable, ids: Tensor, scale: Tensor, dtype: str
 
     Args:
         variable: `keras.Variable` (rows, width).
-        ids: int32 (...), each in [0, rows). An id out of range raises on TensorFlow and PyTorch
-            but gives NaN on JAX.
+        ids: int32 (...), each in [0, rows); see `take_rows`.
         scale: float (...).
         dtype: str, of the result.
 

@@ -26,7 +26,7 @@ class FieldEmbedding(keras.layers.Layer):
 
     Call arguments:
         feature_ids: int32 (batch, fields), each in [0, num_ids). A layer does not look at ids: one
-            out of range raises on TensorFlow and PyTorch and gives NaN on JAX. Models check them
+            out of range raises, or gives NaN (`backend.lookup.take_rows`). Models check them
             on the host, see `CheckedInputs`.
         feature_values: float32 (batch, fields); the numeric value, or 1.0.
 
