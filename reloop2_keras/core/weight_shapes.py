@@ -6,6 +6,7 @@ here whether the arrays that came with it are of that size.
 
 from collections.abc import Mapping
 
+from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
 from reloop2_keras.core.old_names import gate_config
 
 Shapes = dict[str, tuple[int, ...]]
@@ -85,6 +86,9 @@ def _model(description: Mapping) -> Shapes:
         raise ValueError(f"expected a class of this package, found {description['class']!r}")
     config = description["config"]
     rows = sum(_size(field, "cardinality") for field in config["fields"])
+    if config.get("hashed") is not None:  # files of before have none
+        bits = checked_bits(config["fields"], config["hashed"])
+        rows = HashedRows.of(config["fields"], bits or []).num_rows
     dim = _size(config, "embedding_dim")
     shapes: Shapes = {
         "field_embedding/embeddings": (rows, dim),

@@ -22,12 +22,14 @@ class FieldEmbedding(keras.layers.Layer):
         embeddings_regularizer: regularizer of the WHOLE table, or None.
         row_sparse: bool. True: in a model with `RowSparseTraining` (such as `DeepFM`) a training
             step costs and changes the batch's rows only; see there.
+        num_new: int >= 0. Rows after those of the ids, zeros at first, for values that training
+            never saw; see `core.hashed_rows`. The other rows start as they would without them.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
-        feature_ids: int32 (batch, fields), each in [0, num_ids). A layer does not look at ids: one
-            out of range raises, or gives NaN (`backend.lookup.take_rows`). Models check them
-            on the host, see `CheckedInputs`.
+        feature_ids: int32 (batch, fields), each in [0, num_ids + num_new). A layer does not look at
+            ids: one out of range raises, or gives NaN (`backend.lookup.take_rows`). Models check
+            them on the host, see `CheckedInputs`.
         feature_values: float32 (batch, fields); the numeric value, or 1.0.
 
     Returns:
@@ -50,9 +52,13 @@ class FieldEmbedding(keras.layers.Layer):
         embeddings_initializer: str | keras.initializers.Initializer | None = None,
         embeddings_regularizer: str | keras.regularizers.Regularizer | None = None,
         row_sparse: bool = False,
+        num_new: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if int(num_new) != num_new or num_new < 0:
+            raise ValueError(f"`num_new` must be an integer >= 0. Received: {num_new}")
+        self.num_new = int(num_new)
         for name, value in (("num_ids", num_ids), ("embedding_dim", embedding_dim)):
             if int(value) != value or value < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {value}")
@@ -84,11 +90,16 @@ class FieldEmbedding(keras.layers.Layer):
     def build(self, feature_ids_shape: Shape, feature_values_shape: Shape | None = None) -> None:
         self.embeddings = self.add_weight(
             name="embeddings",
-            shape=(self.num_ids, self.embedding_dim),
-            initializer=self.embeddings_initializer,
+            shape=(self.num_ids + self.num_new, self.embedding_dim),
+            initializer=self._first_rows if self.num_new else self.embeddings_initializer,
             regularizer=None if self.trains_rows else self.embeddings_regularizer,
             autocast=False,  # or half precision would cast the whole table in every step
         )
+
+    def _first_rows(self, shape, dtype=None):
+        known = self.embeddings_initializer((self.num_ids, self.embedding_dim), dtype=dtype)
+        new = keras.ops.zeros((self.num_new, self.embedding_dim), dtype=dtype)
+        return keras.ops.concatenate([known, new])
 
     def call(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
         check_shape("feature_ids", feature_ids.shape, ("rows", "fields"))
@@ -109,4 +120,5 @@ class FieldEmbedding(keras.layers.Layer):
             "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
             "embeddings_regularizer": keras.regularizers.serialize(self.embeddings_regularizer),
             "row_sparse": self.row_sparse,
+            "num_new": self.num_new,
         }

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs
+from reloop2_keras.core.input_checks import HASHES, IDS, VALUES, check_inputs
 from reloop2_keras.core.rows import check_finite
 from reloop2_keras.models.mixin import Mixin
 
@@ -40,6 +40,12 @@ class CheckedInputs(Mixin):
         found = getattr(self, "fields", None)
         return found if found else getattr(getattr(self, "base", None), "fields", None)
 
+    @property
+    def checks_hashes(self) -> bool:
+        """Whether inputs must hold `feature_hashes`: `takes_hashes` of the model or its base."""
+        base = getattr(self, "base", None)
+        return bool(getattr(self, "takes_hashes", getattr(base, "takes_hashes", False)))
+
     def checked(self, x: Any) -> Any:
         """Return `x`, checked, or a wrapper that will check its batches.
 
@@ -54,7 +60,7 @@ class CheckedInputs(Mixin):
             _check_finite(x)
             return x
         if isinstance(x, dict):
-            check_inputs(_on_host(x), fields)
+            check_inputs(_on_host(x), fields, hashed=self.checks_hashes)
         elif getattr(x, "keeps_own_order", False):  # checked when it is read
             rows = sum(field["cardinality"] for field in fields)
             if x.num_ids > rows:
@@ -62,16 +68,21 @@ class CheckedInputs(Mixin):
                     f"`x` must hold ids in [0, {rows}), those of the model's fields. "
                     f"Received a dataset of {x.num_ids} ids"
                 )
+            if self.checks_hashes and HASHES not in x.features:
+                raise ValueError(
+                    "`x` must be made with `hashes=True` for a model with `hashed` rows, such as "
+                    "dataset.train(1024, hashes=True). Received a dataset without"
+                )
         elif isinstance(x, keras.utils.PyDataset):
-            return _CheckedDataset(x, fields)
+            return _CheckedDataset(x, fields, self.checks_hashes)
         elif isinstance(x, types.GeneratorType):
-            return _checked_batches(x, fields)
+            return _checked_batches(x, fields, self.checks_hashes)
         return x
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """See `keras.Model`."""
         if is_host(inputs) and self.checked_fields is not None:
-            check_inputs(inputs, self.checked_fields)
+            check_inputs(inputs, self.checked_fields, hashed=self.checks_hashes)
         return super().__call__(inputs, *args, **kwargs)
 
     def _purge_model_variables(self, **kwargs: Any) -> None:
@@ -127,12 +138,12 @@ class CheckedInputs(Mixin):
 class _CheckedDataset(keras.utils.PyDataset):
     """A `PyDataset` whose batches are checked as they come."""
 
-    def __init__(self, dataset, fields):
+    def __init__(self, dataset, fields, hashed):
         super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
-        self._dataset, self._fields = dataset, fields
+        self._dataset, self._fields, self._hashed = dataset, fields, hashed
 
     def __getitem__(self, index):
-        return _checked_batch(self._dataset[index], self._fields, index)
+        return _checked_batch(self._dataset[index], self._fields, index, self._hashed)
 
     @property
     def num_batches(self):
@@ -145,15 +156,15 @@ class _CheckedDataset(keras.utils.PyDataset):
         self._dataset.on_epoch_end()
 
 
-def _checked_batches(batches: Iterator, fields: list) -> Iterator:
+def _checked_batches(batches: Iterator, fields: list, hashed: bool) -> Iterator:
     for number, batch in enumerate(batches):
-        yield _checked_batch(batch, fields, number)
+        yield _checked_batch(batch, fields, number, hashed)
 
 
-def _checked_batch(batch, fields, number):
+def _checked_batch(batch, fields, number, hashed):
     x = batch[0] if isinstance(batch, tuple) else batch
     if isinstance(x, dict):
-        check_inputs(_on_host(x), fields, where=f"batch {number}: ")
+        check_inputs(_on_host(x), fields, f"batch {number}: ", hashed)
     return batch
 
 

@@ -7,7 +7,15 @@ import keras
 from keras import ops
 
 from reloop2_keras.backend import Shape, Tensor
-from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs, check_shape
+from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
+from reloop2_keras.core.input_checks import (
+    HASHES,
+    IDS,
+    VALUES,
+    check_inputs,
+    check_names,
+    check_shape,
+)
 from reloop2_keras.layers.factorization_machine import FactorizationMachine
 from reloop2_keras.layers.field_embedding import FieldEmbedding
 from reloop2_keras.models.checked_inputs import CheckedInputs, is_host
@@ -51,12 +59,17 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
             Keras' default for dense layers.
         row_sparse: bool. True: a training step costs and changes the batch's rows of the tables
             only, with lazy Adam, Adagrad or SGD and L2 on these rows; see `RowSparseTraining`.
+        hashed: None; or how many bits of its hash choose the row of a value that training never
+            saw: True (by each field's cardinality), an int k (2^k rows a field), or a list with a
+            k for each field, 0 for none. See `core.hashed_rows`. Known values keep their rows; the
+            new rows are zeros until a step of training meets them, and read as nothing known.
         **kwargs: passed to `keras.Model` (`name`, `dtype`).
 
     Call arguments:
         inputs: dict of `feature_ids` int32 (batch, F) and `feature_values` float32 (batch, F).
             Each id lies in its own field's range, each value is finite; host arrays are checked,
-            see `CheckedInputs`. Further entries (such as `feature_hashes`) are ignored.
+            see `CheckedInputs`. With `hashed`, `feature_hashes` int32 (batch, F) too:
+            `dataset.train(1024, hashes=True)`. Further entries are ignored.
 
     Returns:
         float32 (batch, 1), probabilities, whatever the dtype policy.
@@ -80,6 +93,7 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
         embedding_l2: float = 0.0,
         initializer_stddev: float | None = None,
         row_sparse: bool = False,
+        hashed: bool | int | Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -105,6 +119,8 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
         self.initializer_stddev = initializer_stddev
         self.row_sparse = bool(row_sparse)
         self.num_ids = sum(f["cardinality"] for f in self.fields)
+        self.hashed = checked_bits(self.fields, hashed)
+        self._rows = HashedRows.of(self.fields, self.hashed) if self.hashed else None
 
         dtype = self.dtype_policy
         table_stddev = 0.01 if initializer_stddev is None else initializer_stddev
@@ -119,6 +135,7 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
                 if embedding_l2
                 else None,
                 row_sparse=self.row_sparse,
+                num_new=self._rows.num_rows - self.num_ids if self._rows else 0,
                 dtype=dtype,
                 name=name,
             )
@@ -171,6 +188,11 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
             "embedding": len(self.fields) * self.embedding_dim,
         }
 
+    @property
+    def takes_hashes(self) -> bool:
+        """Bool: whether inputs must hold `feature_hashes`."""
+        return self._rows is not None
+
     def logits_and_keys(
         self, inputs: Mapping[str, Tensor], training: bool = False
     ) -> dict[str, Tensor]:
@@ -183,11 +205,17 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
         Raises:
             ValueError: if the inputs do not fit: of tensors only the shapes are looked at.
         """
-        if is_host(inputs) or not {IDS, VALUES} <= set(inputs):
-            check_inputs(inputs, self.fields)
-        ids, values = (ops.convert_to_tensor(inputs[name]) for name in (IDS, VALUES))
-        for name, x in ((IDS, ids), (VALUES, values)):
+        names = (IDS, VALUES, HASHES) if self.takes_hashes else (IDS, VALUES)
+        check_names(inputs, self.takes_hashes)
+        if is_host(inputs):
+            check_inputs(inputs, self.fields, hashed=self.takes_hashes)
+        ids, values, *hashes = (ops.convert_to_tensor(inputs[name]) for name in names)
+        for name, x in zip(names, (ids, values, *hashes), strict=True):
             check_shape(name, x.shape, ("rows", len(self.fields)))
+        if self._rows is not None:
+            new = ops.bitwise_and(ops.cast(hashes[0], "int32"), self._rows.masks)
+            new = ops.add(new, self._rows.starts)
+            ids = ops.where(ops.equal(ids, self._rows.unseen), new, ids)
         # (batch, F, D) and (batch, F, 1)
         vectors = self.field_embedding(ids, values)
         linear = ops.sum(self.linear_embedding(ids, values), axis=1)
@@ -224,4 +252,5 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
             "embedding_l2": self.embedding_l2,
             "initializer_stddev": self.initializer_stddev,
             "row_sparse": self.row_sparse,
+            "hashed": self.hashed,
         }

@@ -21,6 +21,7 @@ def train_base(
     patience: int = 3,
     verbose: int | str = 0,
     row_sparse: bool = False,
+    hashed: bool | int | Sequence[int] | None = None,
 ) -> tuple[DeepFM, dict[str, list[float]]]:
     """Train a `DeepFM` on the training period, stopped early by AUC on the validation period.
 
@@ -34,6 +35,7 @@ def train_base(
         patience: int, epochs without a better validation AUC before it stops.
         verbose: as in `keras.Model.fit`.
         row_sparse: bool, see `DeepFM`: True trains a batch's rows of the tables only.
+        hashed: see `DeepFM`: rows by hash for values that training never saw.
 
     Returns:
         (model with the weights of the best epoch, history dict of lists a metric)
@@ -43,7 +45,13 @@ def train_base(
     """
     keras.utils.set_random_seed(seed)
     model = DeepFM(
-        dataset.fields, embedding_dim, hidden_units, dropout, embedding_l2, row_sparse=row_sparse
+        dataset.fields,
+        embedding_dim,
+        hidden_units,
+        dropout,
+        embedding_l2,
+        row_sparse=row_sparse,
+        hashed=hashed,
     )
     model.build()
     # 1,000 thresholds: Keras' default of 200 is too coarse to stop early by
@@ -53,8 +61,8 @@ def train_base(
         monitor="val_auc", mode="max", patience=patience, restore_best_weights=True
     )
     history = model.fit(
-        dataset.train(batch_size, seed=seed),
-        validation_data=dataset.validation(),
+        dataset.train(batch_size, seed=seed, hashes=model.takes_hashes),
+        validation_data=dataset.validation(hashes=model.takes_hashes),
         epochs=max_epochs,
         callbacks=[stop],
         verbose=verbose,

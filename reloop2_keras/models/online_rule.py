@@ -15,7 +15,7 @@ from reloop2_keras.core.input_checks import checked_hashes
 from reloop2_keras.core.online import Online
 from reloop2_keras.layers.online_tables import HOST_ONLY, OnlineTables
 from reloop2_keras.models.mixin import Mixin
-from reloop2_keras.models.serving import HASHES
+from reloop2_keras.models.serving import HASHES, taken_by
 
 WANTED = "online"  # until the number of columns is known
 
@@ -121,6 +121,7 @@ class OnlineRule(Mixin):
     `evaluate` and a plain call run step by step, uncompiled; a graph that is traced is refused.
     """
 
+    base: Any
     online: Any  # no default here: PyTorch would find it before the layer of that name
     scores_base: bool
     run_eagerly: bool
@@ -156,8 +157,8 @@ class OnlineRule(Mixin):
     def _serve_online(self, x, batch_size) -> Served:
         hashes = hashes_of(x)
         self._ensure_built(x)
-        plain = {name: array for name, array in x.items() if name != HASHES}
-        return self.online.predict(hashes, self._serving(plain, batch_size)["probability"])
+        served = self._serving(taken_by(self.base, x), batch_size)
+        return self.online.predict(hashes, served["probability"])
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """See `keras.Model`.

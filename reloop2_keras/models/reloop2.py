@@ -24,7 +24,7 @@ from reloop2_keras.models.online_rule import OnlineRule, online_of, refuse_besid
 from reloop2_keras.models.portable_files import PortableFiles
 from reloop2_keras.models.rebuilding import Rebuilding
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
-from reloop2_keras.models.serving import HASHES, Serving, serve
+from reloop2_keras.models.serving import HASHES, Serving, serve, taken_by
 from reloop2_keras.models.synced_steps import SyncedSteps
 from reloop2_keras.models.training_residuals import warm_start
 
@@ -245,8 +245,7 @@ class ReLoop2(
             return self._serve_online(x, batch_size)
         self._ensure_built(x)
         hashes = checked_hashes(x) if HASHES in self._keys else None
-        plain = {k: v for k, v in x.items() if k != HASHES} if isinstance(x, dict) else x
-        served = self._serving(plain, batch_size)
+        served = self._serving(taken_by(self.base, x), batch_size)
         pairs = zip(self.memories, self._keys, strict=True)
         keys = [(m.core, hashes if key == HASHES else served[key]) for m, key in pairs]
         places = [core.places(core.checked_keys(key)) for core, key in keys]

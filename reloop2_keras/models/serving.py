@@ -50,14 +50,24 @@ def serve(base: keras.Model, inputs: Inputs, keys: Iterable[str]) -> dict[str, T
             key_dim(base, key)
             served[key] = outputs[key]
         return {"probability": ops.sigmoid(outputs["logit"][:, 0]), **served}
-    if isinstance(inputs, dict):
-        inputs = {name: value for name, value in inputs.items() if name != HASHES}
-    probabilities, *outputs = keras.tree.flatten(_tapped(base, tuple(keys))(inputs))
+    probabilities, *outputs = keras.tree.flatten(_tapped(base, tuple(keys))(taken_by(base, inputs)))
     served["probability"] = ops.cast(ops.reshape(probabilities, (-1,)), "float32")
     for key, output in zip(keys, outputs, strict=True):
         width = int(np.prod(output.shape[1:]))
         served[key] = ops.cast(ops.reshape(output, (ops.shape(output)[0], width)), "float32")
     return served
+
+
+def taken_by(base: keras.Model, x: Inputs) -> Inputs:
+    """Return inputs without `feature_hashes`, unless the base reads them itself.
+
+    Args:
+        base: see `serve`.
+        x: a dict of arrays, or other inputs, which are returned as they are.
+    """
+    if not isinstance(x, dict) or getattr(base, "takes_hashes", False):
+        return x
+    return {name: array for name, array in x.items() if name != HASHES}
 
 
 def key_dim(base: keras.Model, key: str) -> int:

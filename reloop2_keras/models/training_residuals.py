@@ -8,7 +8,7 @@ import keras
 from reloop2_keras.core import warm_start as core
 from reloop2_keras.core.input_checks import checked_hashes
 from reloop2_keras.layers.feature_error_memory import FeatureErrorMemory
-from reloop2_keras.models.serving import HASHES, Serving
+from reloop2_keras.models.serving import Serving, taken_by
 
 
 def warm_start(
@@ -41,7 +41,6 @@ def warm_start(
     def rows():
         for x, y, *_ in batches:
             hashes = checked_hashes(x)
-            plain = {name: array for name, array in x.items() if name != HASHES}
-            yield hashes, y, serving(plain)["probability"]
+            yield hashes, y, serving(taken_by(base, x))["probability"]
 
     return core.warm_start(memories, rows(), shuffle_seed, again)

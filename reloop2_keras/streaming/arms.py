@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from reloop2_keras.core.arms import Arm, Corrected, Gated, Memory, Recalibration, arms_of
+from reloop2_keras.core.array_checks import FEATURES
 from reloop2_keras.core.correction import Served
 from reloop2_keras.models.serving import HASHES, Serving
 
@@ -38,7 +39,7 @@ class FrozenBase:
 
     def serve(self, arrays: Mapping[str, np.ndarray]) -> Served:
         """Return `Served` for a slot's arrays: `probability` (rows,) and keys (rows, dim)."""
-        served = Served(self._serving(inputs(arrays)))
+        served = Served(self._serving(inputs(arrays, self.base)))
         if HASHES in arrays:
             served[HASHES] = arrays[HASHES]
         return served
@@ -58,8 +59,6 @@ class IncrementalBase(FrozenBase):
         keys: see `FrozenBase`.
     """
 
-    learns_from = ("feature_ids", "feature_values", "label")
-
     def __init__(
         self,
         base: keras.Model,
@@ -75,11 +74,12 @@ class IncrementalBase(FrozenBase):
         copy.compile(keras.optimizers.Adam(learning_rate), "binary_crossentropy")
         super().__init__(copy, keys)
         self.batch_size, self.epochs = batch_size, epochs
+        self.learns_from = (*_names(copy), "label")
 
     def observe(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Train on the slot: `epochs` passes in chronological order."""
         self.base.fit(
-            inputs(arrays),
+            inputs(arrays, self.base),
             arrays["label"].astype("float32")[:, None],
             batch_size=self.batch_size,
             epochs=self.epochs,
@@ -88,9 +88,20 @@ class IncrementalBase(FrozenBase):
         )
 
 
-def inputs(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The part of a slot's arrays that models take."""
-    return {name: arrays[name] for name in ("feature_ids", "feature_values")}
+def inputs(
+    arrays: Mapping[str, np.ndarray], base: keras.Model | None = None
+) -> dict[str, np.ndarray]:
+    """The part of a slot's arrays that a model takes: ids and values, and hashes if it reads them.
+
+    Args:
+        arrays: of a slot.
+        base: the model; None: one without hashed rows.
+    """
+    return {name: arrays[name] for name in _names(base)}
+
+
+def _names(base):
+    return FEATURES if getattr(base, "takes_hashes", False) else FEATURES[:2]
 
 
 def standard_arms(
