@@ -72,6 +72,7 @@ class Checkpoints:
         # earlier versions did not say which dtype they computed in
         mine, theirs = describe(base), unpack(arrays, path)
         theirs["config"].setdefault("compute_dtype", base.compute_dtype)
+        theirs["config"].setdefault("hashed", None)
         if pack(mine).tobytes() != pack(theirs).tobytes():
             raise ValueError(
                 f"{path}: expected a checkpoint of the model that is trained, found one with "

@@ -38,12 +38,13 @@ class Batches:
         shuffle_rows: int, rows of the shuffle buffer.
         rank: int, this worker.
         num_workers: int.
-        hashes: bool, whether `arrays` also holds `feature_hashes`, for feature-keyed memories.
+        hashes: bool, whether `feature_hashes` are read too, for feature-keyed memories and models
+            with `hashed` rows.
         fields: list of dicts (`name`, `cardinality`, `offset`): each id must be in its field's
             range. None: any id may be in any column.
 
     Each batch is a tuple: `feature_ids` int32 (B, F), `feature_values` float32 (B, F), `label`
-    float32 (B,), `weight` float32 (B,).
+    float32 (B,), `weight` float32 (B,); and with `hashes` `feature_hashes` int32 (B, F).
 
     Raises:
         ValueError: for an argument out of range, or naming file and value for bad data.
@@ -72,7 +73,7 @@ class Batches:
             raise ValueError(f"`rank` must be in [0, {num_workers}). Received: {rank}")
         self.num_ids, self.batch_size = num_ids, int(batch_size)
         self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
-        self.rank, self.num_workers = rank, num_workers
+        self.rank, self.num_workers, self.hashes = rank, num_workers, hashes
         columns = ["label", *(FEATURES if hashes else FEATURES[:2])]
         ranges = FieldRanges.of(num_ids, fields)
         groups = row_groups(paths, ranges.width)
@@ -100,8 +101,9 @@ class Batches:
             for index in range(start, len(self)):
                 yield self.batch(epoch, index)
 
+        names = [*COLUMNS, *([FEATURES[2]] if self.hashes else [])]
         pipeline = ds.GeneratorDataset(
-            rows, list(COLUMNS), shuffle=False, num_parallel_workers=1, max_rowsize=None
+            rows, names, shuffle=False, num_parallel_workers=1, max_rowsize=None
         )
         return pipeline.create_tuple_iterator(num_epochs=1)
 
@@ -127,12 +129,14 @@ class Batches:
         joint_rows = min(joint, self.num_rows - index * joint)
         count = len(arrays["label"])
         weight = np.full(count, self.num_workers / joint_rows, "float32")
-        parts = (
+        parts: tuple[np.ndarray, ...] = (
             arrays["feature_ids"],
             arrays["feature_values"],
             arrays["label"].astype("float32"),
             weight,
         )
+        if self.hashes:
+            parts += (arrays["feature_hashes"],)
         if count == self.batch_size:
             return parts
         pad = self.batch_size - count

@@ -44,8 +44,10 @@ class Logits(nn.Cell):
         self.base = base
         self.set_train(False)
 
-    def construct(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
-        return self.base.logits_and_keys(feature_ids, feature_values)["logit"]
+    def construct(
+        self, feature_ids: Tensor, feature_values: Tensor, feature_hashes: Tensor | None = None
+    ) -> Tensor:
+        return self.base.logits_and_keys(feature_ids, feature_values, feature_hashes)["logit"]
 
 
 def export(checkpoint: str | Path, target: str | Path, rows: int | None = None) -> None:

@@ -44,6 +44,7 @@ def make_step(
         config.initializer_stddev,
         seed=config.seed,
         compute_dtype="float16" if half else "float32",
+        hashed=config.hashed_bits or None,
     )
     if config.row_sparse:
         if half or workers.size > 1:
@@ -69,10 +70,7 @@ def train_epoch(
     step.set_train(True)
     losses, start = [], time.perf_counter()
     for index, columns in enumerate(batches.iterate(epoch)):
-        batch = tuple(columns)
-        if isinstance(step, RowSparseStep):
-            batch = step.prepare(*(x.asnumpy() for x in batch))
-        losses.append(float(step(*batch).asnumpy()))
+        losses.append(float(step(*step.prepare(*columns)).asnumpy()))
         if index == 0:  # the first step compiles
             first, start = time.perf_counter() - start, time.perf_counter()
         if (index + 1) % log_steps == 0 or index + 1 == len(batches):
@@ -92,14 +90,16 @@ def validate(
     Raises:
         RuntimeError: if a row was not covered exactly once.
     """
-    batches = dataset.validation(batch_size, rank=workers.rank, num_workers=workers.size)
+    batches = dataset.validation(
+        batch_size, rank=workers.rank, num_workers=workers.size, hashes=base.takes_hashes
+    )
     base.set_train(False)
     # columns: prediction, label, how often the row was covered
     found = np.zeros((batches.num_rows, 3), "float32")
-    for index, (ids, values, label, weight) in enumerate(batches.iterate()):
+    for index, (ids, values, label, weight, *hashes) in enumerate(batches.iterate()):
         start, stop = batches.rows_of(index)
         real = weight.asnumpy() > 0
-        found[start:stop, 0] = base.unchecked(ids, values).asnumpy()[real, 0]
+        found[start:stop, 0] = base.unchecked(ids, values, *hashes).asnumpy()[real, 0]
         found[start:stop, 1] = label.asnumpy()[real]
         found[start:stop, 2] += 1
     found = workers.total(found)
@@ -127,7 +127,11 @@ def train(config: Config) -> DeepFM:
     dataset = PreparedDataset(config.dataset_path)
     base, step = make_step(config, dataset, workers)
     batches = dataset.train(
-        config.batch_size, seed=config.seed, rank=workers.rank, num_workers=workers.size
+        config.batch_size,
+        seed=config.seed,
+        rank=workers.rank,
+        num_workers=workers.size,
+        hashes=base.takes_hashes,
     )
     checkpoints = Checkpoints(config.ckpt_path, config.keep_checkpoints)
     done = checkpoints.resume(base, step) if config.resume else 0

@@ -60,6 +60,8 @@ class Base:
         self.made.append(("incremental", keys))
         return Slow(keys, True)
 
+    can_hash, incremental_hashed = True, incremental
+
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
@@ -84,7 +86,8 @@ def choice(dataset):
 
 
 def test_validation_picks_the_best_of_each_kind(choice):
-    assert list(choice.picked) == ["exact", "sketch", "feature"]
+    assert list(choice.picked) == ["exact", "sketch", "feature", "online+incremental"]
+    assert choice.picked["online+incremental"]["candidate"] in ("incremental", "incremental hashed")
     for kind in ("exact", "sketch"):
         rows = [row for row in choice.grid if row["candidate"].startswith(kind)]
         assert len(rows) == (2 if kind == "exact" else 4) * 12 * 5
@@ -149,7 +152,8 @@ def test_all_arms_of_the_tables(dataset, tmp_path):
     history = saved["info"]["weights"]["online"]
     assert len(history) == 2 and len(history[0]) == 3 + 3 - 2  # of two slots no label came
     assert sum(history[0][-1].values()) == pytest.approx(1.0)
-    assert {row["arm"] for row in saved["info"]["picked"]} == {"exact", "sketch", "feature"}
+    picked = {row["arm"] for row in saved["info"]["picked"]}
+    assert picked == {"exact", "sketch", "feature", "online+incremental"}
     # what is stated twice is the same: a base that ignores the seed gives the same run but for
     # the order of the rows that means of keys are fitted to
     feature = report.predictions["feature"]

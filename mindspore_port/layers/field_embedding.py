@@ -17,10 +17,12 @@ class FieldEmbedding(nn.Cell):
         embedding_dim: int. Width D of a row.
         stddev: float, of the normal distribution that the table is drawn from.
         seed: int or sequence of ints, of that draw (by NumPy: the same table on every device).
+        num_new: int >= 0. Rows after those of the ids, zeros at first, for values that training
+            never saw; see `core.hashed_rows`. The other rows start as they would without them.
 
     Call arguments:
-        feature_ids: int32 (batch, fields), each in [0, num_ids). The cell does not look at
-            them, and MindSpore takes -1 for the last row: `DeepFM` and `Serving` check ids.
+        feature_ids: int32 (batch, fields), each in [0, num_ids + num_new). The cell does not look
+            at them, and MindSpore takes -1 for the last row: `DeepFM` and `Serving` check ids.
         feature_values: float32 (batch, fields); the numeric value, or 1.0.
 
     Returns:
@@ -41,6 +43,7 @@ class FieldEmbedding(nn.Cell):
         embedding_dim: int,
         stddev: float = 0.01,
         seed: int | Sequence[int] = 1001,
+        num_new: int = 0,
     ) -> None:
         super().__init__()
         for name, value in (("num_ids", num_ids), ("embedding_dim", embedding_dim)):
@@ -49,7 +52,8 @@ class FieldEmbedding(nn.Cell):
         self.num_ids = int(num_ids)
         self.embedding_dim = int(embedding_dim)
         draw = np.random.default_rng(seed).standard_normal((num_ids, embedding_dim), "float32")
-        self.embeddings = Parameter(Tensor(stddev * draw), name="embeddings")
+        table = np.concatenate([stddev * draw, np.zeros((num_new, embedding_dim), "float32")])
+        self.embeddings = Parameter(Tensor(table), name="embeddings")
 
     def construct(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
         # (batch, fields, dim)

@@ -10,8 +10,9 @@ from mindspore import Tensor, nn, ops
 from mindspore_port.layers.factorization_machine import FactorizationMachine
 from mindspore_port.layers.field_embedding import FieldEmbedding
 from mindspore_port.layers.seeded_dropout import SeededDropout
-from mindspore_port.tensors import state, to_numpy
-from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs
+from mindspore_port.tensors import assign, state, to_numpy
+from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
+from reloop2_keras.core.input_checks import HASHES, IDS, VALUES, check_inputs
 
 PRESETS: dict[str, dict[str, Any]] = {
     # docs/method.md, section 1; learning rates and batch sizes stand in default_config.yaml
@@ -49,11 +50,16 @@ class DeepFM(nn.Cell):
             uniform Glorot for dense layers.
         seed: int, of the initial weights (drawn by NumPy: the same on every device).
         compute_dtype: "float32" or "float16", of the dense layers; tables stay float32.
+        hashed: None; or how many bits of its hash choose the row of a value that training never
+            saw: True (by each field's cardinality), an int k (2^k rows a field), or a list with a
+            k for each field, 0 for none. See `core.hashed_rows`. Known values keep their rows; the
+            new rows are zeros until a step of training meets them, and read as nothing known.
 
     Call arguments:
         feature_ids: int32 (batch, F), each in its own field's range.
         feature_values: float32 (batch, F), finite. A call checks both, and so does `Serving`; a
             step of training does not: `Batches` checks ids when it reads them.
+        feature_hashes: int32 (batch, F), with `hashed` only, where they must be given.
 
     Returns:
         float32 (batch, 1), probabilities.
@@ -78,6 +84,7 @@ class DeepFM(nn.Cell):
         initializer_stddev: float | None = None,
         seed: int = 1001,
         compute_dtype: str = "float32",
+        hashed: bool | int | Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.fields = [
@@ -106,10 +113,20 @@ class DeepFM(nn.Cell):
         self.initializer_stddev = initializer_stddev
         self.compute_dtype = compute_dtype
         self.num_ids = sum(f["cardinality"] for f in self.fields)
+        self.hashed = checked_bits(self.fields, hashed)
+        self.takes_hashes = self.hashed is not None
+        rows = HashedRows.of(self.fields, self.hashed or [0] * len(self.fields))
+        self.hashed_rows = rows
+        self.unseen, self.starts, self.masks = (
+            Tensor(x) for x in (rows.unseen, rows.starts, rows.masks)
+        )
+        num_new = rows.num_rows - rows.num_ids
 
         stddev = 0.01 if initializer_stddev is None else initializer_stddev
-        self.field_embedding = FieldEmbedding(self.num_ids, self.embedding_dim, stddev, (seed, 0))
-        self.linear_embedding = FieldEmbedding(self.num_ids, 1, stddev, (seed, 1))
+        self.field_embedding = FieldEmbedding(
+            self.num_ids, self.embedding_dim, stddev, (seed, 0), num_new
+        )
+        self.linear_embedding = FieldEmbedding(self.num_ids, 1, stddev, (seed, 1), num_new)
         self.factorization_machine = FactorizationMachine()
         self.width = len(self.fields) * self.embedding_dim
         widths = [self.width, *self.hidden_units]
@@ -148,12 +165,45 @@ class DeepFM(nn.Cell):
             raise ValueError(f"`preset` must be one of {sorted(PRESETS)}. Received: {preset!r}")
         return cls(fields, **{**PRESETS[preset], **overrides})
 
+    def with_hashed(self, hashed: bool | int | Sequence[int] = True) -> Self:
+        """Return a copy of this trained model with rows of their own for new values.
+
+        The new rows start as copies of the row that stood for all new values of their field, so
+        that the copy predicts the same, and then learns new values apart.
+
+        Args:
+            hashed: see the class.
+
+        Raises:
+            ValueError: if this model has hashed rows already.
+
+        Example:
+            >>> step = RowSparseStep(base.with_hashed(), learning_rate=1e-3)
+        """
+        if self.takes_hashes:
+            raise ValueError("`with_hashed` is for a model that has no hashed rows")
+        made = type(self)(**{**self.get_config(), "hashed": hashed})
+        for mine, theirs in zip(made.get_parameters(), self.get_parameters(), strict=True):
+            table = to_numpy(theirs)
+            # tables alone are longer
+            assign(mine, table if mine.shape == theirs.shape else made.hashed_rows.grown(table))
+        return made
+
     @property
     def key_dims(self) -> dict[str, int]:
         """Dict: the width of each key that a memory can use."""
         return {"hidden": self.hidden_units[-1], "embedding": self.width}
 
-    def logits_and_keys(self, feature_ids: Tensor, feature_values: Tensor) -> dict[str, Tensor]:
+    def rows(self, feature_ids: Tensor, feature_hashes: Tensor | None = None) -> Tensor:
+        """Return the row of the tables that each value has, int32; see `core.hashed_rows`."""
+        if not self.takes_hashes:
+            return feature_ids
+        new = ops.bitwise_and(feature_hashes, self.masks) + self.starts
+        return ops.select(ops.equal(feature_ids, self.unseen), new, feature_ids)
+
+    def logits_and_keys(
+        self, feature_ids: Tensor, feature_values: Tensor, feature_hashes: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Return the logit and both keys that an error memory can use.
 
         Returns:
@@ -161,8 +211,9 @@ class DeepFM(nn.Cell):
             hidden layer after ReLU; `embedding` float32 (batch, F * embedding_dim), flattened v.
         """
         # (batch, F, D) and (batch, F, 1)
-        vectors = self.field_embedding(feature_ids, feature_values)
-        linear = self.linear_embedding(feature_ids, feature_values)
+        rows = self.rows(feature_ids, feature_hashes)
+        vectors = self.field_embedding(rows, feature_values)
+        linear = self.linear_embedding(rows, feature_values)
         return self.from_vectors(vectors, linear)
 
     def from_vectors(self, vectors: Tensor, linear: Tensor) -> dict[str, Tensor]:
@@ -182,19 +233,29 @@ class DeepFM(nn.Cell):
         logit = linear + fm + self.deep_logit(hidden).astype(ms.float32)
         return {"logit": logit, "hidden": key.astype(ms.float32), "embedding": flat}
 
-    def __call__(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
+    def __call__(
+        self, feature_ids: Tensor, feature_values: Tensor, feature_hashes: Tensor | None = None
+    ) -> Tensor:
         # on the host: MindSpore takes -1 for the last row, and in graph mode any other id out of
         # range breaks what the process does afterwards
         arrays = {IDS: to_numpy(feature_ids), VALUES: to_numpy(feature_values)}
-        check_inputs(arrays, self.fields)
-        return self.unchecked(feature_ids, feature_values)
+        if feature_hashes is not None:
+            arrays[HASHES] = to_numpy(feature_hashes)
+        check_inputs(arrays, self.fields, hashed=self.takes_hashes)
+        return self.unchecked(feature_ids, feature_values, feature_hashes)
 
-    def unchecked(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
+    def unchecked(
+        self, feature_ids: Tensor, feature_values: Tensor, feature_hashes: Tensor | None = None
+    ) -> Tensor:
         """The same for `Batches`: they check ids when they read them, and pad with id 0."""
-        return super().__call__(feature_ids, feature_values)
+        hashes = [feature_hashes] if self.takes_hashes else []
+        return super().__call__(feature_ids, feature_values, *hashes)
 
-    def construct(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
-        return ops.sigmoid(self.logits_and_keys(feature_ids, feature_values)["logit"])
+    def construct(
+        self, feature_ids: Tensor, feature_values: Tensor, feature_hashes: Tensor | None = None
+    ) -> Tensor:
+        outputs = self.logits_and_keys(feature_ids, feature_values, feature_hashes)
+        return ops.sigmoid(outputs["logit"])
 
     def penalty(self) -> Tensor:
         """1/2 * l2 * (|V|^2 + |w|^2) over the whole table, a float32 scalar."""
@@ -212,4 +273,5 @@ class DeepFM(nn.Cell):
             "embedding_l2": self.embedding_l2,
             "initializer_stddev": self.initializer_stddev,
             "compute_dtype": self.compute_dtype,
+            "hashed": self.hashed,
         }

@@ -47,7 +47,8 @@ class ReLoop2(nn.Cell):
     Call arguments:
         feature_ids: int32 Tensor (batch, F).
         feature_values: float32 Tensor (batch, F).
-        feature_hashes: int32 Tensor (batch, F), needed by a `FeatureErrorMemory`.
+        feature_hashes: int32 Tensor (batch, F), needed by a `FeatureErrorMemory` or a `hashed`
+            base.
 
     Returns:
         float32 (batch, 1).
@@ -148,8 +149,11 @@ class ReLoop2(nn.Cell):
         arrays = {IDS: to_numpy(feature_ids), VALUES: to_numpy(feature_values)}
         if feature_hashes is not None:
             arrays[HASHES] = to_numpy(feature_hashes)
-        check_inputs(arrays, self.base.fields)  # on the host, as a call of the base does
+        # on the host, as a call of the base does
+        check_inputs(arrays, self.base.fields, hashed=self.base.takes_hashes)
         hashes: list[Tensor] = []
+        if self.base.takes_hashes and feature_hashes is not None:
+            hashes = [feature_hashes]
         if HASHES in self.keys:
             if feature_hashes is None:
                 raise ValueError(f"`{HASHES}` must be given: a FeatureErrorMemory is keyed by them")
@@ -162,7 +166,7 @@ class ReLoop2(nn.Cell):
     def construct(
         self, feature_ids: Tensor, feature_values: Tensor, feature_hashes: Tensor | None = None
     ) -> Tensor:
-        served = self.base.logits_and_keys(feature_ids, feature_values)
+        served = self.base.logits_and_keys(feature_ids, feature_values, feature_hashes)
         p = served["logit"].sigmoid()[:, 0]
         readings = []
         for i, memory in enumerate(self.memories):
@@ -181,7 +185,7 @@ class ReLoop2(nn.Cell):
 
         Args:
             x: dict with arrays `feature_ids`, `feature_values` (rows, F), and `feature_hashes` for
-                a `FeatureErrorMemory`.
+                a `FeatureErrorMemory` or a `hashed` base.
             batch_size: int, the most rows that the base takes at once.
 
         Returns:
@@ -210,7 +214,7 @@ class ReLoop2(nn.Cell):
         """Fit the key normalization of memories of similarity to keys of training batches.
 
         Args:
-            batches: sequence of dicts with `feature_ids` and `feature_values`, such as
+            batches: sequence of dicts of what the base takes, such as
                 `dataset.train(...)`; read once for each memory of similarity.
         """
         for memory, key in zip(self.memories, self.keys, strict=True):

@@ -2,12 +2,11 @@
 
 import mindspore as ms
 import numpy as np
-import numpy.typing as npt
 from mindspore import Tensor, nn, ops
 
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.train_step import log_loss
-from mindspore_port.tensors import TensorLike, state, to_tensor
+from mindspore_port.tensors import TensorLike, state, to_numpy, to_tensor
 
 
 class RowSparseStep(nn.Cell):
@@ -23,11 +22,12 @@ class RowSparseStep(nn.Cell):
         base: `DeepFM`.
         learning_rate: float.
         epsilon: float.
+        beta_1: float in (0, 1), Adam's decay of its first moment.
 
     Call arguments:
-        rows: int32 (U,), distinct ids of the batch, padded by repeating the first.
+        rows: int32 (U,), distinct rows of the batch, padded by repeating the first.
         is_row: bool (U, 1), False for the padding.
-        places: int32 (batch, F), where in `rows` each id stands.
+        places: int32 (batch, F), where in `rows` each value's row stands.
         feature_values, labels, weights: see `Batches`.
 
     Returns:
@@ -38,10 +38,17 @@ class RowSparseStep(nn.Cell):
         >>> loss = step(*step.prepare(ids, values, labels, weights))
     """
 
-    def __init__(self, base: DeepFM, learning_rate: float = 1e-3, epsilon: float = 1e-7) -> None:
+    def __init__(
+        self,
+        base: DeepFM,
+        learning_rate: float = 1e-3,
+        epsilon: float = 1e-7,
+        beta_1: float = 0.9,
+    ) -> None:
         super().__init__(auto_prefix=False)  # or it would rename the base's parameters
         self.base = base
         self.learning_rate, self.epsilon = float(learning_rate), float(epsilon)
+        self.beta_1 = float(beta_1)
         self.table = base.field_embedding.embeddings
         self.linear = base.linear_embedding.embeddings
         self.vector_moments = state("row_moment1.vectors", self.table.shape)
@@ -51,19 +58,27 @@ class RowSparseStep(nn.Cell):
         self.count = state("row_steps", ())
         tables = (self.table.name, self.linear.name)
         dense = [p for p in base.trainable_params() if p.name not in tables]
-        self.optimizer = nn.Adam(dense, learning_rate=learning_rate, eps=epsilon)
+        self.optimizer = nn.Adam(dense, learning_rate=learning_rate, beta1=beta_1, eps=epsilon)
         self.gradients = ms.value_and_grad(self.loss, (0, 1), self.optimizer.parameters)
         self.set_train()
 
-    @staticmethod
     def prepare(
-        feature_ids: npt.ArrayLike,
+        self,
+        feature_ids: TensorLike,
         feature_values: TensorLike,
         labels: TensorLike,
         weights: TensorLike,
+        feature_hashes: TensorLike | None = None,
     ) -> tuple[Tensor, ...]:
-        """Find the distinct ids of a batch on the host; returns the call arguments."""
-        ids = np.asarray(feature_ids)
+        """Find the distinct rows of a batch on the host; returns the call arguments.
+
+        Args:
+            feature_ids, feature_values, labels, weights: see `Batches`.
+            feature_hashes: of a `hashed` base.
+        """
+        ids = to_numpy(feature_ids)
+        if feature_hashes is not None:
+            ids = self.base.hashed_rows.rows(ids, to_numpy(feature_hashes))
         rows, places = np.unique(ids, return_inverse=True)
         padded = np.full(ids.size, rows[0], "int32")  # one shape for all batches
         padded[: len(rows)] = rows
@@ -121,10 +136,11 @@ class RowSparseStep(nn.Cell):
 
     def _update(self, table, moments, squares, rows, is_row, values, gradients):
         moment = ops.gather(moments, rows, 0)
-        moment = moment + (gradients - moment) * 0.1
+        moment = moment + (gradients - moment) * (1.0 - self.beta_1)
         square = ops.gather(squares, rows, 0)
         square = square + (gradients * gradients - square) * 0.001
-        correction = ops.sqrt(1.0 - ops.pow(0.999, self.count)) / (1.0 - ops.pow(0.9, self.count))
+        correction = ops.sqrt(1.0 - ops.pow(0.999, self.count))
+        correction = correction / (1.0 - ops.pow(self.beta_1, self.count))
         step = self.learning_rate * correction * moment / (ops.sqrt(square) + self.epsilon)
         # padding repeats the first row, so it must write what the first row writes
         for target, new in ((table, values - step), (moments, moment), (squares, square)):

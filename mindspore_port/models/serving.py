@@ -55,10 +55,10 @@ class Serving:
             arrays: dict with `feature_ids` and `feature_values` (rows, F).
             batch_size: int, instead of that of this object.
         """
-        check_inputs(arrays, self.base.fields)
+        check_inputs(arrays, self.base.fields, hashed=self.base.takes_hashes)
 
         def forward(batch):
-            outputs = self._cell(batch["feature_ids"], batch["feature_values"])
+            outputs = self._cell(*batch.values())
             probability = outputs["probability"][:, 0]
             served = {"probability": probability, "logit": outputs["logit"][:, 0]}
             return {**served, **{key: outputs[key] for key in self.keys}}
@@ -66,16 +66,26 @@ class Serving:
         with EXECUTOR:
             self._cell.set_train(False)
             return in_batches(
-                forward, inputs(arrays), self.batch_size if batch_size is None else batch_size
+                forward,
+                inputs(arrays, self.base),
+                self.batch_size if batch_size is None else batch_size,
             )
 
 
-def inputs(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The part of a slot's arrays that a base model takes."""
-    return {
+def inputs(arrays: Mapping[str, np.ndarray], base: DeepFM | None = None) -> dict[str, np.ndarray]:
+    """The part of a slot's arrays that a base model takes, in the order of its call arguments.
+
+    Args:
+        arrays: of a slot.
+        base: the model; None: one without hashed rows.
+    """
+    taken = {
         "feature_ids": np.asarray(arrays["feature_ids"], "int32"),
         "feature_values": np.asarray(arrays["feature_values"], "float32"),
     }
+    if base is not None and base.takes_hashes:
+        taken[HASHES] = np.asarray(arrays[HASHES]).astype("int32")
+    return taken
 
 
 def in_batches(
@@ -130,8 +140,8 @@ class _ServedOutputs(nn.Cell):
         super().__init__(auto_prefix=False)  # or it would rename the base's parameters
         self.base = base
 
-    def construct(self, feature_ids, feature_values):
-        outputs = self.base.logits_and_keys(feature_ids, feature_values)
+    def construct(self, feature_ids, feature_values, feature_hashes=None):
+        outputs = self.base.logits_and_keys(feature_ids, feature_values, feature_hashes)
         return {
             "probability": ops.sigmoid(outputs["logit"]),
             "logit": outputs["logit"],

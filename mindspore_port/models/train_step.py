@@ -24,7 +24,8 @@ class TrainStep(nn.Cell):
         mean: function of the loss that gives its mean over workers, or None.
 
     Call arguments:
-        feature_ids, feature_values, labels, weights: see `Batches`.
+        feature_ids, feature_values, labels, weights, and for a `hashed` base feature_hashes: see
+            `Batches`.
 
     Returns:
         float32 scalar, the loss before the step.
@@ -53,11 +54,22 @@ class TrainStep(nn.Cell):
         self.gradients = ms.value_and_grad(self.loss, None, optimizer.parameters, has_aux=True)
         self.set_train()
 
+    @staticmethod
+    def prepare(*columns: Tensor) -> tuple[Tensor, ...]:
+        """Return the call arguments of a batch: its columns, as they are."""
+        return columns
+
     def loss(
-        self, feature_ids: Tensor, feature_values: Tensor, labels: Tensor, weights: Tensor
+        self,
+        feature_ids: Tensor,
+        feature_values: Tensor,
+        labels: Tensor,
+        weights: Tensor,
+        feature_hashes: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return (the loss that is differentiated, scaled; the loss itself)."""
-        x = self.base.logits_and_keys(feature_ids, feature_values)["logit"][:, 0]
+        outputs = self.base.logits_and_keys(feature_ids, feature_values, feature_hashes)
+        x = outputs["logit"][:, 0]
         loss = log_loss(x, labels, weights)
         if self.base.embedding_l2:
             loss = loss + self.base.penalty()
@@ -66,10 +78,17 @@ class TrainStep(nn.Cell):
         return loss, loss
 
     def construct(
-        self, feature_ids: Tensor, feature_values: Tensor, labels: Tensor, weights: Tensor
+        self,
+        feature_ids: Tensor,
+        feature_values: Tensor,
+        labels: Tensor,
+        weights: Tensor,
+        feature_hashes: Tensor | None = None,
     ) -> Tensor:
         ops.assign_add(self.base.dropout_step, ops.ones_like(self.base.dropout_step))
-        (_, loss), gradients = self.gradients(feature_ids, feature_values, labels, weights)
+        (_, loss), gradients = self.gradients(
+            feature_ids, feature_values, labels, weights, feature_hashes
+        )
         gradients = self.reducer(gradients)
         if self.scaler is None:
             self.optimizer(gradients)
@@ -93,6 +112,8 @@ def log_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     return (weights * each).sum()
 
 
-def adam(base: DeepFM, learning_rate: float = 1e-3, epsilon: float = 1e-7) -> nn.Adam:
+def adam(
+    base: DeepFM, learning_rate: float = 1e-3, epsilon: float = 1e-7, beta_1: float = 0.9
+) -> nn.Adam:
     """`nn.Adam` over all weights of a base, with Keras' default epsilon."""
-    return nn.Adam(base.trainable_params(), learning_rate=learning_rate, eps=epsilon)
+    return nn.Adam(base.trainable_params(), learning_rate=learning_rate, beta1=beta_1, eps=epsilon)

@@ -10,7 +10,7 @@ import numpy as np
 from reloop2_keras.core.arms import Arm, Corrected, Gated, Memory, Recalibration
 from reloop2_keras.core.candidates import HASHES, Candidates, FeatureForms, similarity_memories
 from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
-from reloop2_keras.core.tune import best_setting, replay, training_keys, tune_memory
+from reloop2_keras.core.tune import best_setting, replay, replay_arms, training_keys, tune_memory
 from reloop2_keras.core.verdict import RIVALS
 
 ONLINE = ("tables", "online", "online+incremental")
@@ -25,6 +25,7 @@ ARMS = (
     "sketch",
     "feature",
     "incremental",
+    "incremental hashed",
     "vw",
     "vw+base",
     "adpredictor",
@@ -34,6 +35,9 @@ OWN = tuple(arm for arm in ARMS if arm not in RIVALS)
 KNOWN = {"frozen", "recalibrated", "shuffled", "incremental", "exact", "sketch", "feature"}
 TOGETHER = {"feature+sketch": {"feature", "sketch"}}  # names that hold more than one part's
 BATCH = 4096  # training rows served at once
+# slow parts that are trained on: without and with rows for values that training never saw
+INCREMENTAL = {"incremental": "incremental", "incremental hashed": "incremental_hashed"}
+BOTH = "online+incremental"  # on the frozen base and that of the two which validation picks
 
 
 class Choice:
@@ -44,8 +48,8 @@ class Choice:
     Attributes:
         grid: list of dicts, validation's scores of each memory of similarity, lambda and gamma.
         form_scores: list of dicts, validation's scores of each form of the feature memory.
-        picked: dict: "exact", "sketch", "feature", and names of rivals -> the picked row of those,
-            for those asked for.
+        picked: dict: "exact", "sketch", "feature", "online+incremental" (which incremental base)
+            and names of rivals -> the picked row of those, for those asked for.
         rivals: name -> what `choose_rival` returned: has a `part` and a `setting`.
     """
 
@@ -57,6 +61,7 @@ class Choice:
         form_scores: list[dict[str, Any]],
         tables: StartedTables,
         rivals: dict[str, Any],
+        incremental: Sequence[dict[str, Any]] = (),
     ) -> None:
         self._memories, self._forms, self._tables = memories, forms, tables
         self.grid, self.form_scores = grid, form_scores
@@ -65,6 +70,8 @@ class Choice:
         if form_scores:
             tried = [row for row in form_scores if row["candidate"] != "frozen"]
             self.picked["feature"] = best_setting(tried)
+        if incremental:
+            self.picked[BOTH] = best_setting(incremental)
         self.rivals = rivals
         self.picked |= {name: rival.setting for name, rival in rivals.items()}
 
@@ -109,30 +116,31 @@ class Choice:
 
         Args:
             names: of `ARMS`, or what `fast` takes.
-            base: has `frozen(keys)` and `incremental(keys)`, which return slow parts; see
-                `compare`.
+            base: has `frozen(keys)`, `incremental(keys)` and `incremental_hashed(keys)`, which
+                return slow parts; see `TrainedBase`.
         """
         parts = {name: self._part(name) for name in names}
         keys: dict[str, set[str]] = {_slow(name): set() for name in names}
         for name, fast in parts.items():
             keys[_slow(name)] |= set() if fast is None else set(fast.keys) - {HASHES}
-        both = [name for name in names if name.endswith("online+incremental")]
+        both = [name for name in names if name.endswith(BOTH)]
+        trained = self.picked[BOTH]["candidate"] if both else ""
         if both:
-            keys.setdefault("incremental", set())
+            keys.setdefault(trained, set())
         slows = {
-            slow: getattr(base, slow)(tuple(sorted(keys[slow])))
+            slow: getattr(base, INCREMENTAL.get(slow, slow))(tuple(sorted(keys[slow])))
             for slow in keys
             if slow not in self.rivals
         }
         # a stream changes a rival, and another one may follow
         slows |= {name: copy.deepcopy(self.rivals[name].part) for name in keys if name in RIVALS}
-        more = {name: {"incremental": slows["incremental"]} for name in both}
+        more = {name: {"incremental": slows[trained]} for name in both}
         return [
             Arm(name, slows[_slow(name)], fast, more.get(name, {})) for name, fast in parts.items()
         ]
 
     def _part(self, name: str) -> Corrected | OnlinePart | None:
-        if name in ("frozen", "incremental", *RIVALS):
+        if name in ("frozen", *INCREMENTAL, *RIVALS):
             return None
         if name == "recalibrated":
             return Recalibration()
@@ -140,7 +148,7 @@ class Choice:
             return self.fast(next(iter(self.picked)), shuffled=True)
         if name.startswith("shuffled "):
             return self.fast(name[len("shuffled ") :], shuffled=True)
-        return self.fast(name.removeprefix("incremental+"))
+        return self.fast(name.removeprefix(f"{_slow(name)}+"))
 
 
 def choose(
@@ -159,7 +167,7 @@ def choose(
     Nothing but training and validation period is read. The criterion is log loss.
 
     Args:
-        base: has `frozen(keys)`, which returns a slow part; see `compare`.
+        base: has `frozen(keys)`, which returns a slow part; see `TrainedBase`.
         dataset: `PreparedDataset`.
         arms: names of the arms to come: only what they need is chosen.
         seed: int, of the training rows that key means are fitted to.
@@ -212,7 +220,17 @@ def choose(
             raise ValueError(f"`choose_rival` must be given for the arm {name!r}")
         on = frozen if name == "vw+base" else None
         rivals[name] = choose_rival(name, dataset, on, delay, settings.validation_slots)
-    return Choice(memories, forms, grid, scores, tables, rivals)
+    trained = []
+    if any(arm.endswith(BOTH) for arm in arms):
+        trained = _incremental_scores(base, slots, delay, progress)
+    return Choice(memories, forms, grid, scores, tables, rivals, trained)
+
+
+def _incremental_scores(base, slots, delay, progress):
+    """Validation's scores of each kind of incremental base that this one can have."""
+    kinds = INCREMENTAL if getattr(base, "can_hash", False) else ["incremental"]
+    made = [Arm(kind, getattr(base, INCREMENTAL[kind])(())) for kind in kinds]
+    return replay_arms(made, slots, delay, progress=progress)
 
 
 def needed(arms: Iterable[str]) -> tuple[list[str], bool]:
@@ -230,7 +248,8 @@ def needed(arms: Iterable[str]) -> tuple[list[str], bool]:
         raise ValueError(f"`arms` must be distinct names, at least one. Received: {arms}")
     words: set[str] = set()
     for arm in arms:
-        part = arm.removeprefix("incremental+").removeprefix("shuffled ")
+        part = arm.removeprefix("incremental hashed+").removeprefix("incremental+")
+        part = "incremental" if part in INCREMENTAL else part.removeprefix("shuffled ")
         found = TOGETHER.get(part) or {part.split(" ")[0]}
         if arm in RIVALS or part in ONLINE:
             continue
@@ -249,7 +268,8 @@ def needed(arms: Iterable[str]) -> tuple[list[str], bool]:
 def _slow(name: str) -> str:
     if name in RIVALS:
         return name
-    return "incremental" if name.startswith("incremental") else "frozen"
+    slow = name.partition("+")[0]
+    return slow if slow in INCREMENTAL else "frozen"
 
 
 def feature_forms(

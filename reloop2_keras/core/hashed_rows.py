@@ -85,6 +85,26 @@ class HashedRows:
             "int32"
         )
 
+    def grown(self, table: np.ndarray) -> np.ndarray:
+        """Return a table of the vocabulary's rows with hashed rows behind them.
+
+        A field's new rows are copies of its first row, which stood for all new values before: so a
+        trained model says the same of every value as it did, until it learns more.
+
+        Args:
+            table: (num_ids, width).
+
+        Returns:
+            (num_rows, width), of the same dtype.
+
+        Example:
+            >>> hashed = HashedRows.of([{"cardinality": 2}, {"cardinality": 1}], [1, 0])
+            >>> hashed.grown(np.array([[5.0], [6.0], [7.0]])).ravel().tolist()
+            [5.0, 6.0, 7.0, 5.0, 5.0]
+        """
+        sizes = [1 << k if k else 0 for k in self.bits]
+        return np.concatenate([table, table[np.repeat(self.unseen, sizes)]])
+
 
 def checked_bits(
     fields: Sequence[Mapping[str, Any]], hashed: bool | int | Sequence[int] | None

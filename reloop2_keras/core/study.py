@@ -31,7 +31,8 @@ class TrainedBase:
     """A trained model as `choose` and `compare` take it: it makes the slow parts of the arms.
 
     Args:
-        model: the trained model.
+        model: the trained model. A `DeepFM` says by `takes_hashes` whether it has rows for new
+            values, and `with_hashed()` returns a copy that has; other models need neither.
         frozen: class of the slow part that serves it as it is: `frozen(model, keys=...)`.
         incremental: class of the slow part that trains a copy on each slot.
         **options: further arguments of `incremental`, such as `learning_rate`.
@@ -54,6 +55,28 @@ class TrainedBase:
     def incremental(self, keys: Sequence[str]) -> Any:
         """Return a copy that is trained on each slot, serving these keys."""
         return self._classes[1](self.model, **self._options, keys=tuple(keys))
+
+    @property
+    def can_hash(self) -> bool:
+        """Whether there is `incremental_hashed`."""
+        return hasattr(self.model, "with_hashed")
+
+    def incremental_hashed(self, keys: Sequence[str]) -> Any:
+        """Return such a copy in which values that training never saw have rows of their own.
+
+        It starts with the model's own weights, and with its predictions; see
+        `core.hashed_rows.HashedRows.grown`.
+
+        Raises:
+            ValueError: if the model cannot have them.
+        """
+        if not self.can_hash:
+            raise ValueError(
+                "`arms` must be without 'incremental hashed' for a base that is no DeepFM. "
+                f"Received: {type(self.model).__name__}"
+            )
+        model = self.model if self.model.takes_hashes else self.model.with_hashed()
+        return self._classes[1](model, **self._options, keys=tuple(keys))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -136,9 +136,20 @@ def replay(
     Raises:
         ValueError: as `tune_memory`.
     """
+    arms = [Arm("frozen", frozen), *(Arm(n, frozen, fast) for n, fast in candidates.items())]
+    return replay_arms(arms, slots, delay, fill, progress)
+
+
+def replay_arms(
+    arms: Sequence[Arm],
+    slots: Iterable[Any],
+    delay: int = 0,
+    fill: int | None = None,
+    progress: bool | None = False,
+) -> list[dict[str, Any]]:
+    """Replay the validation slots through arms, which are used up; see `replay`."""
     slots = list(slots)
     fill = _fill(slots, delay, fill)
-    arms = [Arm("frozen", frozen), *(Arm(n, frozen, fast) for n, fast in candidates.items())]
     events = iter_prequential(slots, arms, delay, progress=progress)
     report = report_of(itertools.islice(events, fill, None), arms)
     return [

@@ -170,6 +170,36 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
             raise ValueError(f"`preset` must be one of {sorted(PRESETS)}. Received: {preset!r}")
         return cls(fields, **{**PRESETS[preset], **overrides})
 
+    def with_hashed(self, hashed: bool | int | Sequence[int] = True) -> "DeepFM":
+        """Return a copy of this trained model with rows of their own for new values.
+
+        The new rows start as copies of the row that stood for all new values of their field, so
+        that the copy predicts the same, and then learns new values apart.
+
+        Args:
+            hashed: see the class.
+
+        Returns:
+            `DeepFM`, built and not compiled.
+
+        Raises:
+            ValueError: if this model is not built, or has hashed rows already.
+
+        Example:
+            >>> grown = base.with_hashed()
+            >>> grown.compile("adam", "binary_crossentropy")
+            >>> grown.fit(newer.train(256, hashes=True))
+        """
+        if self._rows is not None or not self.built:
+            raise ValueError("`with_hashed` is for a model that is built and has no hashed rows")
+        made = type(self).from_config({**self.get_config(), "hashed": hashed})
+        made.build()
+        for mine, theirs in zip(made.weights, self.weights, strict=True):
+            table = ops.convert_to_numpy(theirs)
+            # tables alone are longer
+            mine.assign(table if mine.shape == theirs.shape else made._rows.grown(table))
+        return made
+
     def build(self, input_shape: Any = None) -> None:
         fields = (None, len(self.fields))
         self.field_embedding.build(fields, fields)

@@ -57,6 +57,11 @@ class IncrementalBase(FrozenBase):
         batch_size: int.
         epochs: int, passes over each slot.
         keys: see `FrozenBase`.
+        row_sparse: bool, whether only a batch's rows of the tables are trained, see `DeepFM`. None:
+            if the base has `hashed` rows, or is row-sparse itself.
+        beta_1: float in [0, 1), Adam's decay of its first moment. None: .9, or .5 where `hashed`
+            rows are trained row-sparse: a row that no later batch meets would get a tenth of the
+            step that Adam on the whole table gives it in the end (ours; docs/method.md, section 1).
     """
 
     def __init__(
@@ -66,12 +71,20 @@ class IncrementalBase(FrozenBase):
         batch_size: int = 256,
         epochs: int = 1,
         keys: Sequence[str] = ("hidden", "embedding"),
+        row_sparse: bool | None = None,
+        beta_1: float | None = None,
     ) -> None:
-        copy = type(base).from_config(base.get_config())
+        config = base.get_config()
+        hashed = bool(getattr(base, "takes_hashes", False))
+        sparse = hashed or bool(config.get("row_sparse")) if row_sparse is None else row_sparse
+        if sparse != bool(config.get("row_sparse")):
+            config["row_sparse"] = sparse
+        copy = type(base).from_config(config)
         if not copy.built:
             copy.build_from_config(base.get_build_config())
         copy.set_weights(base.get_weights())
-        copy.compile(keras.optimizers.Adam(learning_rate), "binary_crossentropy")
+        decay = (0.5 if hashed and sparse else 0.9) if beta_1 is None else beta_1
+        copy.compile(keras.optimizers.Adam(learning_rate, decay), "binary_crossentropy")
         super().__init__(copy, keys)
         self.batch_size, self.epochs = batch_size, epochs
         self.learns_from = (*_names(copy), "label")

@@ -15,6 +15,7 @@ COLORS = {
     "sketch": "#56b4e9",
     "feature": "#f0a080",
     "incremental": "#009e73",
+    "incremental hashed": "#44aa99",
     "incremental+feature": "#e8b8d0",
     "feature+sketch": "#f0c080",
     "shuffled feature": "#e8d8b8",

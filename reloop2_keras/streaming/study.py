@@ -76,7 +76,8 @@ def compare(
         dataset: `PreparedDataset`, or the path of its folder.
         base: None trains a `DeepFM` a seed (`train_base`); or a function of the seed that returns
             a trained model; or a trained model, which serves for every seed.
-        arms: names; None: `core.choice.ARMS`, but rivals whose packages are not installed.
+        arms: names; None: `core.choice.ARMS`, but rivals whose packages are not installed, and
+            "incremental hashed" for a model that is no `DeepFM`.
         seeds, delay, slots, settings, choices, progress: see `core.study.compare`.
         base_options: arguments of `train_base`, such as `max_epochs`; for `base=None` only.
         incremental_options: arguments of `IncrementalBase`, such as `learning_rate`.
@@ -96,7 +97,10 @@ def compare(
     if isinstance(dataset, str | Path):
         dataset = PreparedDataset(dataset)
     make = KERAS.maker(dataset, base, base_options, incremental_options)
-    arms = installed(ARMS) if arms is None else arms
+    if arms is None:
+        arms = installed(ARMS)
+        if isinstance(base, keras.Model) and not hasattr(base, "with_hashed"):
+            arms = [arm for arm in arms if arm != "incremental hashed"]
     info = {"backend": keras.backend.backend(), "base": dict(base_options or {})}
     shared = arms, seeds, delay, slots, settings, info, choices, progress
     return cast(
