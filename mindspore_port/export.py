@@ -2,7 +2,10 @@
 
 OUT ends in .mindir (any batch size), .onnx (any batch size) or .air (Ascend only). Inputs:
 `feature_ids` int32 (batch, F) and `feature_values` float32 (batch, F); output: logits float32
-(batch, 1). A memory is not exported: it changes while serving.
+(batch, 1). With hashed rows MINDIR and AIR also take `feature_hashes` int32 (batch, F), and ONNX
+takes `feature_rows` int32 (batch, F) instead of ids, which `core.hashed_rows.HashedRows.rows` makes
+on the host: MindSpore's ONNX files have no integer operation for it. A memory is not exported: it
+changes while serving.
 """
 
 import argparse
@@ -30,7 +33,8 @@ class Logits(nn.Cell):
         base: `DeepFM`.
 
     Call arguments:
-        feature_ids: int32 (batch, F). feature_values: float32 (batch, F).
+        feature_ids: int32 (batch, F). feature_values: float32 (batch, F). feature_hashes: int32
+            (batch, F), for a base with hashed rows.
 
     Returns:
         float32 (batch, 1).
@@ -48,6 +52,22 @@ class Logits(nn.Cell):
         self, feature_ids: Tensor, feature_values: Tensor, feature_hashes: Tensor | None = None
     ) -> Tensor:
         return self.base.logits_and_keys(feature_ids, feature_values, feature_hashes)["logit"]
+
+
+class RowLogits(nn.Cell):
+    """`Logits` from rows of the tables instead of ids and hashes.
+
+    Args:
+        base: `DeepFM`.
+    """
+
+    def __init__(self, base: DeepFM) -> None:
+        super().__init__(auto_prefix=False)  # or it would rename the base's parameters
+        self.base = base
+        self.set_train(False)
+
+    def construct(self, feature_rows: Tensor, feature_values: Tensor) -> Tensor:
+        return self.base.from_rows(feature_rows, feature_values)["logit"]
 
 
 def export(checkpoint: str | Path, target: str | Path, rows: int | None = None) -> None:
@@ -68,17 +88,18 @@ def export(checkpoint: str | Path, target: str | Path, rows: int | None = None) 
     model = load_model(checkpoint)
     base = model.base if isinstance(model, ReLoop2) else model
     width = len(base.fields)
+    dtypes = [ms.int32, ms.float32, *([ms.int32] if base.takes_hashes else [])]
     inputs = [
         Tensor(shape=(None, width), dtype=dtype)
         if rows is None
         else Tensor(np.zeros((rows, width)), dtype)
-        for dtype in (ms.int32, ms.float32)
+        for dtype in dtypes
     ]
     syntax = ms.get_context("jit_syntax_level")
     with replaced(target) as beside:
         try:
             if kind == "ONNX":
-                _export_onnx(Logits(base), rows, width, str(beside))
+                _export_onnx(base, rows, width, str(beside))
             else:
                 ms.export(Logits(base), *inputs, file_name=str(beside), file_format=kind)
         except (RuntimeError, ValueError, TypeError) as error:
@@ -89,13 +110,14 @@ def export(checkpoint: str | Path, target: str | Path, rows: int | None = None) 
             ms.set_context(jit_syntax_level=syntax)
 
 
-def _export_onnx(net: Logits, rows: int | None, width: int, path: str) -> None:
-    names = ["feature_ids", "feature_values"]
+def _export_onnx(base: DeepFM, rows: int | None, width: int, path: str) -> None:
+    hashed = base.takes_hashes
+    names = ["feature_rows" if hashed else "feature_ids", "feature_values"]
     # ONNX takes an example, and axes that may differ from it
     example = (rows or 2, width)
     axes = None if rows else {name: {0: "batch"} for name in (*names, "logit")}
     ms.onnx.export(
-        net,
+        RowLogits(base) if hashed else Logits(base),
         Tensor(np.zeros(example, "int32")),
         Tensor(np.zeros(example, "float32")),
         file_name=path,

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from reloop2_keras import DeepFM, ReLoop2, SketchErrorMemory
+from reloop2_keras import DeepFM, PreparedDataset, ReLoop2, SketchErrorMemory, compare
 from reloop2_keras.core.hashed_rows import HashedRows
 from reloop2_keras.models import neutral
+from reloop2_keras.models.early_stopping import train_base
 from reloop2_keras.streaming.arms import FrozenBase, IncrementalBase
 
 pytestmark = pytest.mark.backend
@@ -46,13 +47,6 @@ def filled(**kwargs):
     return made
 
 
-def plain_twin(model):
-    """A model without hashed rows, whose ids are the rows that core says."""
-    twin = DeepFM([model._rows.num_rows], 4, (8, 6))
-    twin.fields = [{"cardinality": model._rows.num_rows}]
-    return twin
-
-
 def tensors(x):
     return {name: keras.ops.convert_to_tensor(array) for name, array in x.items()}
 
@@ -76,6 +70,20 @@ def test_without_new_values_nothing_changes():
         made.fit(x, y, batch_size=16, epochs=2, verbose=0, shuffle=False)
         without[hashed] = made.predict(x, verbose=0)
     np.testing.assert_allclose(without[6], without[None], atol=1e-6)
+
+
+def test_a_trained_model_gets_hashed_rows_and_predicts_the_same():
+    plain, (x, y) = deepfm(None, dropout=0.1), batch()
+    plain.compile("adam", "binary_crossentropy")
+    plain.fit(x, y, verbose=0)
+    grown = plain.with_hashed(5)
+    assert grown.hashed == [5, 5, 0] and plain.hashed is None
+    np.testing.assert_allclose(
+        grown.predict(x, verbose=0), plain.predict(x, verbose=0), rtol=0, atol=1e-7
+    )
+    for refused in (grown, DeepFM(FIELDS)):
+        with pytest.raises(ValueError, match="`with_hashed` is for"):
+            refused.with_hashed()
 
 
 def test_a_value_never_trained_reads_as_zeros():
@@ -184,3 +192,32 @@ def test_reloop2_over_a_hashed_base(tmp_path):
         again = keras.saving.load_model(tmp_path / f"{number}.keras")
         np.testing.assert_allclose(again.predict(more, verbose=0), want, atol=1e-6)
         model.observe(more, labels)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    from data_scripts import prepare, synthetic
+
+    out = tmp_path_factory.mktemp("hashed") / "dataset"
+    prepare(synthetic(rows=3000, users=100, items=40), out, slots=2, progress=False)
+    return PreparedDataset(out)
+
+
+def test_a_dataset_without_hashes_is_refused_and_one_with_them_trains(dataset):
+    made, _ = train_base(dataset, hashed=True, max_epochs=1, embedding_dim=4, hidden_units=[8])
+    with pytest.raises(ValueError, match="hashes=True"):
+        made.fit(dataset.train(512), verbose=0)
+    assert made.hashed[0] == 0 and max(made.hashed) >= 8  # numbers have no new values
+
+
+def test_both_kinds_of_incremental_training_are_compared(dataset):
+    arms = ["frozen", "incremental", "incremental hashed", "online+incremental"]
+    options = {"max_epochs": 1, "embedding_dim": 4, "hidden_units": [8]}
+    report = compare(dataset, arms=arms, base_options=options, progress=False)
+    assert report.arms == arms
+    assert report.info["picked"][0]["candidate"] in arms[1:3]
+    plain, hashed = (report.predictions[arm][0] for arm in arms[1:3])
+    assert np.abs(plain - hashed).max() > 1e-3
+    other = keras.Sequential([keras.layers.Dense(1, "sigmoid")])
+    with pytest.raises(ValueError, match="no DeepFM"):
+        compare(dataset, other, ["incremental hashed"], progress=False)

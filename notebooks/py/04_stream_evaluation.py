@@ -13,6 +13,7 @@
 # | exact, sketch | the paper's error memories, as validation picked them |
 # | feature | ours, the first form: a memory keyed by raw feature values, with an online gate |
 # | incremental | one pass of training over each slot |
+# | incremental hashed | the same, with rows of their own for new values, chosen by hash |
 # | vw, vw+base | rivals: Vowpal Wabbit alone, and with the slow model's logit as offset |
 # | adpredictor | rival: a probit model with a belief a weight (Graepel et al., 2010) |
 # | tables | ours: belief tables in two stages, without any slow model |

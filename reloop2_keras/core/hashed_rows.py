@@ -128,7 +128,10 @@ def checked_bits(
     if hashed is None or hashed is False:
         return None
     one = isinstance(hashed, bool | int | np.integer)
-    given: list[Any] = [hashed] * len(fields) if one else list(hashed)  # type: ignore[arg-type]
+    try:
+        given: list[Any] = [hashed] * len(fields) if one else list(hashed)  # type: ignore[arg-type]
+    except TypeError:
+        given = []
     kinds = [isinstance(k, int | np.integer) for k in given]
     if len(given) != len(fields) or not all(kinds) or not all(0 <= k <= 30 for k in given):
         raise ValueError(

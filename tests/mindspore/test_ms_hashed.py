@@ -9,6 +9,7 @@ from ms_support import CARDINALITIES, batch, run_keras
 
 from mindspore_port.convert import convert
 from mindspore_port.data import PreparedDataset
+from mindspore_port.export import export
 from mindspore_port.layers import SketchErrorMemory
 from mindspore_port.models.checkpoint_file import load_model, save_model
 from mindspore_port.models.deepfm import DeepFM
@@ -153,6 +154,23 @@ def test_training_reads_hashes(folder):
     found = [Serving(base, ())(x)["probability"] for base in made]
     ms.set_context(mode=ms.PYNATIVE_MODE)
     assert all(base.takes_hashes for base in made) and np.isfinite(found).all()
+
+
+def test_exported_files_give_the_same_logits(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    made, x = deepfm(), rows_of(77)
+    save_model(made, tmp_path / "m.ckpt")
+    for ending in ("onnx", "mindir"):
+        export(tmp_path / "m.ckpt", tmp_path / f"m.{ending}")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # it warns that the batch differs from the example's
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", options)
+    rows = made.hashed_rows.rows(x["feature_ids"], x["feature_hashes"])
+    inputs = {"feature_rows": rows, "feature_values": x["feature_values"]}
+    net = ms.nn.GraphCell(ms.load(str(tmp_path / "m.mindir")))
+    want = Serving(made, ())(x)["logit"]
+    for logits in (session.run(["logit"], inputs)[0], net(*tensors(x)).asnumpy()):
+        np.testing.assert_allclose(logits[:, 0], want, atol=1e-5)
 
 
 def test_inputs_without_hashes_are_one_error():
