@@ -63,7 +63,8 @@ def make_fast(
             warm_start(base, batches, [memory])
         log(f"memory: feature, residual {config.residual}, gate learnt online")
         return Gated([(memory, HASHES)])
-    batches = dataset.train(config.eval_batch_size, seed=config.seed)
+    size, hashes = config.eval_batch_size, base.takes_hashes
+    batches = dataset.train(size, seed=config.seed, hashes=hashes)
     memory.adapt(training_keys(base, batches, (config.key,))[config.key])
     strength, weight = config.compensation, config.label_weight
     if config.tune:

@@ -41,7 +41,8 @@ class Batches(keras.utils.PyDataset):
         seed: int.
         shuffle_rows: int, rows of the shuffle buffer.
         initial_epoch: int >= 0, the first epoch's number, to resume an order.
-        hashes: bool, whether x also holds `feature_hashes`, for feature-keyed memories.
+        hashes: bool, whether x also holds `feature_hashes`, for feature-keyed memories and models
+            with `hashed` rows.
         fields: list of dicts (`name`, `cardinality`, `offset`): each id must be in its field's
             range. None: any id may be in any column.
 

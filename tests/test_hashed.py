@@ -218,6 +218,10 @@ def test_both_kinds_of_incremental_training_are_compared(dataset):
     assert report.info["picked"][0]["candidate"] in arms[1:3]
     plain, hashed = (report.predictions[arm][0] for arm in arms[1:3])
     assert np.abs(plain - hashed).max() > 1e-3
+    # a base that was trained with hashed rows serves all arms
+    arms = ["frozen", "exact", "incremental", "incremental hashed"]
+    report = compare(dataset, arms=arms, base_options={**options, "hashed": 9}, progress=False)
+    assert report.arms == arms
     other = keras.Sequential([keras.layers.Dense(1, "sigmoid")])
     with pytest.raises(ValueError, match="no DeepFM"):
         compare(dataset, other, ["incremental hashed"], progress=False)

@@ -195,7 +195,7 @@ def choose(
     memories, grid = {}, []
     if kinds:
         frozen = base.frozen(tuple(settings.keys))
-        rows = dataset.train_rows(BATCH, seed=seed)
+        rows = dataset.train_rows(BATCH, seed=seed, hashes=True)  # which a base may take
         keys = training_keys(frozen.serve, rows, settings.keys, 65_536)
         memories = similarity_memories(kinds, keys, settings)
         grid = tune_memory(
