@@ -106,7 +106,8 @@ def test_two_new_values_are_learnt_apart(row_sparse):
     assert np.abs(before[y == 1].mean() - before[y == 0].mean()) < 0.2
     assert after[y == 1].min() > 0.5 > after[y == 0].max()
     # the copy learnt: neither the base nor rows that nobody has
-    np.testing.assert_array_equal(FrozenBase(made).serve(x)["probability"], before)
+    unmoved = FrozenBase(made).serve(x)["probability"]
+    np.testing.assert_allclose(unmoved, before, rtol=0, atol=1e-6)  # one of them may use XLA
     tables = [numpy(base.field_embedding.embeddings) for base in (made, slow.base)]
     moved = np.flatnonzero((tables[0] != tables[1]).any(1))
     rows = made._rows.rows(x["feature_ids"], x["feature_hashes"])
