@@ -21,7 +21,7 @@ EXTRA_torch := torch
 EXTRA_jax := jax
 EXTRA_tensorflow := tensorflow
 
-.PHONY: help demo test lab bench notebooks lint clean
+.PHONY: help demo test lab bench tables notebooks lint clean
 help:  ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -85,6 +85,9 @@ $(RIVER)/.ready: benchmarks/peers-river.txt
 
 bench: $(BENCH)/.ready $(RIVER)/.ready  ## benchmarks against peers (ARGS="--quick t1 m1")
 	$(BENCH)/bin/python -m benchmarks $(ARGS)
+
+tables: $(VENV)/.ready  ## README's table: every log, every arm (ARGS="--seeds 1 lasting")
+	KERAS_BACKEND=$(call quoted,$(BACKEND)) TF_CPP_MIN_LOG_LEVEL=2 $(PY) -m benchmarks.logs $(ARGS)
 
 clean:  ## remove runs and caches; the environment stays
 	rm -rf runs .pytest_cache .hypothesis .ruff_cache .mypy_cache rank_0
