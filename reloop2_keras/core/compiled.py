@@ -12,6 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 try:
     import numba
+    from numba.core import cgutils
+    from numba.core import types as numba_types
+    from numba.extending import intrinsic
 except ImportError:
     numba = None
 
@@ -48,6 +51,29 @@ def jit(function: Callable) -> Callable:
             return kept(*arguments)
 
     return call
+
+
+def _prefetch(typing_context, array, index):
+    """Ask for the cache line of `array[index]` without waiting for it; of compiled loops only.
+
+    Args:
+        array: one axis, contiguous.
+        index: int, which may lie outside: nothing is read.
+    """
+
+    def emit(context, builder, signature, given):
+        ir, flag = cgutils.ir, cgutils.int32_t
+        data = context.make_array(signature.args[0])(context, builder, given[0]).data
+        line = builder.bitcast(builder.gep(data, [given[1]]), cgutils.voidptr_t)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, flag, flag, flag])
+        ask = builder.module.declare_intrinsic("llvm.prefetch", (cgutils.voidptr_t,), kind)
+        builder.call(ask, [line, flag(0), flag(3), flag(1)])  # to read, to keep, data
+        return context.get_dummy_value()
+
+    return numba_types.void(array, numba_types.intp), emit
+
+
+prefetch: Callable = _prefetch if numba is None else intrinsic(_prefetch)
 
 
 def over(count: int, accesses: int, job: Callable[[int, int], None]) -> None:

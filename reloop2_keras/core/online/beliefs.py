@@ -6,14 +6,9 @@ import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.kernels import hash_words
-from reloop2_keras.core.online.belief_kernels import (
-    PROBES,
-    Bank,
-    beliefs_numpy,
-    learn_beliefs,
-    read_beliefs,
-    take_in,
-)
+from reloop2_keras.core.online.belief_bank import PROBES, Bank, Cells
+from reloop2_keras.core.online.belief_kernels import learn_beliefs, read_beliefs, take_in
+from reloop2_keras.core.online.belief_numpy import beliefs_numpy
 from reloop2_keras.core.rows import check_finite, check_labels
 
 ROWS_OF_NOISE = 1000.0  # `noises` are given for so many rows
@@ -33,7 +28,7 @@ class BeliefTables(ArrayState):
     A belief drifts: its variance grows by its learner's noise, up to the prior's, so that news
     outweighs what is old. Growth is made up for when a value is touched. A table is of one size
     for ever: where it is full, a new value takes the place of one of 8 of which least is known
-    (`belief_kernels`). So values never mix; where they did, in hashed buckets, a fourth of them in
+    (`belief_bank`). So values never mix; where they did, in hashed buckets, a fourth of them in
     use, it cost .003 to .008 AUC on two logs.
 
     Args:
@@ -48,7 +43,7 @@ class BeliefTables(ArrayState):
         records: float64 (all places, 1 + 2 A): rows learnt when last touched, means, variances.
         rows: int, rows learnt.
 
-    Memory: 4 + 8 (1 + 2 A) bytes a place, whatever the length of the stream.
+    Memory: 32 ceil((2 + 2 A) / 4) bytes a place, whatever the length of the stream.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -107,9 +102,17 @@ class BeliefTables(ArrayState):
                 f"Received: {self._edges[-1]:,}, `bits` {self.bits}"
             )
         self._noise = np.array(self.noises) / ROWS_OF_NOISE
-        self.keys = np.zeros(self._edges[-1], "int32")
-        self.records = np.zeros((self._edges[-1], 1 + 2 * self.num_learners))
-        self.records[:, 1 + self.num_learners :] = self.prior
+        self._cells = Cells(int(self._edges[-1]), self.num_learners, self.prior)
+
+    @property
+    def keys(self) -> np.ndarray:
+        """A view, int32 (all places,)."""
+        return self._cells.keys
+
+    @property
+    def records(self) -> np.ndarray:
+        """A view, float64 (all places, 1 + 2 A)."""
+        return self._cells.records
 
     @property
     def num_learners(self) -> int:
@@ -174,7 +177,7 @@ class BeliefTables(ArrayState):
 
     def _bank(self) -> Bank:
         fastest = int(np.argmax(self._noise))
-        return Bank(self.keys, self.records, self._edges, self._noise, self.prior, fastest)
+        return Bank(self._cells.cells, self._edges, self._noise, self.prior, fastest)
 
     def read(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what is believed: (means, variances), float64 (rows, A, K) each, in logits."""
