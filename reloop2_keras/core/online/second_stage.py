@@ -3,10 +3,13 @@
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
+from reloop2_keras.core.compiled import COMPILED, jit
+from reloop2_keras.core.newton import sigmoid
 from reloop2_keras.core.online.hedge import Hedge
 from reloop2_keras.core.online.logistic_gate import LogisticGate
 from reloop2_keras.core.online.parts import Composite
 from reloop2_keras.core.online.table_arms import LARGEST_LOGIT
+from reloop2_keras.core.rows import check_finite
 
 STRENGTHS = {"gate, weak prior": 3.0, "gate, strong prior": 100.0}
 
@@ -43,12 +46,10 @@ class SecondStage(Composite):
 
     def __call__(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (probabilities (rows,), logits of arms and gates (rows, M + 2)), float64."""
+        logits = check_finite("logits", np.asarray(logits, "float64"))
         with self.lock:
-            design = self._design(logits)
-            mixed = np.stack([gate(design) for gate in self.gates], axis=1)
-            mixed = np.clip(mixed, -LARGEST_LOGIT, LARGEST_LOGIT)
-            everything = np.concatenate([logits, mixed], axis=1)
-            return self.hedge(everything), everything
+            gates = np.stack([gate.coefficients for gate in self.gates])
+            return mixed(logits, gates, self.hedge.weights)
 
     def _design(self, logits: np.ndarray) -> np.ndarray:
         """The gates' inputs: the arms' logits and 1."""
@@ -87,3 +88,54 @@ class SecondStage(Composite):
 
     def _parts(self) -> dict[str, ArrayState]:
         return {"hedge": self.hedge, **{f"gate_{n}": g for n, g in enumerate(self.gates)}}
+
+
+@jit
+def _mixed(logits, gates, weights, bound, probabilities, everything):
+    arms = logits.shape[1]
+    for i in range(len(logits)):
+        for a in range(arms):
+            everything[i, a] = logits[i, a]
+        for g in range(len(gates)):
+            z = gates[g, arms]
+            for a in range(arms):
+                z += logits[i, a] * gates[g, a]
+            everything[i, arms + g] = min(bound, max(-bound, z))
+        p = 0.0
+        for a in range(len(weights)):
+            p += weights[a] / (1.0 + np.exp(-everything[i, a]))
+        probabilities[i] = p
+
+
+def mixed_numpy(
+    logits: np.ndarray, gates: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """See `mixed`."""
+    z = np.einsum("na,ga->ng", logits, gates[:, :-1]) + gates[:, -1]
+    everything = np.concatenate([logits, np.clip(z, -LARGEST_LOGIT, LARGEST_LOGIT)], axis=1)
+    return np.einsum("na,a->n", sigmoid(everything), weights), everything
+
+
+def mixed(
+    logits: np.ndarray, gates: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mix arms by gates, and arms and gates by weights; compiled, as a service asks row by row.
+
+    Args:
+        logits: float64 (rows, M), the arms'.
+        gates: float64 (G, M + 1), coefficients, the constant last.
+        weights: float64 (M + G,), of sum 1.
+
+    Returns:
+        (probabilities (rows,), logits of arms and gates (rows, M + G)), float64
+
+    Example:
+        >>> mixed(np.array([[2.0, 0.0]]), np.array([[0.5, 0.5, 1.0]]), np.array([0.0, 1.0, 0.0]))
+        (array([0.5]), array([[2., 0., 2.]]))
+    """
+    if not COMPILED:
+        return mixed_numpy(logits, gates, weights)
+    probabilities = np.empty(len(logits))
+    everything = np.empty((len(logits), len(weights)))
+    _mixed(logits, gates, weights, LARGEST_LOGIT, probabilities, everything)
+    return probabilities, everything

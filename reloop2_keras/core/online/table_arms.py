@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
+from reloop2_keras.core.compiled import over
 from reloop2_keras.core.online.beliefs import BeliefTables
 from reloop2_keras.core.online.logistic_gate import LogisticGate
 from reloop2_keras.core.online.parts import Composite
@@ -104,21 +105,25 @@ class TableArms(Composite):
         self._refresh()
 
     def _refresh(self) -> None:
-        """Lay the gates' weights out for the tables' loops."""
+        """Lay the gates' weights out for the tables' loops, and their offsets' (1 + bases, A)."""
         shape = (len(self.tables.tables), len(self.arms))
         self._weights, self._learning = np.zeros(shape), np.zeros(shape)
+        bases = 1 + max((-1 if arm.base is None else arm.base) for arm in self.arms)
+        self._offsets = np.zeros((1 + bases, len(self.arms)))
         for a, (gate, used) in enumerate(zip(self.gates, self.used, strict=True)):
-            g = gate.coefficients[1 : 1 + used]
+            g, base = gate.coefficients[1 : 1 + used], self.arms[a].base
+            self._offsets[0, a] = gate.coefficients[0]
+            if base is not None:
+                self._offsets[1 + base, a] = gate.coefficients[-1]
             self._weights[:used, a] = g
             self._learning[:used, a] = np.where(g < 0, -1, 1) * np.maximum(np.abs(g), LEAST_WEIGHT)
 
     def offsets(self, base_logits: np.ndarray, learners: int) -> np.ndarray:
         """Return what tables are added to, float64 (rows, learners): c + a * base."""
-        out = np.empty((len(base_logits), learners))
-        for a, (arm, gate) in enumerate(zip(self.arms[:learners], self.gates, strict=False)):
-            out[:, a] = gate.coefficients[0]
-            if arm.base is not None:
-                out[:, a] += gate.coefficients[-1] * base_logits[:, arm.base]
+        out = np.repeat(self._offsets[:1, :learners], len(base_logits), axis=0)
+        for base, coefficients in enumerate(self._offsets[1:, :learners]):
+            if coefficients.any():
+                out += base_logits[:, base, None] * coefficients
         return out
 
     def read(
@@ -167,11 +172,16 @@ class TableArms(Composite):
             base_logits: float64 (rows, bases).
             labels: float64 (rows,).
         """
-        out = []
-        for a in range(means.shape[2]):
-            base = None if self.arms[a].base is None else base_logits[:, self.arms[a].base]
-            design = arm_design(means[:, : self.used[a], a], base)
-            out.append(self.gates[a].solved(design, labels))
+        count = means.shape[2]
+        out: list = [None] * count
+
+        def solve(start: int, stop: int) -> None:
+            for a in range(start, stop):
+                base = None if self.arms[a].base is None else base_logits[:, self.arms[a].base]
+                design = arm_design(means[:, : self.used[a], a], base)
+                out[a] = self.gates[a].solved(design, labels)
+
+        over(count, means.size, solve)
         return out
 
     def store(self, solutions: list[tuple[np.ndarray, np.ndarray]]) -> None:
