@@ -192,10 +192,18 @@ class BeliefTables(ArrayState):
         weights: np.ndarray,
         offsets: np.ndarray,
         variances: bool = False,
+        trusted: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        """Return (logits, their variances, means) of the first L learners; see `read_beliefs`."""
-        words = self.checked_words(words)
-        weights, offsets = self._fitting(len(words), weights, offsets)
+        """Return (logits, their variances, means) of the first L learners; see `read_beliefs`.
+
+        Args:
+            words, weights, offsets, variances: see `read_beliefs`.
+            trusted: bool, True where all is known to fit, finite and contiguous: nothing is
+                looked at again, which takes as long as one row does.
+        """
+        if not trusted:
+            words = self.checked_words(words)
+            weights, offsets = self._fitting(len(words), weights, offsets)
         with self.lock:
             now = float(self.rows)
             return read_beliefs(self._bank(), words, now, weights, offsets, variances)
@@ -206,6 +214,7 @@ class BeliefTables(ArrayState):
         labels: np.ndarray,
         weights: np.ndarray | None = None,
         offsets: np.ndarray | None = None,
+        trusted: bool = False,
     ) -> None:
         """Learn rows in their order; see `learn_beliefs`.
 
@@ -214,13 +223,15 @@ class BeliefTables(ArrayState):
             labels: (rows,) of 0 and 1.
             weights: float (K, L), L <= A: the first L learners learn; None: all, with weights 1.
             offsets: float (rows, L), the rest of each learner's logit; None: 0.
+            trusted: bool, see `weighed`; labels are float64 then.
 
         Raises:
             ValueError: if something does not fit. Nothing is changed then.
         """
-        words = self.checked_words(words)
-        labels = check_labels(labels, len(words))
-        weights, offsets = self._fitting(len(words), weights, offsets)
+        if not trusted or weights is None or offsets is None:
+            words = self.checked_words(words)
+            labels = check_labels(labels, len(words))
+            weights, offsets = self._fitting(len(words), weights, offsets)
         with self.lock:
             learn_beliefs(self._bank(), words, float(self.rows), weights, offsets, labels)
             self.rows += len(words)

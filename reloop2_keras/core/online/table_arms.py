@@ -136,17 +136,19 @@ class TableArms(Composite):
         """Return (logits (rows, L), their variances (rows, L) or None, means (rows, K, L)).
 
         Args:
-            words: what `tables.words` returned.
-            base_logits: float64 (rows, bases).
+            words: what `tables.words` or `tables.checked_words` returned.
+            base_logits: float64 (rows, bases), finite.
             learners: int, the first L arms alone; None: all.
             variances: bool, see `read_beliefs`.
         """
         learners = len(self.arms) if learners is None else learners
         with self.lock:
             offsets = self.offsets(base_logits, learners)
-            weights = self._weights[:, :learners]
-            logits, spread, means = self.tables.weighed(words, weights, offsets, variances)
-        return np.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT), spread, means
+            weights = np.ascontiguousarray(self._weights[:, :learners])
+            logits, spread, means = self.tables.weighed(
+                words, weights, offsets, variances, trusted=True
+            )
+        return np.minimum(np.maximum(logits, -LARGEST_LOGIT), LARGEST_LOGIT), spread, means
 
     def learn(
         self,
@@ -155,11 +157,17 @@ class TableArms(Composite):
         labels: np.ndarray,
         learners: int | None = None,
     ) -> None:
-        """Teach the tables rows in their order, each from the state that the last one left."""
+        """Teach the tables rows in their order, each from the state that the last one left.
+
+        Args:
+            words, base_logits, learners: see `read`.
+            labels: float64 (rows,), what `check_labels` returned.
+        """
         learners = len(self.arms) if learners is None else learners
         with self.lock:
             offsets = self.offsets(base_logits, learners)
-            self.tables.learn(words, labels, self._learning[:, :learners], offsets)
+            weights = np.ascontiguousarray(self._learning[:, :learners])
+            self.tables.learn(words, labels, weights, offsets, trusted=True)
             self.version += 1
 
     def solved(
