@@ -9,7 +9,7 @@ import pytest
 from reloop2_keras.core import compiled
 from reloop2_keras.core.compiled import jit, prefetch
 from reloop2_keras.core.online import BeliefTables
-from reloop2_keras.core.online.belief_bank import HEAD, LINE, Cells
+from reloop2_keras.core.online.belief_bank import HEAD, LINE, Cells, in_views
 
 
 def some(rows=3000, width=3):
@@ -41,6 +41,10 @@ def test_a_copy_has_views_of_its_own_memory_and_keeps_its_pages(twin_of):
         np.testing.assert_array_equal(array, before[name])
     assert (twin.state()["records"] != before["records"]).any()
     for one in (tables, twin):
+        keys, records, *rest = in_views(one._bank())
+        assert len(rest) == 4
+        np.testing.assert_array_equal(keys, one.state()["keys"])
+        np.testing.assert_array_equal(records, one.state()["records"])
         assert np.shares_memory(one.keys, one._bank().cells)
         assert one._bank().cells.ctypes.data % 64 == 0  # of a large table
 

@@ -96,6 +96,14 @@ def records_of(bank: Bank) -> np.ndarray:
     return bank.cells[:, 1 : HEAD + 2 * len(bank.noise)]
 
 
+def in_views(bank: Bank) -> tuple:
+    """Return (keys, records, edges, noise, prior, fastest): for loops where plain is enough.
+
+    They compile and run alike; only, strided views keep LLVM from the best code.
+    """
+    return keys_of(bank), records_of(bank), bank.edges, bank.noise, bank.prior, bank.fastest
+
+
 def inner(function: Callable) -> Callable:
     """Compile what compiled loops call: unlike `jit`, they must see it compiled."""
     return compiled.numba.njit(function, nogil=True) if compiled.COMPILED else function
