@@ -1,7 +1,7 @@
 """Loops over banks of beliefs: read them, and learn rows one after the other.
 
 A row's records lie anywhere in memory, so each loop asks for those of a later row while it works
-at one (`prefetch`): at 39 tables of 46 % load that takes half of the time off.
+at one (`prefetch`): at 39 tables that takes a third to a half of the time off.
 """
 
 import numpy as np
