@@ -25,6 +25,8 @@ _ROOM_OF = {
     "SketchErrorMemory": "layers",
     "choose": "streaming",
     "compare": "streaming",
+    "compare_delays": "streaming",
+    "compare_late_clicks": "streaming",
     "iter_prequential": "streaming",
     "prequential": "streaming",
     "tune_memory": "streaming",

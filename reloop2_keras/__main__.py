@@ -9,6 +9,8 @@ from pathlib import Path
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import ARMS, needed
 from reloop2_keras.core.dataset import PreparedDataset
+from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.verdict import sentence
 
 
@@ -34,7 +36,25 @@ def parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--seed", type=int, default=1001, help="first seed")
     compare.add_argument("--seeds", type=_positive, default=1, help="number of seeds")
-    compare.add_argument("--delay", type=int, default=0, help="slots until labels arrive")
+    compare.add_argument(
+        "--delay",
+        default="0",
+        help="until labels arrive: slots (1), rows (5000rows), or by the log's time (2h, 90s)",
+    )
+    compare.add_argument(
+        "--delays",
+        metavar="DELAY,DELAY,…",
+        help="compare at several delays, such as 0,1,2,5: a table and a curve of all arms",
+    )
+    compare.add_argument(
+        "--late-clicks",
+        type=float,
+        metavar="SHARE",
+        help="let so many of the clicks come after --delay, and compare what can be done",
+    )
+    compare.add_argument(
+        "--longest", default="4", metavar="DELAY", help="the latest of them, after --delay"
+    )
     compare.add_argument("--slots", type=_positive, help="cut the stream into so many slots")
     compare.add_argument(
         "--cross",
@@ -67,11 +87,17 @@ def _positive(text: str) -> int:
 def _compare(args: argparse.Namespace) -> None:
     needed(args.arms or ARMS)  # wrong words and folders are told before a framework is imported
     PreparedDataset(args.dataset)
-    if args.validation_slots <= args.delay + 1:
-        raise ValueError(
-            f"--validation-slots must be more than --delay + 1 = {args.delay + 1}, or nothing can "
-            f"be chosen; found {args.validation_slots}"
-        )
+    delays = [Delay.of(text, "--delay") for text in (args.delays or args.delay).split(",")]
+    if args.delays and (args.late_clicks is not None or args.delay != "0"):
+        raise ValueError("--delays: expected without --delay and --late-clicks")
+    for delay in delays:
+        if delay.unit == "slots" and args.validation_slots <= delay.amount + 1:
+            raise ValueError(
+                f"--validation-slots must be more than the delay + 1 = {delay.amount + 1:g}, or "
+                f"nothing can be chosen; found {args.validation_slots}"
+            )
+    if args.late_clicks is not None:  # told before training
+        LateClicks(args.late_clicks, args.longest).check(delays[0])
     if (Path(args.out) / "dataset.json").exists():
         raise ValueError(f"{args.out}: expected another folder than a dataset's to write to")
     if Path(args.out).is_file():
@@ -79,19 +105,26 @@ def _compare(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow if it is there
     import reloop2_keras
 
-    report = reloop2_keras.compare(
-        reloop2_keras.PreparedDataset(args.dataset),
-        arms=args.arms,
-        seeds=range(args.seed, args.seed + args.seeds),
-        delay=args.delay,
-        slots=args.slots,
-        settings=Candidates(validation_slots=args.validation_slots, crosses=args.cross),
-        base_options={"max_epochs": args.max_epochs},
-        progress=False if args.quiet else None,
-    )
+    dataset = reloop2_keras.PreparedDataset(args.dataset)
+    shared = {
+        "arms": args.arms,
+        "seeds": range(args.seed, args.seed + args.seeds),
+        "slots": args.slots,
+        "settings": Candidates(validation_slots=args.validation_slots, crosses=args.cross),
+        "base_options": {"max_epochs": args.max_epochs},
+        "progress": False if args.quiet else None,
+    }
+    if args.delays:
+        report = reloop2_keras.compare_delays(dataset, delays=delays, **shared)
+    elif args.late_clicks is not None:
+        late = {"share": args.late_clicks, "longest": args.longest}
+        report = reloop2_keras.compare_late_clicks(dataset, delay=delays[0], **late, **shared)
+    else:
+        report = reloop2_keras.compare(dataset, delay=delays[0], **shared)
     written = report.save(args.out)
     print(report.table())
-    print(sentence(report))
+    if not (args.delays or args.late_clicks is not None):
+        print(sentence(report))
     print(f"written: {written[0]} and {len(written) - 1} figures")
 
 

@@ -157,7 +157,7 @@ def test_what_frozen_linear_refuses():
         ({"name": "vw+base"}, "`base`"),
         ({"name": "vw", "base": KnownBase(0.5)}, "`base`"),
         ({"name": "adpredictor", "variants": ["linear"]}, "`variants`"),
-        ({"name": "adpredictor", "delay": 4}, "at least delay"),
+        ({"name": "adpredictor", "delay": 4}, "at least 6 validation slots"),
     ],
 )
 def test_what_is_refused(arguments, said):

@@ -104,3 +104,39 @@ def test_a_path_will_do_and_seeds_are_a_sequence(dataset, model):
     assert report.arms == ["frozen"]
     with pytest.raises(ValueError, match="`seeds` must be a sequence"):
         compare(dataset, model, ["frozen"], 3)
+
+
+def test_curves_of_the_command_line(dataset, tmp_path, capsys):
+    arguments = ["compare", str(dataset.folder), str(tmp_path / "out"), "--quiet"]
+    few = ["--arms", "frozen", "feature", "--max-epochs", "1"]
+    assert main([*arguments, *few, "--delays", "0,200rows"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].split() == ["delay", "0", "slots", "200", "rows"]
+    saved = json.loads((tmp_path / "out" / "curve.json").read_text())
+    assert saved["points"] == ["0 slots", "200 rows"] and set(saved["arms"]) == {
+        "frozen",
+        "feature",
+    }
+    assert (tmp_path / "out" / "curve.png").stat().st_size > 1000
+    assert main([*arguments, *few, "--late-clicks", "0.3", "--longest", "1"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].split()[-5:] == ["none", "late", "wait", "assume", "retract"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--delay", "soon"], "`--delay` must be a number of slots"),
+        (["--delays", "0,9"], "--validation-slots must be more than the delay + 1 = 10"),
+        (["--delays", "0,1", "--delay", "1"], "--delays: expected without"),
+        (["--late-clicks", "2"], "`share` must be"),
+        (["--late-clicks", ".5", "--longest", "2h"], "`longest` must be in slots"),
+        (["--delay", "1h"], "has no column `time`"),
+        (["--delay", "999999rows"], "`settings.validation_slots` must be more than 5"),
+    ],
+)
+def test_delays_that_make_no_sense_are_one_line(dataset, tmp_path, capsys, more, message):
+    few = ["--arms", "frozen", "feature", "--max-epochs", "1", "--quiet"]
+    assert main(["compare", str(dataset.folder), str(tmp_path), *few, *more]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1

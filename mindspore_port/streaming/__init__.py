@@ -10,7 +10,13 @@ from mindspore_port.streaming.arms import (
     standard_arms,
 )
 from mindspore_port.streaming.prequential_loop import prequential
-from mindspore_port.streaming.study import choose, compare, feature_forms
+from mindspore_port.streaming.study import (
+    choose,
+    compare,
+    compare_delays,
+    compare_late_clicks,
+    feature_forms,
+)
 from mindspore_port.streaming.tune import best_setting, replay, training_keys, tune_memory
 from reloop2_keras.core.candidates import FORMS, Candidates
 from reloop2_keras.core.choice import ARMS, OWN, Choice
@@ -35,6 +41,8 @@ __all__ = [
     "best_setting",
     "choose",
     "compare",
+    "compare_delays",
+    "compare_late_clicks",
     "ece",
     "evaluate",
     "feature_forms",

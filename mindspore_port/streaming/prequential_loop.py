@@ -7,6 +7,8 @@ import mindspore as ms
 
 from reloop2_keras.core import prequential as core
 from reloop2_keras.core.arms import Arm
+from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.report import PrequentialReport
 from reloop2_keras.core.slots import Slot
 
@@ -14,11 +16,12 @@ from reloop2_keras.core.slots import Slot
 def prequential(
     slots: Iterable[Slot],
     arms: Sequence[Arm],
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     warmup: Iterable[Slot] = (),
     seed: int = 1001,
     progress: bool | None = None,
     info: Mapping[str, Any] | None = None,
+    late: LateClicks | None = None,
 ) -> PrequentialReport:
     """Run the whole stream and return a report; see `core.prequential.prequential`.
 
@@ -29,7 +32,7 @@ def prequential(
         >>> report.overall()
     """
     noted = {"backend": backend(), **(info or {})}
-    return core.prequential(slots, arms, delay, warmup, seed, progress, noted)
+    return core.prequential(slots, arms, delay, warmup, seed, progress, noted, late=late)
 
 
 def backend() -> str:

@@ -10,6 +10,8 @@ from mindspore_port.streaming.prequential_loop import backend
 from reloop2_keras.core import choice, study
 from reloop2_keras.core.candidates import Candidates, FeatureForms
 from reloop2_keras.core.choice import OWN, Choice
+from reloop2_keras.core.curve import Curve, delay_curve, late_curve
+from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.report import PrequentialReport
 
 MINDSPORE = study.Framework(train_base, DeepFM, FrozenBase, IncrementalBase)
@@ -20,7 +22,7 @@ def choose(
     dataset: Any,
     arms: Iterable[str] = OWN,
     seed: int = 1001,
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     settings: Candidates | None = None,
     progress: bool | None = None,
 ) -> Choice:
@@ -55,7 +57,7 @@ def compare(
     base: Any = None,
     arms: Sequence[str] | None = None,
     seeds: Iterable[int] = (1001,),
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     slots: int | None = None,
     settings: Candidates | None = None,
     base_options: dict[str, Any] | None = None,
@@ -84,3 +86,38 @@ def compare(
     info = {"backend": backend(), "base": dict(base_options or {})}
     shared = arms, seeds, delay, slots, settings, info, choices, progress
     return study.compare(dataset, make, *shared)
+
+
+def compare_delays(
+    dataset: Any,
+    base: Any = None,
+    arms: Sequence[str] | None = None,
+    seeds: Sequence[int] = (1001,),
+    delays: Sequence[int | str | Delay] = (0, 1, 2, 5),
+    base_options: dict[str, Any] | None = None,
+    incremental_options: dict[str, Any] | None = None,
+    **options: Any,
+) -> Curve:
+    """Compare arms at several delays of labels; see `core.curve.delay_curve` and `compare`."""
+    make = MINDSPORE.maker(dataset, base, base_options, incremental_options)
+    options = {**options, "info": {"backend": backend(), "base": dict(base_options or {})}}
+    return delay_curve(dataset, make, OWN if arms is None else arms, seeds, delays, **options)
+
+
+def compare_late_clicks(
+    dataset: Any,
+    base: Any = None,
+    arms: Sequence[str] | None = None,
+    seeds: Sequence[int] = (1001,),
+    delay: int | str | Delay = 0,
+    share: float = 0.3,
+    longest: int | str | Delay = 4,
+    base_options: dict[str, Any] | None = None,
+    incremental_options: dict[str, Any] | None = None,
+    **options: Any,
+) -> Curve:
+    """Compare arms where clicks come late; see `core.curve.late_curve` and `compare`."""
+    make = MINDSPORE.maker(dataset, base, base_options, incremental_options)
+    options = {**options, "info": {"backend": backend(), "base": dict(base_options or {})}}
+    shared = OWN if arms is None else arms, seeds, delay, share, longest
+    return late_curve(dataset, make, *shared, **options)

@@ -11,6 +11,7 @@ from mindspore_port.models.serving import HASHES, Serving
 from mindspore_port.streaming.arms import FrozenBase
 from reloop2_keras.core import tune as core
 from reloop2_keras.core.arms import Corrected
+from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.slots import Slot
 from reloop2_keras.core.tune import COMPENSATIONS, LABEL_WEIGHTS, best_setting
 
@@ -50,7 +51,7 @@ def tune_memory(
     candidates: dict[str, tuple[ErrorMemory, str]],
     compensations: Sequence[float] = COMPENSATIONS,
     label_weights: Sequence[float] = LABEL_WEIGHTS,
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     fill: int | None = None,
 ) -> list[dict[str, Any]]:
     """Replay the validation slots through each candidate memory; see `core.tune.tune_memory`.
@@ -78,7 +79,7 @@ def replay(
     base: DeepFM,
     slots: Sequence[Slot],
     candidates: dict[str, Corrected],
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     fill: int | None = None,
 ) -> list[dict[str, Any]]:
     """Replay the validation slots through fast parts; see `core.tune.replay`."""

@@ -12,6 +12,7 @@ import numpy as np
 from reloop2_keras.core.correction import Compensation, Correction, Served
 from reloop2_keras.core.gate import Gate
 from reloop2_keras.core.protocols import FastPart, SlowModel
+from reloop2_keras.core.retraction import Receipt
 
 
 class Corrected:
@@ -69,6 +70,19 @@ class Corrected:
         """
         mixed = None if self._rng is None else self._rng.permutation(labels)
         Correction(self._cores, self.rule()).learn(kept, labels, mixed)
+
+    def observe_with_receipt(
+        self, served: dict, labels: np.ndarray, kept: Served
+    ) -> Receipt | None:
+        """Learn as `observe` does, and return what `retract` takes; None for a control."""
+        if self._rng is not None:  # a control must not be told which rows were clicks
+            self.observe(served, labels, kept)
+            return None
+        return Correction(self._cores, self.rule()).learn_with_receipt(kept, labels)
+
+    def retract(self, receipt: Receipt) -> Served:
+        """Take back what rows have taught; returns what `observe` wants to learn them again."""
+        return Correction(self._cores, self.rule()).retract(receipt)
 
 
 class Memory(Corrected):

@@ -9,7 +9,9 @@ import numpy as np
 
 from reloop2_keras.core.arms import Arm, Corrected, Gated, Memory, Recalibration
 from reloop2_keras.core.candidates import HASHES, Candidates, FeatureForms, similarity_memories
+from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
+from reloop2_keras.core.pending import first_learnt
 from reloop2_keras.core.tune import best_setting, replay, replay_arms, training_keys, tune_memory
 from reloop2_keras.core.verdict import RIVALS
 
@@ -156,7 +158,7 @@ def choose(
     dataset: Any,
     arms: Iterable[str] = OWN,
     seed: int = 1001,
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     settings: Candidates | None = None,
     progress: bool | None = None,
     tables: StartedTables | None = None,
@@ -171,7 +173,7 @@ def choose(
         dataset: `PreparedDataset`.
         arms: names of the arms to come: only what they need is chosen.
         seed: int, of the training rows that key means are fitted to.
-        delay: int, in slots, as in the evaluation to come.
+        delay: see `iter_prequential`; as in the evaluation to come.
         settings: `Candidates`; None: its defaults.
         progress: bool, or None to show bars on terminals only.
         tables: `StartedTables`, to share them between seeds; None makes them.
@@ -182,16 +184,18 @@ def choose(
         `Choice`.
 
     Raises:
-        ValueError: if there are not more than `delay + 1` validation slots, or an arm is unknown.
+        ValueError: if no label arrives before the last validation slot, or an arm is unknown.
     """
     arms, settings = list(arms), settings or Candidates()
-    if settings.validation_slots <= delay + 1:
-        raise ValueError(
-            f"`settings.validation_slots` must be more than `delay` + 1 = {delay + 1}, or nothing "
-            f"can be chosen. Received: {settings.validation_slots}"
-        )
+    delay = Delay.of(delay)
     kinds, feature = needed(arms)
     slots = dataset.validation_slots(settings.validation_slots)
+    first = first_learnt(slots, delay)
+    if first >= len(slots):
+        raise ValueError(
+            f"`settings.validation_slots` must be more than {first} with a delay of {delay}, or "
+            f"the validation period longer: else nothing can be chosen. Received: {len(slots)}"
+        )
     memories, grid = {}, []
     if kinds:
         frozen = base.frozen(tuple(settings.keys))

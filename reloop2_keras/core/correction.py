@@ -1,56 +1,21 @@
 """Memories, and the rule that turns their readings into a corrected probability."""
 
 import contextlib
-import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from reloop2_keras.core.array_state import all_locked
 from reloop2_keras.core.compensation import compensated
+from reloop2_keras.core.correction_learning import CorrectionLearning
 from reloop2_keras.core.protocols import CorrectingMemory, FixedRule, LearningRule, Rule
-from reloop2_keras.core.rows import check_labels, check_probabilities
+from reloop2_keras.core.rows import check_probabilities
+from reloop2_keras.core.served import Served
+
+__all__ = ["Compensation", "Correction", "Served"]
 
 _OFFERED = sorted(name for name in vars(CorrectingMemory) if not name.startswith("_"))
-
-
-class Served(dict):
-    """What was served for some rows, as NumPy arrays: kept until their labels arrive, learnt once.
-
-    `probability` (rows,), the base's; `corrected` (rows,), what was shown; `places_0` (rows, …), …,
-    where the first memory was read, …; with a gate and memories `offsets` (rows, K), what was
-    read there.
-
-    Copies in this process (`copy.copy`, `copy.deepcopy`, `Served(served)`) are spent together.
-    A pickle is spent by itself, since nothing bounds how many a model would have to remember:
-    whoever keeps pickles must see to it that each is learnt once.
-
-    Attributes:
-        spent: bool, whether its rows were learnt already.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        given = args[0] if args else None
-        self._learnt: list[bool] = given._learnt if isinstance(given, Served) else [False]
-
-    @property
-    def spent(self) -> bool:
-        return self._learnt[0]
-
-    def spend(self) -> None:
-        """Mark this and its copies as learnt."""
-        self._learnt[0] = True
-
-    def copy(self) -> "Served":
-        """Return a shallow copy, spent together with this one."""
-        return Served(self)
-
-    def __deepcopy__(self, memo: dict) -> "Served":
-        twin = Served(self)
-        twin.update({name: copy.deepcopy(part, memo) for name, part in self.items()})
-        return twin
 
 
 class Compensation:
@@ -78,7 +43,7 @@ class Compensation:
         return np.clip(corrected, 0.0, 1.0).astype("float32")
 
 
-class Correction:
+class Correction(CorrectionLearning):
     """Correct a base model's predictions by memories, and learn when labels arrive.
 
     Needs no framework: a slow model gives probabilities, and where each memory is to be read
@@ -175,59 +140,6 @@ class Correction:
             return None
         pairs = zip(self.memories, readings, strict=True)
         return np.concatenate([m.offsets(r, probabilities) for m, r in pairs], axis=1)
-
-    def learn(
-        self, served: Served, labels: np.ndarray, memory_labels: np.ndarray | None = None
-    ) -> list[int]:
-        """Learn from served rows whose labels arrived: the gate first, then the memories.
-
-        All is checked before anything changes: after an error everything is as it was, and the
-        call can be made again.
-
-        Args:
-            served: what this object returned for the rows; it is spent afterwards.
-            labels: (rows,) or (rows, 1) of 0 and 1.
-            memory_labels: labels for the memories alone, for controls; None: the same.
-
-        Returns:
-            list of ints: the rows that each memory took.
-
-        Raises:
-            ValueError: if labels do not fit, or `served` is another object's or spent.
-        """
-        missing = [n for n in range(len(self.memories)) if f"places_{n}" not in served]
-        if "corrected" not in served or missing:
-            raise ValueError(
-                "`served` must be what this model's `serve` returned. "
-                f"Received one with {sorted(served)}"
-            )
-        labels = check_labels(labels, len(served["probability"]))
-        theirs = labels if memory_labels is None else check_labels(memory_labels, len(labels))
-        with self.locked():
-            if isinstance(served, Served) and served.spent:
-                raise ValueError("`served` was learnt already: its rows would count twice")
-            solution = None
-            if self._learning is not None:
-                inputs = served.get("offsets")
-                solution = self._learning.solved(labels, served["probability"], inputs)
-            updates = list(self._updates(served, theirs))
-            if self._learning is not None:
-                self._learning.store(solution)
-            taken = [m.store(update) for m, update in zip(self.memories, updates, strict=True)]
-            if isinstance(served, Served):
-                served.spend()
-        return taken
-
-    def _updates(self, served: Served, labels: np.ndarray) -> Iterator:
-        start = 0
-        for number, memory in enumerate(self.memories):
-            places, stop = served[f"places_{number}"], start + memory.num_offsets
-            if getattr(memory, "residual", "base") == "corrected":
-                offsets = served["offsets"][:, start:stop]
-                yield memory.checked(places, labels, served["corrected"], offsets)
-            else:
-                yield memory.checked(places, labels, served["probability"])
-            start = stop
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Hold the locks of all parts."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
+from reloop2_keras.core.gate_retraction import without
 from reloop2_keras.core.newton import logits, newton_step, sigmoid
 from reloop2_keras.core.rows import check_finite, check_labels, check_probabilities
 
@@ -122,6 +123,26 @@ class Gate(ArrayState):
         with self.lock:
             self.coefficients, self.precision = solution
             self.version += 1
+
+    def retract(
+        self,
+        labels: np.ndarray,
+        probabilities: np.ndarray,
+        offsets: np.ndarray | None,
+        at: np.ndarray,
+    ) -> None:
+        """Take back rows of one `update`; exact if its step was not halved and none came since.
+
+        With `forgetting` what they taught is taken back in full, though some was forgotten since.
+
+        Args:
+            labels, probabilities, offsets: those of the update, or some rows of them.
+            at: float64 (2 + K,), the coefficients before the update.
+        """
+        design = self._design(check_probabilities(probabilities), offsets)
+        labels = check_labels(labels, len(design))
+        with self.lock:
+            self.store(without(self.coefficients, self.precision, design, labels, at, 1.0))
 
     def _design(self, probabilities: np.ndarray, offsets: np.ndarray | None) -> np.ndarray:
         """The design matrix in float64: (rows, 2 + K)."""

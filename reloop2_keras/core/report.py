@@ -210,17 +210,17 @@ class PrequentialReport:
         best = rows.pop("best possible", None)
         slots = {metric: PrequentialReport.per_slot(self, metric) for metric in ("auc", "logloss")}
         result = {
-            **{key: _plain_tree(self.info.get(key)) for key in named},
+            **{key: plain_tree(self.info.get(key)) for key in named},
             "seeds": list(self.seeds),
             "verdict": sentence(self, found),
-            "intervals": _plain_tree(found) if arm else None,
+            "intervals": plain_tree(found) if arm else None,
             "against_controls": PrequentialReport.verdict(self) if self._controls() else None,
             "arms": {arm: {m: _plain(v) for m, v in row.items()} for arm, row in rows.items()},
             "slots": {
                 arm: {m: [_plain(v) for v in by_arm[arm]] for m, by_arm in slots.items()}
                 for arm in self.arms
             },
-            "info": {k: _plain_tree(v) for k, v in self.info.items() if k not in named},
+            "info": {k: plain_tree(v) for k, v in self.info.items() if k not in named},
         }
         if best is not None:
             result["best_possible"] = {m: _plain(best[m]) for m in METRICS}
@@ -240,10 +240,10 @@ def _plain(value):
     return value if math.isfinite(value) else None
 
 
-def _plain_tree(value):
-    """JSON has no NaN: None stands for it, however deep it lies."""
+def plain_tree(value: Any) -> Any:
+    """Return plain types for JSON, which has no NaN: None stands for it, however deep it lies."""
     if isinstance(value, dict):
-        return {name: _plain_tree(part) for name, part in value.items()}
+        return {name: plain_tree(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain_tree(part) for part in value]
+        return [plain_tree(part) for part in value]
     return _plain(value) if isinstance(value, float) else value

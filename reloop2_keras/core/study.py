@@ -9,6 +9,8 @@ from typing import Any
 
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import ARMS, Choice, choose, needed
+from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.prequential import prequential
 from reloop2_keras.core.report import PrequentialReport
@@ -141,7 +143,7 @@ def compare(
     make_base: Callable[[int], Any],
     arms: Sequence[str] = ARMS,
     seeds: Iterable[int] = (1001,),
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     slots: int | None = None,
     settings: Candidates | None = None,
     info: dict[str, Any] | None = None,
@@ -149,6 +151,8 @@ def compare(
     progress: bool | None = None,
     report: type[PrequentialReport] = PrequentialReport,
     choose_rival: Callable[..., Any] | None = None,
+    late: LateClicks | None = None,
+    tables: StartedTables | None = None,
 ) -> PrequentialReport:
     """Compare arms on a dataset's stream: each slot is predicted, scored, and only then learnt.
 
@@ -161,14 +165,18 @@ def compare(
         make_base: function of the seed that returns a `TrainedBase`.
         arms: names; see `ARMS` for those of the tables and `Choice.fast` for more.
         seeds: ints, one run each.
-        delay: int >= 0, slots until labels arrive.
+        delay: slots until labels arrive, or text such as "2h"; see `iter_prequential`.
         slots: int, to cut the stream into that many slots; None: as it was prepared.
         settings: `Candidates`, what may be chosen; None: its defaults.
         info: dict, noted in the report, such as the backend's name.
-        choices: dict that takes up seed -> `Choice`, to look at what validation saw; or None.
+        choices: dict seed -> `Choice`: one that is there is taken instead of choosing, and others
+            are put there, to look at what validation saw; or None.
         progress: bool, or None to show bars on terminals only.
         report: class of the report.
         choose_rival: see `choose`.
+        late: `LateClicks`, clicks that come after the delay, in the slots that are scored and in
+            the validation period before them; choices are made without them. Or None.
+        tables: `StartedTables`, to share them between comparisons; None makes them.
 
     Returns:
         report over all seeds; its `info` says what was compared, when, and what was picked.
@@ -186,18 +194,23 @@ def compare(
     if rivals and choose_rival is None:
         raise ValueError(f"`choose_rival` must be given for the arms {rivals}")
     start, stream, reports, picked = time.perf_counter(), dataset.slots(slots), [], []
-    tables = StartedTables(dataset, settings.online_crosses, settings.max_crosses)
+    tables = tables or StartedTables(dataset, settings.online_crosses, settings.max_crosses)
+    delay = Delay.of(delay)
     weights: dict[str, list] = {}
     shared = settings, progress, tables, _once(choose_rival)
     for seed in seeds:
         base = make_base(seed)
-        choice = choose(base, dataset, arms, seed, delay, *shared)
+        choice = (choices or {}).get(seed)
+        if choice is None:
+            choice = choose(base, dataset, arms, seed, delay, *shared)
         if choices is not None:
             choices[seed] = choice
         picked += [{"seed": seed, "arm": arm, **row} for arm, row in choice.picked.items()]
         warmup = dataset.validation_slots(settings.validation_slots)
         made = choice.arms(arms, base)
-        reports.append(prequential(stream, made, delay, warmup, seed, progress, report=report))
+        reports.append(
+            prequential(stream, made, delay, warmup, seed, progress, report=report, late=late)
+        )
         for arm in made:
             if isinstance(arm.fast, OnlinePart):
                 weights.setdefault(arm.name, []).append(arm.fast.history)

@@ -1,6 +1,5 @@
 """Choices made on the validation period, by replay and without retraining."""
 
-import collections
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -10,8 +9,11 @@ from tqdm.auto import tqdm
 
 from reloop2_keras.core.arms import Arm, Corrected
 from reloop2_keras.core.compensation import compensated
+from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.metrics import auc, logloss
+from reloop2_keras.core.pending import Pending, first_learnt
 from reloop2_keras.core.prequential import iter_prequential, report_of
+from reloop2_keras.core.served import divided
 
 COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 LABEL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -46,7 +48,7 @@ def tune_memory(
     candidates: dict[str, tuple[Any, str]],
     compensations: Sequence[float] = COMPENSATIONS,
     label_weights: Sequence[float] = LABEL_WEIGHTS,
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     fill: int | None = None,
     progress: bool | None = False,
 ) -> list[dict[str, Any]]:
@@ -61,30 +63,30 @@ def tune_memory(
         candidates: dict name -> (empty memory of similarity, key name). They are reset afterwards.
         compensations: values of lambda to try; 0 (no memory) is the fair fallback.
         label_weights: values of gamma to try; (1.0,) for the paper's published form.
-        delay: int, in slots, as in the evaluation to come.
-        fill: int, slots that only fill the memory and are not scored. None: half of them, at
-            least `delay + 1`. The stream to come starts with all of them in memory: an emptier
-            one would ask for a smaller lambda.
+        delay: see `iter_prequential`; as in the evaluation to come.
+        fill: int, slots that only fill the memory and are not scored. None: half of them, and as
+            many as are predicted before a label arrives. The stream to come starts with all of
+            them in memory: an emptier one would ask for a smaller lambda.
         progress: bool, or None to show a bar on terminals only.
 
     Returns:
         list of dicts: candidate, key, compensation, label_weight, auc, logloss.
 
     Raises:
-        ValueError: if there are not more than `delay + 1` slots, or than `fill`.
+        ValueError: if no label arrives before the last slot, or there are no more than `fill`.
     """
     slots = list(slots)
     fill = _fill(slots, delay, fill)
     labels, probability = [], []
     readings: dict[str, list] = {name: [] for name in candidates}
-    # what delayed labels will be learnt with
-    pending: collections.deque[list] = collections.deque()
+    pending = Pending(Delay.of(delay))
     off = None if progress is None else not progress
     for t, slot in enumerate(tqdm(slots, desc="choosing", unit="slot", disable=off)):
-        while len(pending) > delay:
-            for (memory, _), update in zip(candidates.values(), pending.popleft(), strict=True):
-                memory.write_at(*update)
+        if not pending.by_time:
+            _write(candidates, pending.arrived())
         arrays = slot.load()
+        if pending.by_time:
+            _write(candidates, pending.arrived(arrays))
         served, y = frozen.serve(arrays), arrays["label"]
         p = served["probability"]
         updates = []
@@ -93,7 +95,7 @@ def tune_memory(
             updates.append((places, y, p))
             if t >= fill:
                 readings[name].append(reading)
-        pending.append(updates)
+        pending.add(arrays, updates)
         if t >= fill:
             labels.append(y)
             probability.append(p)
@@ -116,7 +118,7 @@ def replay(
     frozen: Any,
     slots: Iterable[Any],
     candidates: Mapping[str, Corrected],
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     fill: int | None = None,
     progress: bool | None = False,
 ) -> list[dict[str, Any]]:
@@ -126,7 +128,7 @@ def replay(
         frozen: slow part that serves what the candidates are keyed by.
         slots: `dataset.validation_slots(...)`.
         candidates: dict name -> a fresh `Memory` or `Gated`; used up by the replay.
-        delay: int, in slots, as in the evaluation to come.
+        delay: see `iter_prequential`; as in the evaluation to come.
         fill: see `tune_memory`.
         progress: bool, or None to show a bar on terminals only.
 
@@ -193,14 +195,23 @@ def _scores(labels, probability):
     return {"auc": auc(labels, probability), "logloss": logloss(labels, probability)}
 
 
+def _write(candidates, arrivals):
+    """Write rows whose labels arrived to all memories."""
+    for arrival in arrivals:
+        for (memory, _), update in zip(candidates.values(), arrival.item, strict=True):
+            rows = arrival.rows
+            memory.write_at(*(update if rows is None else divided(update, rows)))
+
+
 def _fill(slots, delay, fill):
-    if len(slots) <= delay + 1:
+    delay = Delay.of(delay)
+    least = first_learnt(slots, delay)
+    if least >= len(slots):
         raise ValueError(
-            f"`slots` must hold more than delay + 1 = {delay + 1}. Received: {len(slots)}"
+            f"`slots` must be more than {least}, so that a label arrives before the last one with "
+            f"a delay of {delay}. Received: {len(slots)}"
         )
-    fill = max(delay + 1, (len(slots) + 1) // 2) if fill is None else int(fill)
-    if not delay + 1 <= fill < len(slots):
-        raise ValueError(
-            f"`fill` must be in [delay + 1, slots) = [{delay + 1}, {len(slots)}). Received: {fill}"
-        )
+    fill = max(least, (len(slots) + 1) // 2) if fill is None else int(fill)
+    if not least <= fill < len(slots):
+        raise ValueError(f"`fill` must be in [{least}, {len(slots)}). Received: {fill}")
     return fill

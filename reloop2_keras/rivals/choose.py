@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from reloop2_keras.core.arms import Arm
+from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.metrics import auc, logloss
+from reloop2_keras.core.pending import first_learnt
 from reloop2_keras.core.prequential import iter_prequential
 from reloop2_keras.core.slots import Slot
 from reloop2_keras.core.tune import best_setting
@@ -76,7 +78,7 @@ def choose_rival(
     name: str,
     dataset: Any,
     base: Any = None,
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     validation_slots: int = 5,
     variants: Sequence[str] | None = None,
     warmup: bool = True,
@@ -87,7 +89,7 @@ def choose_rival(
         name: "vw", "vw+base", "adpredictor" or "frozen linear".
         dataset: `PreparedDataset`, or `Periods`.
         base: slow part whose logit is the offset of "vw+base"; None for the others.
-        delay: int, in slots, as in the evaluation to come.
+        delay: see `iter_prequential`; as in the evaluation to come.
         validation_slots: int, what the validation period is cut into, as in the evaluation.
         variants: of Vowpal Wabbit, keys of `grids.RATES`; None: all of them, but those with pairs
             only up to `grids.MOST_FIELDS` fields. `Choice.rows` says what was tried.
@@ -113,9 +115,11 @@ def choose_rival(
         raise ValueError(f"`variants` are those of Vowpal Wabbit. Received them for {name!r}")
     start = time.perf_counter()
     periods = dataset if isinstance(dataset, Periods) else Periods.of(dataset, validation_slots)
-    if len(periods.validation) < delay + 2:
+    delay = Delay.of(delay)
+    least = first_learnt(periods.validation, delay) + 1
+    if len(periods.validation) < least:
         raise ValueError(
-            f"there must be at least delay + 2 = {delay + 2} validation slots. "
+            f"there must be at least {least} validation slots with a delay of {delay}. "
             f"Received: {len(periods.validation)}"
         )
     make = {"adpredictor": _adpredictor, "frozen linear": _linear}.get(name)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.served import Part, divided
+
 PACKAGE_OF = {"vw": "vowpalwabbit", "vw+base": "vowpalwabbit", "frozen linear": "sklearn"}
 COLUMNS = ("label", "feature_hashes", "feature_values")
 
@@ -111,9 +113,12 @@ class SlotNotes:
         self._kept[name] = weakref.ref(label, lambda _: kept.pop(name, None)), note
 
     def of(self, arrays: dict) -> Any:
-        """Return the note of this slot, or None."""
-        reference, note = self._kept.get(id(arrays["label"]), (lambda: None, None))
-        return note if reference() is arrays["label"] else None
+        """Return the note of this slot, or None; of some rows of it (`Part`), theirs."""
+        label = getattr(arrays, "whole", arrays)["label"]
+        reference, note = self._kept.get(id(label), (lambda: None, None))
+        if reference() is not label:
+            return None
+        return divided(note, arrays.rows) if isinstance(arrays, Part) else note
 
     def __deepcopy__(self, memo: dict) -> "SlotNotes":
         """Notes are of slots under way, which a copy does not take part in."""

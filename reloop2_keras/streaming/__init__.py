@@ -17,7 +17,13 @@ from reloop2_keras.streaming.arms import (
 )
 from reloop2_keras.streaming.prequential_loop import prequential
 from reloop2_keras.streaming.report import PrequentialReport
-from reloop2_keras.streaming.study import choose, compare, feature_forms
+from reloop2_keras.streaming.study import (
+    choose,
+    compare,
+    compare_delays,
+    compare_late_clicks,
+    feature_forms,
+)
 from reloop2_keras.streaming.tune import best_setting, replay, training_keys, tune_memory
 
 __all__ = [
@@ -38,6 +44,8 @@ __all__ = [
     "best_setting",
     "choose",
     "compare",
+    "compare_delays",
+    "compare_late_clicks",
     "ece",
     "evaluate",
     "feature_forms",

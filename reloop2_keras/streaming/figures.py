@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from reloop2_keras.core.curve import Curve
 from reloop2_keras.streaming.report import PrequentialReport
 
 # Okabe-Ito: told apart by colour-blind readers and in grey print
@@ -130,4 +131,17 @@ def drift(report: PrequentialReport) -> Figure:
     right.set_ylim(bottom=0)
     if top:
         _legend(right)
+    return figure
+
+
+def curve(points: Curve) -> Figure:
+    """Draw AUC and log loss of all arms but controls against the delay, or another condition."""
+    figure, axes = _axes("AUC", points.axis, columns=2)
+    axes[1].set_ylabel("log loss (nats)")
+    for ax, metric in zip(axes, ("auc", "logloss"), strict=True):
+        rows = points.scores(metric)
+        for arm in (name for name in rows if not name.startswith("shuffled")):
+            style = _style(arm, list(rows))
+            ax.plot(list(points.points), rows[arm], marker=".", **style, label=arm, lw=1.4)
+    _legend(axes[1])
     return figure

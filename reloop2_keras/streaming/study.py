@@ -7,12 +7,15 @@ from typing import Any, cast
 import keras
 
 from reloop2_keras.core import choice, study
+from reloop2_keras.core import curve as core_curve
 from reloop2_keras.core.candidates import Candidates, FeatureForms
 from reloop2_keras.core.choice import ARMS, OWN, Choice
+from reloop2_keras.core.delay import Delay
 from reloop2_keras.data import PreparedDataset
 from reloop2_keras.models.early_stopping import train_base
 from reloop2_keras.rivals import choose_rival, installed
 from reloop2_keras.streaming.arms import FrozenBase, IncrementalBase
+from reloop2_keras.streaming.curve import Curve
 from reloop2_keras.streaming.report import PrequentialReport
 
 # the seed decides the dropout of what is trained on the stream
@@ -26,7 +29,7 @@ def choose(
     dataset: Any,
     arms: Iterable[str] = OWN,
     seed: int = 1001,
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     settings: Candidates | None = None,
     progress: bool | None = None,
 ) -> Choice:
@@ -62,7 +65,7 @@ def compare(
     base: Any = None,
     arms: Sequence[str] | None = None,
     seeds: Iterable[int] = (1001,),
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     slots: int | None = None,
     settings: Candidates | None = None,
     base_options: dict[str, Any] | None = None,
@@ -94,6 +97,81 @@ def compare(
         >>> report = compare(PreparedDataset("runs/demo/dataset"), seeds=[1, 2, 3])
         >>> report.save("runs/mine")
     """
+    dataset, make, arms, info = _started(dataset, base, arms, base_options, incremental_options)
+    shared = arms, seeds, delay, slots, settings, info, choices, progress
+    return cast(
+        PrequentialReport, study.compare(dataset, make, *shared, PrequentialReport, choose_rival)
+    )
+
+
+def compare_delays(
+    dataset: Any,
+    base: Any = None,
+    arms: Sequence[str] | None = None,
+    seeds: Sequence[int] = (1001,),
+    delays: Sequence[int | str | Delay] = (0, 1, 2, 5),
+    base_options: dict[str, Any] | None = None,
+    incremental_options: dict[str, Any] | None = None,
+    **options: Any,
+) -> Curve:
+    """Compare arms at several delays of labels: a curve of each arm.
+
+    Args:
+        dataset, base, arms, seeds, base_options, incremental_options: see `compare`.
+        delays: numbers of slots, or texts such as "5000rows" and "2h".
+        **options: `slots`, `settings`, `progress`, see `compare`.
+
+    Returns:
+        `Curve`: `table()` is AUC and log loss, `save(folder)` writes curve.json and a figure.
+
+    Raises:
+        ValueError: as `compare`, or if delays are not distinct.
+
+    Example:
+        >>> print(compare_delays("runs/demo/dataset", delays=[0, 1, 2]).table())
+    """
+    dataset, make, arms, info = _started(dataset, base, arms, base_options, incremental_options)
+    options = {**options, "info": info, "report": PrequentialReport, "choose_rival": choose_rival}
+    return cast(Curve, core_curve.delay_curve(dataset, make, arms, seeds, delays, Curve, **options))
+
+
+def compare_late_clicks(
+    dataset: Any,
+    base: Any = None,
+    arms: Sequence[str] | None = None,
+    seeds: Sequence[int] = (1001,),
+    delay: int | str | Delay = 0,
+    share: float = 0.3,
+    longest: int | str | Delay = 4,
+    base_options: dict[str, Any] | None = None,
+    incremental_options: dict[str, Any] | None = None,
+    **options: Any,
+) -> Curve:
+    """Compare arms where a share of the clicks comes late: wait, assume negatives, or retract.
+
+    Args:
+        dataset, base, arms, seeds, base_options, incremental_options: see `compare`.
+        delay: the window after which a row without a click is taken for a negative.
+        share, longest: see `core.late_clicks.LateClicks`.
+        **options: `slots`, `settings`, `progress`, see `compare`.
+
+    Returns:
+        `Curve` of "none late", "wait", "assume", "retract".
+
+    Raises:
+        ValueError: as `compare`, or if an argument is out of range.
+
+    Example:
+        >>> print(compare_late_clicks("runs/demo/dataset", share=0.3, longest=4).table())
+    """
+    dataset, make, arms, info = _started(dataset, base, arms, base_options, incremental_options)
+    options = {**options, "info": info, "report": PrequentialReport, "choose_rival": choose_rival}
+    shared = arms, seeds, delay, share, longest, Curve
+    return cast(Curve, core_curve.late_curve(dataset, make, *shared, **options))
+
+
+def _started(dataset, base, arms, base_options, incremental_options):
+    """Dataset, maker of bases, names of arms, and what is noted of the run."""
     if isinstance(dataset, str | Path):
         dataset = PreparedDataset(dataset)
     make = KERAS.maker(dataset, base, base_options, incremental_options)
@@ -102,7 +180,4 @@ def compare(
         if isinstance(base, keras.Model) and not hasattr(base, "with_hashed"):
             arms = [arm for arm in arms if arm != "incremental hashed"]
     info = {"backend": keras.backend.backend(), "base": dict(base_options or {})}
-    shared = arms, seeds, delay, slots, settings, info, choices, progress
-    return cast(
-        PrequentialReport, study.compare(dataset, make, *shared, PrequentialReport, choose_rival)
-    )
+    return dataset, make, arms, info

@@ -9,6 +9,7 @@ import pandas as pd
 
 from reloop2_keras.core import tune as core
 from reloop2_keras.core.arms import Corrected
+from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.tune import COMPENSATIONS, LABEL_WEIGHTS
 from reloop2_keras.models.serving import HASHES, Serving
 from reloop2_keras.streaming.arms import FrozenBase
@@ -40,7 +41,7 @@ def tune_memory(
     candidates: dict[str, tuple[Any, str]],
     compensations: Sequence[float] = COMPENSATIONS,
     label_weights: Sequence[float] = LABEL_WEIGHTS,
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     fill: int | None = None,
 ) -> pd.DataFrame:
     """Replay the validation slots through each candidate memory; see `core.tune.tune_memory`.
@@ -71,7 +72,7 @@ def replay(
     base: keras.Model,
     slots: Iterable[Any],
     candidates: dict[str, Corrected],
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     fill: int | None = None,
 ) -> pd.DataFrame:
     """Replay the validation slots through fast parts; see `core.tune.replay`.

@@ -116,6 +116,14 @@ class ExactMemory(SimilarityMemory):
         self.keys[at] = units
         self.rows[at] = rows
 
+    def _next_number(self) -> int:
+        return self.cursor
+
+    def _subtract(self, update: Update, fade: np.ndarray, numbers: np.ndarray) -> None:
+        """Empty the rows' places, where no later row has taken them."""
+        there = numbers >= self.cursor - self.capacity
+        self.rows[numbers[there] % self.capacity] = 0.0
+
     def _fade(self, factor: float) -> None:
         self.rows[:, 2] *= np.float32(factor)
 

@@ -166,14 +166,20 @@ class FeatureMemory(Memory):
         return offsets
 
     def _add(self, update: Update) -> None:
+        add_rows(self.sums, update.places, self._addends(update))
+
+    def _subtract(self, update: Update, fade: np.ndarray, numbers: np.ndarray) -> None:
+        add_rows(self.sums, update.places, -fade[:, None, None] * self._addends(update))
+
+    def _addends(self, update: Update) -> np.ndarray:
+        """What each row adds to its buckets: (rows, 1 or tables, 2)."""
         p = update.probabilities
         # (rows, 1)
         error, variance = (update.labels - p)[:, None], (p * (1.0 - p))[:, None]
         if update.offsets is not None:
             error = error + variance * update.offsets
             variance = np.broadcast_to(variance, error.shape)
-        # (rows, 1 or tables, 2)
-        add_rows(self.sums, update.places, np.stack([error, variance], axis=-1))
+        return np.stack([error, variance], axis=-1)
 
     def _fade(self, factor: float) -> None:
         self.sums *= factor

@@ -1,36 +1,20 @@
 """What all memories share: arguments, checks, filters, and the order of a write."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 
-from reloop2_keras.core.array_state import ArrayState
+from reloop2_keras.core.memories.retracting import Retracting, Update
 from reloop2_keras.core.rows import check_labels, check_probabilities
+
+__all__ = ["Memory", "Reading", "Update"]
 
 Reading = Mapping[str, np.ndarray]
 """What a memory knows of some rows: arrays (rows, …) by name."""
 
 
-@dataclasses.dataclass
-class Update:
-    """Rows that were checked and filtered, ready to be stored: storing them cannot fail.
-
-    Attributes:
-        places: (rows, …), where; see `Memory.places`.
-        labels: float64 (rows,).
-        probabilities: float64 (rows,), what was predicted.
-        offsets: float64 (rows, tables) or None, what was read; see `FeatureMemory`.
-    """
-
-    places: np.ndarray
-    labels: np.ndarray
-    probabilities: np.ndarray
-    offsets: np.ndarray | None = None
-
-
-class Memory(ArrayState):
+class Memory(Retracting):
     """Base class: a fixed-size memory of what a model got wrong, as NumPy arrays.
 
     What a memory offers to `Correction` and to the layers that show it:
@@ -40,6 +24,7 @@ class Memory(ArrayState):
     - `offsets(reading, probabilities)`: the reading in logits, as columns of a gate.
     - `checked(places, labels, …)` and `store(update)`: to learn. The first checks and filters, and
       raises; the second changes the state and never fails.
+    - `store_with_receipt(update)` and `retract(receipt, …)`: to take back what was learnt.
     - `state()`, `load_state(arrays)`, `merge(other)`, `reset()`, `copy()`.
 
     Args:
@@ -178,7 +163,7 @@ class Memory(ArrayState):
         if keep is None:
             return Update(places, labels, probabilities, offsets)
         offsets = None if offsets is None else offsets[keep]
-        return Update(places[keep], labels[keep], probabilities[keep], offsets)
+        return Update(places[keep], labels[keep], probabilities[keep], offsets, keep)
 
     def _checked_offsets(self, rows: int, offsets: np.ndarray | None) -> np.ndarray | None:
         if offsets is not None:

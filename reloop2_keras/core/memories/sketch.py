@@ -10,6 +10,7 @@ from reloop2_keras.core.memories.memory import Reading, Update
 from reloop2_keras.core.memories.similarity import SimilarityMemory
 from reloop2_keras.core.neighbors import read_means
 
+_GONE = 1e-9  # rows in a bucket
 _BLOCK = 512  # rows whose projections stay in the cache
 
 
@@ -93,9 +94,20 @@ class SketchMemory(SimilarityMemory):
         return {"mean_label": means[:, 0], "mean_probability": means[:, 1], "found": found}
 
     def _add(self, update: Update) -> None:
-        rows = np.stack([np.ones_like(update.labels), update.labels, update.probabilities], axis=1)
-        add_rows(self.sums, update.places, rows[:, None])
-        self.total += float(len(rows))
+        add_rows(self.sums, update.places, self._addends(update))
+        self.total += float(len(update.labels))
+
+    def _subtract(self, update: Update, fade: np.ndarray, numbers: np.ndarray) -> None:
+        add_rows(self.sums, update.places, -fade[:, None, None] * self._addends(update))
+        self.total = max(self.total - float(fade.sum()), 0.0)
+        # a bucket whose rows are all gone is empty: what rounding leaves must not be read
+        touched = np.unique(update.places)
+        self.sums[touched[self.sums[touched, 0] < _GONE]] = 0.0
+
+    def _addends(self, update: Update) -> np.ndarray:
+        """What each row adds to its bucket in each array: (rows, 1, 3)."""
+        columns = np.ones_like(update.labels), update.labels, update.probabilities
+        return np.stack(columns, axis=1)[:, None]
 
     def _fade(self, factor: float) -> None:
         self.sums *= factor

@@ -9,12 +9,13 @@ from reloop2_keras.core.kernels import hash_words
 from reloop2_keras.core.online.belief_bank import PROBES, Bank, Cells
 from reloop2_keras.core.online.belief_kernels import learn_beliefs, read_beliefs, take_in
 from reloop2_keras.core.online.belief_numpy import beliefs_numpy
+from reloop2_keras.core.online.belief_retraction import RetractableBeliefs
 from reloop2_keras.core.rows import check_finite, check_labels
 
 ROWS_OF_NOISE = 1000.0  # `noises` are given for so many rows
 
 
-class BeliefTables(ArrayState):
+class BeliefTables(RetractableBeliefs):
     """Tables of Gaussian beliefs about logit offsets, for several learners at once.
 
     Table k holds, for each value of its column (or of its columns together, a cross), a belief:

@@ -7,6 +7,7 @@ import numpy as np
 
 from reloop2_keras.core.correction import Served
 from reloop2_keras.core.online.online import Online
+from reloop2_keras.core.retraction import Receipt
 
 HASHES = "feature_hashes"
 ROWS = 4096  # of the training period, read at once
@@ -61,6 +62,21 @@ class OnlinePart:
             labels = self._rng.permutation(labels)
         self.online.learn(kept, labels)
         self.history.append(self.online.weights()["arms"])
+
+    def observe_with_receipt(
+        self, served: dict, labels: np.ndarray, kept: Served
+    ) -> Receipt | None:
+        """Learn as `observe` does, and return what `retract` takes; None for a control."""
+        if self._rng is not None:  # a control must not be told which rows were clicks
+            self.observe(served, labels, kept)
+            return None
+        receipt = self.online.learn_with_receipt(kept, labels)
+        self.history.append(self.online.weights()["arms"])
+        return receipt
+
+    def retract(self, receipt: Receipt) -> Served:
+        """Take back what rows have taught; returns what `observe` wants to learn them again."""
+        return self.online.retract(receipt)
 
 
 class StartedTables:

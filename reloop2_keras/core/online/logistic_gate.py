@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
+from reloop2_keras.core.gate_retraction import without
 from reloop2_keras.core.newton import hessian, logits, newton_step, pointwise
 from reloop2_keras.core.rows import check_finite, check_labels
 
@@ -120,6 +121,12 @@ class LogisticGate(ArrayState):
         with self.lock:
             self.coefficients, self.precision = solution
             self.version += 1
+
+    def retract(self, design: np.ndarray, labels: np.ndarray) -> None:
+        """Take back rows that were learnt with these labels, to first order; see `without`."""
+        with self.lock:
+            now, least = self.coefficients, float(self._first.min())
+            self.store(without(now, self.precision, design, labels, now, least))
 
     def _checked(self, design: np.ndarray) -> np.ndarray:
         design = np.asarray(design, "float64")

@@ -8,7 +8,7 @@ from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.correction import Served
 from reloop2_keras.core.online.bases import base_logits
 from reloop2_keras.core.online.crosses import Crosses
-from reloop2_keras.core.online.parts import Composite
+from reloop2_keras.core.online.retracting import Retracting
 from reloop2_keras.core.online.second_stage import STRENGTHS, SecondStage
 from reloop2_keras.core.online.table_arms import TableArms, default_arms
 from reloop2_keras.core.online.training import Batches, Training, learn_alone, plan
@@ -18,7 +18,7 @@ from reloop2_keras.core.rows import check_finite, check_labels
 BLOCK_ROWS = 512
 
 
-class Online(Composite):
+class Online(Retracting):
     """Belief tables in two stages: one object that follows a stream, without a setting to choose.
 
     First stage: complete arms. Each base model as it is; `BeliefTables` alone at three speeds of
@@ -189,25 +189,7 @@ class Online(Composite):
         Raises:
             ValueError: if labels do not fit, or `served` is another object's or spent.
         """
-        with self.lock:
-            new = self._checked(served, labels)
-            words = self.arms.tables.checked_words(served["words"])
-            block, solution = self.waiting.joined(new), None
-            if block is not None:
-                means, bases, logits, ones = block
-                solution = (
-                    self.arms.solved(means, bases, ones),
-                    self.stage.solved(logits.astype("float64"), ones),
-                )
-            self.arms.learn(words, new[1], new[3])
-            if solution is None:
-                self.waiting.put(new)
-            else:
-                self.arms.store(solution[0])
-                self.stage.store(solution[1])
-                self.waiting.reset()
-            served.spend()
-            self.version += 1
+        self._learn(served, labels, keep=False)
 
     def _checked(self, served: Served, labels: np.ndarray) -> list[np.ndarray]:
         """Means, bases' logits, all logits and labels, as `Waiting` holds them."""
@@ -260,6 +242,12 @@ class Online(Composite):
 
     def _parts(self) -> dict[str, ArrayState]:
         return {"arms": self.arms, "stage": self.stage, "waiting": self.waiting}
+
+    def _refresh(self) -> None:
+        """Number the rows that wait: the last ones that the tables learnt."""
+        held = self.waiting.held
+        last = self.arms.tables.rows
+        self.waiting.numbers[:held] = np.arange(last - held, last)
 
     def get_config(self) -> dict:
         """Return the arguments by name; crosses and bits as `start` chose them."""

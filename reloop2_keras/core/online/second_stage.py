@@ -74,6 +74,13 @@ class SecondStage(Composite):
             self.hedge.store(solutions[-1])
             self.version += 1
 
+    def retract(self, logits: np.ndarray, labels: np.ndarray) -> None:
+        """Take rows of blocks back from the gates, to first order; the hedge forgets by itself."""
+        with self.lock:
+            for gate in self.gates:
+                gate.retract(self._design(logits[:, : self.arms]), labels)
+            self.version += 1
+
     def carried(self) -> np.ndarray:
         """Return by how much each arm's logit moves the prediction's, about; float64 (M,).
 

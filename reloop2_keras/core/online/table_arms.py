@@ -170,6 +170,25 @@ class TableArms(Composite):
             self.tables.learn(words, labels, weights, offsets, trusted=True)
             self.version += 1
 
+    def learn_with_receipt(
+        self, words: np.ndarray, base_logits: np.ndarray, labels: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Teach all arms' tables, and return what `tables.retract` needs."""
+        with self.lock:
+            offsets = self.offsets(base_logits, len(self.arms))
+            added = self.tables.learn_with_receipt(words, labels, self._learning, offsets)
+            self.version += 1
+        return added
+
+    def retract(self, means: np.ndarray, base_logits: np.ndarray, labels: np.ndarray) -> None:
+        """Take rows of blocks back from the gates, to first order; see `solved`."""
+        with self.lock:
+            for a, gate in enumerate(self.gates):
+                base = None if self.arms[a].base is None else base_logits[:, self.arms[a].base]
+                gate.retract(arm_design(means[:, : self.used[a], a], base), labels)
+            self._refresh()
+            self.version += 1
+
     def solved(
         self, means: np.ndarray, base_logits: np.ndarray, labels: np.ndarray
     ) -> list[tuple[np.ndarray, np.ndarray]]:

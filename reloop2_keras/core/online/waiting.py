@@ -16,6 +16,7 @@ class Waiting(ArrayState):
 
     Attributes:
         held: int, rows that wait.
+        numbers: int64 (rows,), by which a row that waits is found again; not saved.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -38,6 +39,7 @@ class Waiting(ArrayState):
         self.rows, self.held, self.ARRAYS = int(rows), 0, tuple(columns)
         for name, (shape, dtype) in columns.items():
             setattr(self, name, np.zeros((self.rows, *shape), dtype))
+        self.numbers = np.zeros(self.rows, "int64")
 
     def joined(self, new: list[np.ndarray]) -> list[np.ndarray] | None:
         """Return all columns of the rows that wait and the new ones, or None if too few are there.
@@ -51,14 +53,34 @@ class Waiting(ArrayState):
             held = [getattr(self, name)[: self.held] for name in self.ARRAYS]
             return [np.concatenate(pair) for pair in zip(held, new, strict=True)]
 
-    def put(self, new: list[np.ndarray]) -> None:
-        """Keep new rows; fewer than `rows` must wait then."""
+    def put(self, new: list[np.ndarray], first: int = 0) -> None:
+        """Keep new rows, numbered from `first` on; fewer than `rows` must wait then."""
         with self.lock:
             stop = self.held + len(new[0])
+            self.numbers[self.held : stop] = np.arange(first, first + len(new[0]))
             for name, part in zip(self.ARRAYS, new, strict=True):
                 getattr(self, name)[self.held : stop] = part
             self.held = stop
             self.version += 1
+
+    def remove(self, numbers: np.ndarray) -> np.ndarray:
+        """Let go of rows that wait.
+
+        Args:
+            numbers: int (n,), of rows that wait or not.
+
+        Returns:
+            bool (n,), which of them did.
+        """
+        with self.lock:
+            held = self.numbers[: self.held]
+            found, stay = np.isin(numbers, held), ~np.isin(held, numbers)
+            self.held = int(stay.sum())
+            for name in ("numbers", *self.ARRAYS):
+                column = getattr(self, name)
+                column[: self.held] = column[: len(stay)][stay]
+            self.version += 1
+            return found
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """See `ArrayState.load_state`."""

@@ -1,0 +1,155 @@
+"""One comparison at several delays, or with clicks that come late: a table of all arms."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.files import replaced
+from reloop2_keras.core.late_clicks import WAYS, LateClicks
+from reloop2_keras.core.report import PrequentialReport, plain_tree
+from reloop2_keras.core.study import compare
+
+METRICS = ("auc", "gauc", "logloss", "ece")
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """Reports of one comparison under several conditions.
+
+    Attributes:
+        axis: what differs, such as "delay".
+        points: condition, as text -> `PrequentialReport`; of the same arms and the same stream.
+
+    Example:
+        >>> import numpy as np
+        >>> labels = np.array([0, 1, 1])
+        >>> def report(p):
+        ...     return PrequentialReport(["a"], [1], {"a": [np.array(p)]}, labels, np.zeros(3, int))
+        >>> curve = Curve("delay", {"0": report([0.1, 0.5, 0.6]), "2": report([0.4, 0.3, 0.5])})
+        >>> curve.scores("auc")
+        {'a': [1.0, 0.5]}
+    """
+
+    axis: str
+    points: Mapping[str, PrequentialReport]
+
+    def scores(self, metric: str = "auc") -> dict[str, list[float]]:
+        """Return arm -> the metric at each point, mean over seeds.
+
+        Raises:
+            ValueError: if there is no such metric.
+        """
+        if metric not in METRICS:
+            raise ValueError(f"`metric` must be one of {METRICS}. Received: {metric!r}")
+        rows = [point.scores() for point in self.points.values()]
+        arms = next(iter(self.points.values())).arms
+        return {arm: [row[arm][metric] for row in rows] for arm in arms}
+
+    def table(self) -> str:
+        """Return AUC / log loss of each arm at each point, as text."""
+        auc, loss = self.scores("auc"), self.scores("logloss")
+        lines = [f"{self.axis:<22}" + "".join(f"{name:>17}" for name in self.points)]
+        for arm in auc:
+            pairs = zip(auc[arm], loss[arm], strict=True)
+            lines.append(f"{arm:<22}" + "".join(f"{f'{a:.4f} / {b:.4f}':>17}" for a, b in pairs))
+        return "\n".join(lines)
+
+    def to_metrics(self) -> dict[str, Any]:
+        """Return the content of curve.json: plain types, NaN as None."""
+        scores = {metric: self.scores(metric) for metric in METRICS}
+        first = next(iter(self.points.values()))
+        named = ("dataset", "path", "parameters", "date", "backend", "versions")
+        return {
+            **{name: plain_tree(first.info.get(name)) for name in named},
+            "axis": self.axis,
+            "points": list(self.points),
+            "seeds": list(first.seeds),
+            "seconds": [point.info.get("seconds") for point in self.points.values()],
+            "arms": plain_tree({a: {m: scores[m][a] for m in METRICS} for a in first.arms}),
+        }
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write curve.json, whole or not at all; returns the paths written."""
+        path = Path(folder) / "curve.json"
+        text = json.dumps(self.to_metrics(), indent=1, allow_nan=False) + "\n"
+        with replaced(path) as beside:
+            beside.write_text(text, encoding="utf-8")
+        return [path]
+
+
+def delay_curve(
+    dataset: Any,
+    make_base: Callable[[int], Any],
+    arms: Sequence[str],
+    seeds: Sequence[int] = (1001,),
+    delays: Sequence[int | str | Delay] = (0, 1, 2, 5),
+    made: type[Curve] = Curve,
+    **options: Any,
+) -> Curve:
+    """Run one comparison at several delays; at each all is chosen anew, on validation alone.
+
+    A base is trained once a seed.
+
+    Args:
+        dataset, make_base, arms, seeds: see `core.study.compare`.
+        delays: distinct ones; see `iter_prequential`.
+        made: class of the answer.
+        **options: further arguments of `core.study.compare`.
+
+    Raises:
+        ValueError: if `delays` are not distinct, or there is none; and as `compare`.
+    """
+    points = {str(delay): delay for delay in map(Delay.of, delays)}
+    if not points or len(points) < len(delays):
+        raise ValueError(f"`delays` must be distinct, at least one. Received: {list(delays)}")
+    cached = functools.cache(make_base)
+    reports = {
+        name: compare(dataset, cached, arms, list(seeds), delay, **options)
+        for name, delay in points.items()
+    }
+    return made("delay", reports)
+
+
+def late_curve(
+    dataset: Any,
+    make_base: Callable[[int], Any],
+    arms: Sequence[str],
+    seeds: Sequence[int] = (1001,),
+    delay: int | str | Delay = 0,
+    share: float = 0.3,
+    longest: int | str | Delay = 4,
+    made: type[Curve] = Curve,
+    **options: Any,
+) -> Curve:
+    """Run one comparison with clicks that come late, in each way of dealing with them.
+
+    "none late": all labels are there at the window's end, which no way can beat. "wait", "assume",
+    "retract": see `LateClicks`. Bases and choices are the same for all of them.
+
+    Args:
+        dataset, make_base, arms, seeds: see `core.study.compare`.
+        delay: the window; see `iter_prequential`.
+        share, longest: see `LateClicks`.
+        made: class of the answer.
+        **options: further arguments of `core.study.compare`.
+
+    Raises:
+        ValueError: if an argument is out of range; and as `compare`.
+    """
+    ways: dict[str, LateClicks | None] = {"none late": None}
+    ways |= {way: LateClicks(share, longest, way) for way in WAYS}
+    for late in filter(None, ways.values()):
+        late.check(Delay.of(delay))  # told before hours of training
+    cached = functools.cache(make_base)
+    choices: dict[int, Any] = {}
+    options = {**options, "choices": choices}
+    reports = {
+        name: compare(dataset, cached, arms, list(seeds), delay, late=late, **options)
+        for name, late in ways.items()
+    }
+    window = Delay.of(delay)
+    return made(f"{share:.0%} late, {window} + {Delay.of(longest)}", reports)

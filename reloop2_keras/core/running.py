@@ -1,0 +1,161 @@
+"""Arms on a stream: each base serves and learns each row once, whoever shares it."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from reloop2_keras.core.late_clicks import LateClicks
+from reloop2_keras.core.pending import Arrival
+from reloop2_keras.core.retraction import Receipts
+from reloop2_keras.core.served import Part, divided
+
+
+@dataclasses.dataclass
+class Item:
+    """What is kept of a slot until its labels have arrived.
+
+    Attributes:
+        arrays: those that slow parts learn from.
+        served: id of a slow part -> what its fast parts learn from.
+        kept: arm -> what its fast part kept.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    served: dict[int, Any]
+    kept: dict[str, Any]
+
+    def part(self, rows: slice | np.ndarray) -> "Item":
+        """Return some of its rows."""
+        served = {name: divided(dict(one), rows) for name, one in self.served.items()}
+        return Item(Part(self.arrays, rows), served, divided(self.kept, rows))
+
+
+class RunningArms:
+    """Arms that predict slots, and learn rows when their labels arrive.
+
+    Args:
+        arms: see `core.prequential.iter_prequential`.
+        late: `LateClicks`, or None; with "retract" what is learnt is kept as long as a click may
+            come.
+
+    Attributes:
+        receipts: arm -> `Receipts`, what may still be retracted.
+
+    Raises:
+        ValueError: if arms share a name, or there is none.
+    """
+
+    def __init__(self, arms: Sequence[Any], late: LateClicks | None = None) -> None:
+        names = [arm.name for arm in arms]
+        if len(set(names)) != len(names) or not names:
+            raise ValueError(
+                f"`arms` must be a list of arms with distinct names. Received: {names}"
+            )
+        self.arms = list(arms)
+        # arms may share a base: it serves, and learns from, each slot once
+        self._more = {arm.name: getattr(arm, "more", {}) for arm in arms}
+        parts = [slow for arm in arms for slow in (arm.slow, *self._more[arm.name].values())]
+        self._slows = list({id(slow): slow for slow in parts}.values())
+        self._fasts = {
+            id(slow): [arm.fast for arm in arms if arm.slow is slow and arm.fast is not None]
+            for slow in self._slows
+        }
+        self._retracts = late is not None and late.way == "retract"
+        self.receipts = {
+            arm.name: Receipts() for arm in arms if hasattr(arm.fast, "observe_with_receipt")
+        }
+
+    def predict(self, arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Item]:
+        """Return (arm -> probabilities float32 (rows,), what `learn` will need)."""
+        served = {id(slow): slow.serve(arrays) for slow in self._slows}
+        predictions: dict[str, np.ndarray] = {}
+        kept: dict[str, Any] = {}
+        for arm in self.arms:
+            base = served[id(arm.slow)]
+            if self._more[arm.name]:
+                others = {n: served[id(s)]["probability"] for n, s in self._more[arm.name].items()}
+                base = {**base, "probabilities": others}
+            if arm.fast is None:
+                predictions[arm.name], kept[arm.name] = base["probability"], None
+            else:
+                predictions[arm.name], kept[arm.name] = arm.fast.predict(base)
+        item = Item(
+            _learnt_from(arrays, self._slows),
+            {name: _learnt_from(served[name], fasts) for name, fasts in self._fasts.items()},
+            kept,
+        )
+        return predictions, item
+
+    def learn(self, arrivals: Iterable[Arrival]) -> None:
+        """Let all arms learn what arrived: the fast parts of each run of rows, then the slow."""
+        for arrival in arrivals:
+            item = arrival.item if arrival.rows is None else arrival.item.part(arrival.rows)
+            if arrival.corrects:
+                self._correct(arrival, item)
+            else:
+                self._learn(arrival, item)
+            arrays = item.arrays
+            if "label" in arrays and self._changed(arrays["label"], arrival.labels):
+                arrays = _relabelled(arrays, arrival.labels)
+            for slow in self._slows:
+                slow.observe(arrays)
+
+    @staticmethod
+    def _changed(before, after):
+        return before is not after and not np.array_equal(before, after)
+
+    def _learn(self, arrival, item):
+        for arm in self.arms:
+            if arm.fast is None:
+                continue
+            given = item.served[id(arm.slow)], arrival.labels, item.kept[arm.name]
+            receipt = None
+            if self._retracts and arm.name in self.receipts:
+                receipt = arm.fast.observe_with_receipt(*given)
+            else:
+                arm.fast.observe(*given)
+            if receipt is not None:
+                # of clicks nothing will be retracted
+                rows = _numbers(arrival.rows, len(arrival.labels))
+                self.receipts[arm.name].put(arrival.number, rows, receipt)
+
+    def _correct(self, arrival, item):
+        """Retract what the rows had taught, and learn them again."""
+        rows = _numbers(arrival.rows, len(arrival.labels))
+        for arm in self.arms:
+            if arm.name not in self.receipts:
+                continue
+            for receipt, at in self.receipts[arm.name].take(arrival.number, rows):
+                kept = arm.fast.retract(receipt)
+                served = divided(dict(item.served[id(arm.slow)]), at)
+                arm.fast.observe(served, arrival.labels[at], kept)
+
+
+def _numbers(rows, count):
+    if rows is None:
+        return np.arange(count)
+    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+
+
+def _relabelled(arrays, labels):
+    """The same rows with other labels; still known as rows of their slot."""
+    if isinstance(arrays, Part):
+        out = Part({}, arrays.rows)
+        out.whole = arrays.whole
+    else:
+        out = Part({}, slice(None))
+        out.whole = arrays
+    out.update({**arrays, "label": labels.astype(arrays["label"].dtype)})
+    return out
+
+
+def _learnt_from(arrays, parts):
+    """What of a dict of arrays these parts learn from; all of it if one of them does not say."""
+    names: list[Any] = [getattr(part, "learns_from", None) for part in parts]
+    if None in names:
+        return arrays
+    wanted = set(itertools.chain.from_iterable(names))
+    return {name: array for name, array in arrays.items() if name in wanted}

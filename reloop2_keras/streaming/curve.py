@@ -1,0 +1,20 @@
+"""The curve of core with a figure."""
+
+from pathlib import Path
+
+from reloop2_keras.core import curve
+from reloop2_keras.core.files import replaced
+
+
+class Curve(curve.Curve):
+    """A curve of core that draws itself; see `core.curve.Curve`."""
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write curve.json and curve.png; returns the paths written."""
+        from reloop2_keras.streaming import figures
+
+        written = super().save(folder)
+        path = Path(folder) / "curve.png"
+        with replaced(path) as beside:
+            figures.curve(self).savefig(beside, format="png")
+        return [*written, path]
