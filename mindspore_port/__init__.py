@@ -9,6 +9,7 @@ from mindspore_port.layers import (
     FieldEmbedding,
     KeyNormalization,
     OnlineGate,
+    OnlineTables,
     SketchErrorMemory,
 )
 from mindspore_port.models import DeepFM, ReLoop2
@@ -25,6 +26,7 @@ __all__ = [
     "FieldEmbedding",
     "KeyNormalization",
     "OnlineGate",
+    "OnlineTables",
     "PreparedDataset",
     "ReLoop2",
     "SketchErrorMemory",

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.delay import Delay
+
 DEFAULTS = Path(__file__).with_name("default_config.yaml")
 CHOICES = {
     "device_target": ("Ascend", "GPU", "CPU"),
@@ -112,6 +114,11 @@ def _cast(where: str, name: str, value: Any, default: Any) -> Any:
     """`value`, text or of YAML, as the kind of `default`."""
     import yaml
 
+    if name == "delay":  # a number of slots, or words
+        try:
+            return Delay.of(value).plain()
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
     if isinstance(value, str) and not isinstance(default, str):
         try:
             value = yaml.safe_load(value)

@@ -41,6 +41,9 @@ def _matched(name: str, template: str) -> re.Match[str] | None:
 
 
 def _mapped(name: str, source: Literal[0, 1], target: Literal[0, 1]) -> tuple[str, bool]:
+    marks = "/."
+    if name.startswith("online" + marks[source]):  # parts of parts, see `core.online.shapes`
+        return name.replace(marks[source], marks[target]), False
     for row in TABLE:
         found = _matched(name, row[source])
         if found:

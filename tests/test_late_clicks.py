@@ -14,6 +14,7 @@ from reloop2_keras.core.curve import Curve, delay_curve, late_curve
 from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.late_clicks import WAYS, LateClicks
+from reloop2_keras.core.late_rows import LateRows
 from reloop2_keras.core.memories import FeatureMemory
 from reloop2_keras.core.pending import Pending
 from reloop2_keras.core.prequential import iter_prequential
@@ -147,6 +148,32 @@ def test_what_cannot_retract_learns_the_click_on_top_and_controls_are_told_nothi
     assert base.clicks == pytest.approx(1 + 0.9 * labels.sum())
     one, two = (run("shuffled", LateClicks(1.0, 1, way))[1] for way in ("assume", "retract"))
     np.testing.assert_array_equal(one, two)
+
+
+def test_a_model_that_trains_in_batches_gets_late_clicks_among_its_next_rows():
+    class InBatches(LateRows, Known):
+        learns_from = ("row", "label")
+
+        def __init__(self):
+            self.batches = []
+
+        def observe(self, arrays):
+            self.batches.append(self.with_late(arrays))
+
+    base, late = InBatches(), LateClicks(0.6, 2)
+    list(iter_prequential(stream(), [Arm("a", base)], 0, progress=False, late=late))
+    rows = np.concatenate([batch["row"] for batch in base.batches])
+    labels = np.concatenate([batch["label"] for batch in base.batches])
+    once, counts = np.unique(rows, return_counts=True)
+    assert once.tolist() == list(range(90)) and counts.max() == 2  # the last slot's never came
+    twice = np.isin(rows, once[counts == 2])
+    assert labels[twice].sum() == (counts == 2).sum() > 5
+    ends = np.cumsum([0, *SLOTS])
+    for batch, first, stop in zip(base.batches, ends[:-2], ends[1:-1], strict=True):
+        new = batch["row"][batch["row"] >= first]
+        assert new.tolist() == list(range(first, stop))
+        again = np.flatnonzero(batch["row"] < first)
+        assert len(again) < 2 or np.diff(again).max() <= 2 + len(batch["row"]) // len(again)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from mindspore_port.layers.field_embedding import FieldEmbedding
 from mindspore_port.layers.key_normalization import KeyNormalization
 from mindspore_port.layers.log_odds import logit
 from mindspore_port.layers.online_gate import OnlineGate
+from mindspore_port.layers.online_tables import OnlineTables
 from mindspore_port.layers.similarity_error_memory import SimilarityErrorMemory
 from mindspore_port.layers.sketch_error_memory import SketchErrorMemory
 
@@ -20,6 +21,7 @@ __all__ = [
     "FieldEmbedding",
     "KeyNormalization",
     "OnlineGate",
+    "OnlineTables",
     "SimilarityErrorMemory",
     "SketchErrorMemory",
     "compensate",

@@ -26,6 +26,7 @@ def describe(model: nn.Cell) -> dict[str, Any]:
             "base": describe(model.base),
             "memory": [describe(memory) for memory in model.memories],
             "gate": None if model.gate is None else describe(model.gate),
+            **({} if model.online is None else {"online": describe(model.online)}),
         }
     return {"class": type(model).__name__, "config": model.get_config()}
 
@@ -47,6 +48,8 @@ def _rebuilt(description: Mapping[str, Any]) -> nn.Cell:
     if name == "ReLoop2":
         memories = [_rebuilt(memory) for memory in description["memory"]]
         gate = _rebuilt(description["gate"]) if description["gate"] else None
+        if description.get("online"):
+            return ReLoop2(_rebuilt(description["base"]), rule=_rebuilt(description["online"]))
         return ReLoop2(_rebuilt(description["base"]), memories, **config, gate=gate)
     if name == "DeepFM":
         return DeepFM(**config)
@@ -69,6 +72,8 @@ def named_parameters(model: nn.Cell) -> dict[str, Parameter]:
 
 def learnt(model: nn.Cell) -> dict[str, ArrayState]:
     """Return a dict: dotted place -> core object, of the memories and the gate of a model."""
+    if isinstance(model, ReLoop2) and model.online is not None:
+        return {"online.": model.online.core}
     if isinstance(model, ReLoop2):
         parts = {f"memories.{n}.": memory.core for n, memory in enumerate(model.memories)}
         return parts if model.gate is None else {**parts, "gate.": model.gate.core}
@@ -80,7 +85,7 @@ def weights(model: nn.Cell) -> dict[str, np.ndarray]:
 
     What memories and gate learnt is as core holds it, in float64 and int64, all of one moment.
     """
-    locked = model.correction.locked() if isinstance(model, ReLoop2) else contextlib.nullcontext()
+    locked = model.locked() if isinstance(model, ReLoop2) else contextlib.nullcontext()
     with EXECUTOR, locked:
         arrays = {name: to_numpy(parameter) for name, parameter in named_parameters(model).items()}
         for place, core in learnt(model).items():

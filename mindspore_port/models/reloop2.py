@@ -1,7 +1,8 @@
 """Slow model plus fast memory."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from mindspore import Tensor, nn, ops
@@ -10,21 +11,29 @@ from mindspore_port.layers.compensation import compensate
 from mindspore_port.layers.error_memory import ErrorMemory
 from mindspore_port.layers.feature_error_memory import FeatureErrorMemory
 from mindspore_port.layers.online_gate import OnlineGate
+from mindspore_port.layers.online_tables import OnlineTables
 from mindspore_port.models.deepfm import DeepFM
-from mindspore_port.models.serving import HASHES, Serving, key_dim
+from mindspore_port.models.memory_arguments import checked_memories, fitting
+from mindspore_port.models.online_rule import online_of, started
+from mindspore_port.models.rebuilding import Rebuilding
+from mindspore_port.models.serving import HASHES, Serving
 from mindspore_port.models.training_residuals import warm_start
 from mindspore_port.tensors import EXECUTOR, TensorLike, to_numpy
+from reloop2_keras.core.array_state import all_locked
 from reloop2_keras.core.correction import Compensation, Correction, Served
 from reloop2_keras.core.gate import Gate
 from reloop2_keras.core.input_checks import IDS, VALUES, check_inputs, checked_hashes
+from reloop2_keras.core.online import Online
+from reloop2_keras.core.retracting_model import RetractingModel
 
 
-class ReLoop2(nn.Cell):
+class ReLoop2(Rebuilding, RetractingModel, nn.Cell):
     """A base model whose predictions are corrected by error memories.
 
     Without a gate it is the paper's: one memory, y_pred = clip(p + lambda * y_err)
     (docs/method.md, section 2). With a gate (ours, section 4) any number of memories become inputs
-    of a logistic regression that learns online how far to trust each.
+    of a logistic regression that learns online how far to trust each. With `rule="online"` (ours,
+    section 4b) there are no memories: belief tables in two stages stand on the base's probability.
 
     Calling it and `predict` return corrected probabilities; `serve` does so too, and keeps what
     `observe` will learn from when labels have arrived. Train the base model alone, by `train_base`
@@ -36,13 +45,18 @@ class ReLoop2(nn.Cell):
 
     Args:
         base: `DeepFM`.
-        memory: an `ErrorMemory`, or with a gate a list of them.
+        memory: an `ErrorMemory`, or with a gate a list of them; None with a `rule`.
         compensation: float in [0, 1], lambda: 0 is the base model, 1 the memory alone (gamma = 1).
             Without a gate only.
         label_weight: float in [0, 1], gamma. Without a gate only.
         key: "hidden" or "embedding"; a list has one a memory. A `FeatureErrorMemory` always reads
             `feature_hashes`.
         gate: None, True (an `OnlineGate` of the right size) or an `OnlineGate`.
+        rule: None; "online", whose `warm_start` chooses the rest; or an `Online` of one base. It is
+            read on the host: a call gives the corrected prediction, and a graph is refused.
+
+    Attributes:
+        online: `OnlineTables`, whose `core` is the `Online`; None without it.
 
     Call arguments:
         feature_ids: int32 Tensor (batch, F).
@@ -68,57 +82,37 @@ class ReLoop2(nn.Cell):
     def __init__(
         self,
         base: DeepFM,
-        memory: ErrorMemory | list[ErrorMemory] | tuple[ErrorMemory, ...],
+        memory: ErrorMemory | list[ErrorMemory] | tuple[ErrorMemory, ...] | None = None,
         compensation: float = 0.5,
         label_weight: float = 1.0,
         key: str | list[str] | tuple[str, ...] = "hidden",
         gate: OnlineGate | Literal[True] | None = None,
+        rule: str | Online | OnlineTables | None = None,
     ) -> None:
         super().__init__()
         Compensation(compensation, label_weight)  # checks both
-        memories = list(memory) if isinstance(memory, list | tuple) else [memory]
-        if not memories or not all(isinstance(m, ErrorMemory) for m in memories):
-            raise ValueError(
-                f"`memory` must be an ErrorMemory or a list of them. Received: {memory!r}"
-            )
-        features = [isinstance(m, FeatureErrorMemory) for m in memories]
-        if not gate and (len(memories) > 1 or features[0]):
-            raise ValueError(
-                "`gate` must be given for several memories or a FeatureErrorMemory: the paper's "
-                f"compensation takes one memory of similarity. Received: gate={gate!r}"
-            )
-        if gate and gate is not True and not isinstance(gate, OnlineGate):
-            raise ValueError(f"`gate` must be None, True or an OnlineGate. Received: {gate!r}")
-        names = list(key) if isinstance(key, list | tuple) else [key] * len(memories)
-        if len(names) != len(memories):
-            raise ValueError(
-                f"`key` must list one name a memory, {len(memories)}. Received: {key!r}"
-            )
         self.base = base
         self.compensation = compensation
         self.label_weight = label_weight
         self.key = key
-        self.keys = [HASHES if f else name for f, name in zip(features, names, strict=True)]
-        for each, name in zip(memories, self.keys, strict=True):
-            width = len(base.fields) if name == HASHES else key_dim(base, name)
-            if not each.built or name != HASHES:  # hashes may have more columns than the base
-                each.build(width)
+        self.online = online_of(
+            rule,
+            base,
+            memory=(memory, None),
+            gate=(gate, None),
+            key=(key, "hidden"),
+            compensation=(compensation, 0.5),
+            label_weight=(label_weight, 1.0),
+        )
+        memories: list[ErrorMemory] = []
+        self.keys: list[str] = []
+        if self.online is None:
+            memories, self.keys = checked_memories(base, memory, key, gate)
         self.memories = nn.CellList(memories)
-        self.gate = self._fitting(gate or None, sum(m.num_offsets for m in memories))
+        self.gate = fitting(gate or None, sum(m.num_offsets for m in memories))
         layer_keys = tuple(dict.fromkeys(name for name in self.keys if name != HASHES))
         self._serving = Serving(base, layer_keys)
         self.set_train(False)  # a new cell says "train" and would keep that graph
-
-    @staticmethod
-    def _fitting(gate: OnlineGate | Literal[True] | None, total: int) -> OnlineGate | None:
-        if gate is True:
-            return OnlineGate(total)
-        if gate is not None and gate.num_offsets != total:
-            raise ValueError(
-                f"`gate` must have num_offsets={total} for these memories. "
-                f"Received: {gate.num_offsets}"
-            )
-        return gate
 
     @property
     def memory(self) -> ErrorMemory | list[ErrorMemory]:
@@ -129,14 +123,20 @@ class ReLoop2(nn.Cell):
     def correction(self) -> Correction:
         """`core.correction.Correction` of the memories and the rule: what serves and learns."""
         rule: Compensation | Gate
+        if self.online is not None:
+            raise ValueError("`correction` is of memories; with rule='online' there is `online`")
         if self.gate is None:
             rule = Compensation(self.compensation, self.label_weight)
         else:
             rule = self.gate.core
         return Correction([memory.core for memory in self.memories], rule)
 
-    def _learners(self) -> list[ErrorMemory | OnlineGate]:
-        return [*self.memories, *([] if self.gate is None else [self.gate])]
+    def _learners(self) -> list[ErrorMemory | OnlineGate | OnlineTables]:
+        return [*self.memories, *filter(None, (self.gate, self.online))]
+
+    def locked(self) -> contextlib.AbstractContextManager[Any]:
+        """Hold the locks of all that learns."""
+        return all_locked([part.core for part in self._learners()])
 
     def sync(self) -> None:
         """Bring what graphs read of memories and gate up to date; see `ShownState.sync`."""
@@ -152,6 +152,8 @@ class ReLoop2(nn.Cell):
         # on the host, as a call of the base does
         check_inputs(arrays, self.base.fields, hashed=self.base.takes_hashes)
         hashes: list[Tensor] = []
+        if self.online is not None:
+            return ops.expand_dims(Tensor(self.predict(arrays)), -1)
         if self.base.takes_hashes and feature_hashes is not None:
             hashes = [feature_hashes]
         if HASHES in self.keys:
@@ -159,7 +161,7 @@ class ReLoop2(nn.Cell):
                 raise ValueError(f"`{HASHES}` must be given: a FeatureErrorMemory is keyed by them")
             for memory, key in zip(self.memories, self.keys, strict=True):
                 hashes = [memory.checked(feature_hashes)] if key == HASHES else hashes
-        with EXECUTOR, self.correction.locked():  # all parts are of one moment
+        with EXECUTOR, self.locked():  # all parts are of one moment
             self.sync()
             return super().__call__(feature_ids, feature_values, *hashes)
 
@@ -199,8 +201,11 @@ class ReLoop2(nn.Cell):
             >>> served = model.serve(x)            # show served["corrected"]
             >>> model.observe(served, labels)      # an hour later
         """
-        hashes = checked_hashes(x, "arrays") if HASHES in self.keys else None
+        hashed = self.online is not None or HASHES in self.keys
+        hashes = checked_hashes(x, "arrays") if hashed else None
         served = self._serving(x, batch_size)
+        if self.online is not None:
+            return self.online.predict(hashes, served["probability"])
         pairs = zip(self.memories, self.keys, strict=True)
         keys = [(m.core, hashes if key == HASHES else served[key]) for m, key in pairs]
         places = [core.places(core.checked_keys(key)) for core, key in keys]
@@ -221,15 +226,21 @@ class ReLoop2(nn.Cell):
             if key != HASHES:
                 memory.adapt(self._serving(batch)[key] for batch in batches)
 
-    def warm_start(self, batches: Iterable[Mapping[str, np.ndarray]]) -> int:
+    def warm_start(self, batches: Iterable[Mapping[str, np.ndarray]], **options: Any) -> int:
         """Write training rows into the feature memories; see `models.warm_start`.
 
         Args:
-            batches: `dataset.train(batch_size, hashes=True)`.
+            batches: `dataset.train(batch_size, hashes=True)`; with `rule="online"` in the order of
+                the log, `shuffle=False`, or a function that returns them.
+            **options: with `rule="online"` passed to `Online.start`.
 
         Returns:
             int, the number of rows written.
         """
+        if self.online is not None:
+            return started(self.online, batches, options)
+        if options:
+            raise TypeError(f"`options` are for rule='online' only. Received: {sorted(options)}")
         features = [m for m in self.memories if isinstance(m, FeatureErrorMemory)]
         return warm_start(self.base, batches, features)
 
@@ -262,32 +273,6 @@ class ReLoop2(nn.Cell):
                 f"Received: {type(x).__name__} and {'no `y`' if y is None else 'a `y`'}"
             )
         served = x if isinstance(x, Served) else self.serve(x)
+        if self.online is not None:
+            return self.online.learn(served, y)
         return min(self.correction.learn(served, to_numpy(y)))
-
-    def with_base(self, base: DeepFM, memory: str = "keep") -> Self:
-        """Return a model around a retrained base, with the SAME memories and gate.
-
-        Args:
-            base: the new base model.
-            memory: "keep" or "reset" (memories and gate).
-
-        Returns:
-            a model of this class.
-
-        Raises:
-            ValueError: if `memory` is neither.
-        """
-        if memory not in ("keep", "reset"):
-            raise ValueError(f'`memory` must be "keep" or "reset". Received: {memory!r}')
-        if memory == "reset":
-            for part in self._learners():
-                part.reset()
-        return type(self)(base, list(self.memories), **self.get_config(), gate=self.gate)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments by name that are not models themselves."""
-        return {
-            "compensation": self.compensation,
-            "label_weight": self.label_weight,
-            "key": self.key,
-        }

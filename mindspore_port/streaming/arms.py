@@ -13,6 +13,7 @@ from mindspore_port.tensors import assign, to_tensor
 from reloop2_keras.core.arms import Arm, Corrected, Gated, Memory, Recalibration, arms_of
 from reloop2_keras.core.array_checks import FEATURES
 from reloop2_keras.core.correction import Served
+from reloop2_keras.core.late_rows import LateRows
 
 __all__ = [
     "Arm",
@@ -50,7 +51,7 @@ class FrozenBase:
         """Labels arrived: a frozen model does nothing."""
 
 
-class IncrementalBase(FrozenBase):
+class IncrementalBase(LateRows, FrozenBase):
     """The base model trained on every slot after its labels arrived; works on a copy.
 
     Args:
@@ -92,6 +93,7 @@ class IncrementalBase(FrozenBase):
     def observe(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Train on the slot: `epochs` passes in chronological order."""
         self._step.set_train(True)
+        arrays = self.with_late(arrays)
         ids, values, *hashes = inputs(arrays, self.base).values()
         labels = np.asarray(arrays["label"], "float32")
         rows = len(labels)

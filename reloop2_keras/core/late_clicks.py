@@ -25,8 +25,9 @@ class LateClicks:
         way: "wait": each row is learnt when its label is sure, at the window's end + `longest`.
             "assume": learnt at the window's end, a late click as a negative, and never corrected.
             "retract": so too, but when the click comes, what the row had taught is retracted and
-            it is learnt as a click. What cannot retract (a model that is trained on, Vowpal
-            Wabbit, AdPredictor) learns the row once more, as a click.
+            it is learnt as a click. What cannot retract learns the row once more, as a click:
+            Vowpal Wabbit and AdPredictor at once, a model that is trained on among the next rows
+            (`LateRows`).
         seed: int >= 0, of who is late and how much: the same for all ways.
 
     Raises:

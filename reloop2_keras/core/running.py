@@ -90,22 +90,29 @@ class RunningArms:
         return predictions, item
 
     def learn(self, arrivals: Iterable[Arrival]) -> None:
-        """Let all arms learn what arrived: the fast parts of each run of rows, then the slow."""
-        for arrival in arrivals:
-            item = arrival.item if arrival.rows is None else arrival.item.part(arrival.rows)
-            if arrival.corrects:
-                self._correct(arrival, item)
-            else:
-                self._learn(arrival, item)
-            arrays = item.arrays
-            if "label" in arrays and self._changed(arrays["label"], arrival.labels):
-                arrays = _relabelled(arrays, arrival.labels)
+        """Let all arms learn what arrived: the fast parts of each run of rows, then the slow.
+
+        Corrections that a slow part wants among its next rows (`LateRows`) come first.
+        """
+        steps = [(a, a.item if a.rows is None else a.item.part(a.rows)) for a in arrivals]
+        for arrival, item in steps:
             for slow in self._slows:
-                slow.observe(arrays)
+                if arrival.corrects and hasattr(slow, "observe_late"):
+                    slow.observe_late(self._labelled(arrival, item))
+        for arrival, item in steps:
+            (self._correct if arrival.corrects else self._learn)(arrival, item)
+            arrays = self._labelled(arrival, item)
+            for slow in self._slows:
+                if not (arrival.corrects and hasattr(slow, "observe_late")):
+                    slow.observe(arrays)
 
     @staticmethod
-    def _changed(before, after):
-        return before is not after and not np.array_equal(before, after)
+    def _labelled(arrival, item):
+        """What slow parts learn from, with what is known of the labels now."""
+        before, after = item.arrays.get("label"), arrival.labels
+        if before is None or before is after or np.array_equal(before, after):
+            return item.arrays
+        return _relabelled(item.arrays, after)
 
     def _learn(self, arrival, item):
         for arm in self.arms:

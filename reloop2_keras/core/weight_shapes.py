@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
 from reloop2_keras.core.old_names import gate_config
+from reloop2_keras.core.online.shapes import online_shapes
 
 Shapes = dict[str, tuple[int, ...]]
 _MOST = 1 << 40  # no size in a description is larger
@@ -18,7 +19,8 @@ def weight_shapes(description: Mapping) -> Shapes:
 
     Args:
         description: `class` and `config` of a `DeepFM`, or of a `ReLoop2` with descriptions of its
-            `base`, of each `memory` (a list) and of its `gate` (or None).
+            `base`, of each `memory` (a list), of its `gate` (or None) and of `online` (or None; it
+            may be left out).
 
     Returns:
         dict in the order of the parts; names as in the neutral file, such as `base/hidden_0/bias`.
@@ -46,6 +48,9 @@ def weight_shapes(description: Mapping) -> Shapes:
         if description["gate"] is not None:
             inputs = 2 + _size(gate_config(description["gate"]["config"]), "num_offsets", least=0)
             shapes |= {"gate/coefficients": (inputs,), "gate/precision": (inputs, inputs)}
+        if description.get("online") is not None:
+            found = online_shapes(description["online"]["config"])
+            shapes |= {f"online/{name}": shape for name, shape in found.items()}
         return shapes
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"expected the description of a model, found none: {error!r}") from error

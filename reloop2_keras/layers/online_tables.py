@@ -10,11 +10,12 @@ from keras import ops
 from reloop2_keras.backend import Shape, Tensor
 from reloop2_keras.backend.tracing import is_traced
 from reloop2_keras.core.correction import Served
+from reloop2_keras.core.online.one_base import HOST_ONLY, checked_online
 from reloop2_keras.core.online.online import BLOCK_ROWS, Online
+from reloop2_keras.core.retraction import Receipt
 from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.shown_state import ShownState
 
-HOST_ONLY = "rule='online' is read on the host: use `serve` or `predict`"
 # of an array's name in files, where "/" would make a group of HDF5
 _SEPARATOR = "."
 
@@ -105,6 +106,14 @@ class OnlineTables(ShownState):
         self.core.learn(served, labels)
         return len(served["corrected"])
 
+    def learn_with_receipt(self, served: Served, labels: np.ndarray) -> Receipt:
+        """Learn rows, and keep what they taught; see `Online.learn_with_receipt`."""
+        return self.core.learn_with_receipt(served, labels)
+
+    def retract(self, receipt: Receipt) -> Served:
+        """Take back what rows have taught; see `Online.retract`."""
+        return self.core.retract(receipt)
+
     def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Keep all arrays of the core object, in full precision."""
         for name, array in (self._kept or self.core.state()).items():
@@ -124,13 +133,3 @@ class OnlineTables(ShownState):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.core.get_config()}
-
-
-def checked_online(online: Online) -> Online:
-    """Return an `Online`; ValueError unless it stands on one base."""
-    if len(online.bases) != 1:
-        raise ValueError(
-            "`rule` must stand on one base, the model's: Online(width, bases=['base']). "
-            f"Received: bases={online.bases}"
-        )
-    return online

@@ -28,6 +28,7 @@ from reloop2_keras.models.reloop2 import ReLoop2
 # of Keras alone; row_sparse says how a model is trained, not what it computes
 NOT_ARGUMENTS = ("name", "trainable", "dtype", "row_sparse")
 _BAD_INPUT = (ValueError, OSError, TypeError, KeyError, zipfile.BadZipFile, EOFError)
+_PARTS = DeepFM | layers.ErrorMemory | layers.OnlineGate | layers.OnlineTables
 numpy = keras.ops.convert_to_numpy
 
 
@@ -42,8 +43,9 @@ def describe(model: keras.layers.Layer) -> dict[str, Any]:
         ValueError: if the model is neither a `DeepFM` nor a `ReLoop2` around one.
     """
     if isinstance(model, ReLoop2):
-        if model.online is not None:
-            raise ValueError("a ReLoop2 with rule='online' has no neutral form yet: use `save`")
+        online = model.online
+        if isinstance(online, str):
+            raise ValueError("expected a model that is built, found one whose tables are not")
         names = ("compensation", "label_weight", "key")
         return {
             "class": "ReLoop2",
@@ -51,8 +53,9 @@ def describe(model: keras.layers.Layer) -> dict[str, Any]:
             "base": describe(model.base),
             "memory": [describe(memory) for memory in model.memories],
             "gate": describe(model.gate) if model.gate else None,
+            **({} if online is None else {"online": describe(online)}),
         }
-    if not isinstance(model, DeepFM | layers.ErrorMemory | layers.OnlineGate):
+    if not isinstance(model, _PARTS):
         raise ValueError(
             f"expected a DeepFM, or a ReLoop2 around one. Received: {type(model).__name__}"
         )
@@ -69,7 +72,11 @@ def rebuild(description: Mapping[str, Any]) -> keras.layers.Layer:
     if name == "ReLoop2":
         memories = [rebuild(memory) for memory in description["memory"]]
         gate = rebuild(description["gate"]) if description["gate"] else None
-        model = ReLoop2(rebuild(description["base"]), memories, **config, gate=gate)
+        base = rebuild(description["base"])
+        if description.get("online"):
+            model = ReLoop2(base, rule=rebuild(description["online"]))
+        else:
+            model = ReLoop2(base, memories, **config, gate=gate)
         model.build()
         return model
     if name == "DeepFM":
@@ -99,6 +106,8 @@ def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
 
 def _learning(model):
     """What learns online: neutral name -> layer."""
+    if model.online is not None:
+        return {"online": model.online}
     parts = {f"memories/{number}": memory for number, memory in enumerate(model.memories)}
     return {**parts, **({"gate": model.gate} if model.gate else {})}
 

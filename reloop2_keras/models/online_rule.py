@@ -13,7 +13,8 @@ from keras import ops
 from reloop2_keras.core.correction import Served
 from reloop2_keras.core.input_checks import checked_hashes
 from reloop2_keras.core.online import Online
-from reloop2_keras.layers.online_tables import HOST_ONLY, OnlineTables
+from reloop2_keras.core.online.one_base import HOST_ONLY
+from reloop2_keras.layers.online_tables import OnlineTables
 from reloop2_keras.models.mixin import Mixin
 from reloop2_keras.models.serving import HASHES, taken_by
 

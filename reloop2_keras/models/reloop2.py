@@ -10,6 +10,7 @@ from reloop2_keras.backend import Inputs, Tensor
 from reloop2_keras.core.correction import Compensation, Correction, Served
 from reloop2_keras.core.input_checks import checked_hashes
 from reloop2_keras.core.online import Online
+from reloop2_keras.core.retracting_model import RetractingModel
 from reloop2_keras.layers import (
     ErrorMemory,
     FeatureErrorMemory,
@@ -38,6 +39,7 @@ class ReLoop2(
     PortableFiles,
     SyncedSteps,
     RowSparseTraining,
+    RetractingModel,
     keras.Model,
 ):
     """A base model whose predictions are corrected by what a stream teaches.

@@ -9,6 +9,7 @@ import numpy as np
 from reloop2_keras.core.arms import Arm, Corrected, Gated, Memory, Recalibration, arms_of
 from reloop2_keras.core.array_checks import FEATURES
 from reloop2_keras.core.correction import Served
+from reloop2_keras.core.late_rows import LateRows
 from reloop2_keras.models.serving import HASHES, Serving
 
 __all__ = [
@@ -48,7 +49,7 @@ class FrozenBase:
         """Labels arrived: a frozen model does nothing."""
 
 
-class IncrementalBase(FrozenBase):
+class IncrementalBase(LateRows, FrozenBase):
     """The base model trained on every slot after its labels arrived; works on a copy.
 
     Args:
@@ -91,6 +92,7 @@ class IncrementalBase(FrozenBase):
 
     def observe(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Train on the slot: `epochs` passes in chronological order."""
+        arrays = self.with_late(arrays)
         self.base.fit(
             inputs(arrays, self.base),
             arrays["label"].astype("float32")[:, None],

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reloop2_keras.core.curve import Curve
+from reloop2_keras.core.delay import Delay
 from reloop2_keras.streaming.report import PrequentialReport
 
 # Okabe-Ito: told apart by colour-blind readers and in grey print
@@ -136,12 +137,23 @@ def drift(report: PrequentialReport) -> Figure:
 
 def curve(points: Curve) -> Figure:
     """Draw AUC and log loss of all arms but controls against the delay, or another condition."""
-    figure, axes = _axes("AUC", points.axis, columns=2)
+    at, label = _positions(points)
+    figure, axes = _axes("AUC", label, columns=2)
     axes[1].set_ylabel("log loss (nats)")
     for ax, metric in zip(axes, ("auc", "logloss"), strict=True):
         rows = points.scores(metric)
         for arm in (name for name in rows if not name.startswith("shuffled")):
-            style = _style(arm, list(rows))
-            ax.plot(list(points.points), rows[arm], marker=".", **style, label=arm, lw=1.4)
+            ax.plot(at, rows[arm], marker=".", **_style(arm, list(rows)), label=arm, lw=1.4)
     _legend(axes[1])
     return figure
+
+
+def _positions(points):
+    """Where points lie: by their amounts if all are delays of one unit, else side by side."""
+    try:
+        delays = [Delay.of(name) for name in points.points]
+    except ValueError:
+        return list(points.points), points.axis
+    if len({delay.unit for delay in delays}) > 1:
+        return list(points.points), points.axis
+    return [delay.amount for delay in delays], f"{points.axis} ({delays[0].unit})"

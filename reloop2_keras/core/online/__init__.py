@@ -5,5 +5,14 @@ from reloop2_keras.core.online.crosses import Crosses, choose_crosses
 from reloop2_keras.core.online.hedge import Hedge
 from reloop2_keras.core.online.logistic_gate import LogisticGate
 from reloop2_keras.core.online.online import Online
+from reloop2_keras.core.online.upgrade import from_feature_memory
 
-__all__ = ["BeliefTables", "Crosses", "Hedge", "LogisticGate", "Online", "choose_crosses"]
+__all__ = [
+    "BeliefTables",
+    "Crosses",
+    "Hedge",
+    "LogisticGate",
+    "Online",
+    "choose_crosses",
+    "from_feature_memory",
+]

@@ -1,0 +1,111 @@
+"""Belief tables in two stages as a cell: they stand on a base's probability (ours)."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from mindspore import Tensor
+
+from mindspore_port.layers.shown_state import ShownState
+from mindspore_port.tensors import TensorLike, to_numpy
+from reloop2_keras.core.online.one_base import HOST_ONLY, checked_online
+from reloop2_keras.core.online.online import BLOCK_ROWS, Online
+from reloop2_keras.core.retraction import Receipt
+from reloop2_keras.core.served import Served
+from reloop2_keras.core.shown import shows
+
+
+@shows("width", "bases", "crosses", "bits", "prior", "block_rows", "names")
+class OnlineTables(ShownState):
+    """`core.online.Online` over one base model: read and learnt on the host, in float64.
+
+    Nothing of it is a parameter, and it cannot become part of a graph: its tables are open hash
+    tables in float64. Its state is that of the Keras layer of the same name, both ways:
+    `cell.load_state(layer.core.state())`, and `layer.load_state(cell.core.state())`.
+
+    Args:
+        width, bases, crosses, bits, prior, block_rows: see `Online`; `bases` has one name.
+
+    Attributes:
+        core: `Online`.
+
+    Call arguments:
+        probabilities: float32 Tensor (batch,), the base's predictions.
+        hashes: int32 Tensor (batch, width).
+
+    Returns:
+        float32 Tensor (batch,), corrected probabilities.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> tables = OnlineTables(width=2)
+        >>> hashes = np.array([[7, 9]], "int32")
+        >>> for _ in range(600):
+        ...     _ = tables.learn(tables.predict(hashes, [0.5]), [1])
+        >>> bool(tables.predict(hashes, [0.5])["corrected"][0] > 0.9)
+        True
+    """
+
+    core: Online
+
+    def __init__(
+        self,
+        width: int,
+        bases: Sequence[str] = ("base",),
+        crosses: Sequence[Sequence[int]] | None = None,
+        bits: int | Sequence[int] = 16,
+        prior: float = 1.0,
+        block_rows: int = BLOCK_ROWS,
+    ) -> None:
+        core = Online(width, bases, crosses, bits, prior, block_rows)
+        super().__init__(checked_online(core))
+
+    @classmethod
+    def around(cls, online: Online) -> Self:
+        """Return a cell that shows this very `Online`, which must stand on one base."""
+        checked_online(online)
+        cell = cls(**{**online.get_config(), "bits": 3, "crosses": None})
+        cell.take_core(online)
+        return cell
+
+    @property
+    def built(self) -> bool:
+        """bool: True, all sizes are arguments."""
+        return True
+
+    def __call__(self, probabilities: Tensor, hashes: Tensor) -> Tensor:
+        served = self.predict(to_numpy(hashes), to_numpy(probabilities))
+        return Tensor(served["corrected"])
+
+    def construct(self, probabilities: Tensor, hashes: Tensor) -> Tensor:
+        raise ValueError(HOST_ONLY)
+
+    def predict(self, hashes: TensorLike, probabilities: TensorLike) -> Served:
+        """Return what `Online.predict` does, and the base's `probability` float32 (rows,).
+
+        Args:
+            hashes: integers (rows, width).
+            probabilities: float (rows,) in [0, 1], the base's.
+
+        Raises:
+            ValueError: naming what does not fit.
+        """
+        probabilities = np.asarray(to_numpy(probabilities), "float32").reshape(-1)
+        served = self.core.predict(to_numpy(hashes), probabilities)
+        served["probability"] = probabilities
+        return served
+
+    def learn(self, served: Served, labels: TensorLike) -> int:
+        """Learn rows whose labels came, see `Online.learn`; return how many."""
+        self.core.learn(served, to_numpy(labels))
+        return len(served["corrected"])
+
+    def learn_with_receipt(self, served: Served, labels: TensorLike) -> Receipt:
+        """Learn rows, and keep what they taught; see `Online.learn_with_receipt`."""
+        return self.core.learn_with_receipt(served, to_numpy(labels))
+
+    def retract(self, receipt: Receipt) -> Served:
+        """Take back what rows have taught; see `Online.retract`."""
+        return self.core.retract(receipt)
