@@ -170,8 +170,36 @@ def test_a_model_by_memories_takes_no_options_of_online_and_online_has_no_correc
         ReLoop2(deepfm(), FeatureErrorMemory(8), gate=True).warm_start([rows()], max_crosses=2)
     with pytest.raises(ValueError, match="`correction` is of memories"):
         _ = ReLoop2(deepfm(), rule="online").correction
-    with pytest.raises(ValueError, match="rule='online'"):
-        neutral.describe(ReLoop2(deepfm(), rule="online"))
+
+
+def test_a_neutral_file_keeps_tables_and_all(tmp_path):
+    model, (x, y) = ReLoop2(deepfm(), rule="online"), rows()
+    with pytest.raises(ValueError, match="without weights"):
+        neutral.arrays_of(model)
+    for _ in range(3):
+        model.observe(model.serve(x), y)
+    neutral.dump(model, tmp_path / "a.npz")
+    again = neutral.load(tmp_path / "a.npz")
+    for name, array in model.online.core.state().items():
+        np.testing.assert_array_equal(again.online.core.state()[name], array)
+    np.testing.assert_array_equal(again.serve(x)["corrected"], model.serve(x)["corrected"])
+
+
+def test_a_model_takes_back_what_wrong_labels_taught():
+    made, (x, y) = {}, rows()
+    y = np.reshape(y, -1)
+    wrong = np.flatnonzero(np.arange(300) % 6 == 0)
+    first = np.where(np.isin(np.arange(300), wrong), 1 - y, y)
+    for name in ("right", "wrong", "retracted"):
+        made[name] = model = ReLoop2(deepfm(), rule="online")
+        for _ in range(2):
+            model.observe(model.serve(x), y)
+        receipt = model.observe_with_receipt(model.serve(x), y if name == "right" else first)
+        if name == "retracted":
+            model.observe(model.retract(receipt.part(wrong)), y[wrong])
+    p = {name: model.serve(x)["corrected"][wrong] for name, model in made.items()}
+    far, without_it = (np.abs(p[name] - p["right"]).mean() for name in ("retracted", "wrong"))
+    assert far < 0.5 * without_it, (far, without_it)
 
 
 def test_an_online_of_ones_own_is_shown_and_not_copied():
