@@ -145,7 +145,7 @@ def replay(
 def replay_arms(
     arms: Sequence[Arm],
     slots: Iterable[Any],
-    delay: int = 0,
+    delay: int | str | Delay = 0,
     fill: int | None = None,
     progress: bool | None = False,
 ) -> list[dict[str, Any]]:

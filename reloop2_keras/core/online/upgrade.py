@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reloop2_keras.core.memories.feature import FeatureMemory
-from reloop2_keras.core.online.belief_kernels import PROBES
+from reloop2_keras.core.online.belief_bank import PROBES
 from reloop2_keras.core.online.beliefs import BeliefTables
 from reloop2_keras.core.online.training import bits_for
 
@@ -19,8 +19,8 @@ def from_feature_memory(
     """Return belief tables that hold what a feature memory has learnt of some values.
 
     With S and V the sums of a value's bucket and tau the memory's prior, its belief is
-    m = S / (V + tau), P = 1 / (V + tau), for every learner alike: exactly what the memory read. A
-    bucket does not say whose it is, so the values must be given; those that share one, as two of
+    m = S / (V + tau), P = 1 / (V + tau), for every learner alike: what the memory read, without
+    its bound of 8. A bucket does not say whose it is, so the values must be given; those that share one, as two of
     2^num_bits buckets may, each start from what is known of both.
 
     Args:
