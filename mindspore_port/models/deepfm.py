@@ -46,6 +46,7 @@ class DeepFM(nn.Cell):
         hidden_units: sequence of ints, widths of the ReLU layers; the last is the memory's key.
         dropout: float in [0, 1), after each hidden layer; acts after `set_train()` only.
         embedding_l2: float >= 0; `penalty` is 1/2 * l2 * (|V|^2 + |w|^2) of the WHOLE table.
+        linear_l2: float >= 0, the l2 of |w|^2; None: that of the embeddings.
         initializer_stddev: float, all weights N(0, stddev); None: N(0, .01) for the tables and
             uniform Glorot for dense layers.
         seed: int, of the initial weights (drawn by NumPy: the same on every device).
@@ -85,6 +86,7 @@ class DeepFM(nn.Cell):
         seed: int = 1001,
         compute_dtype: str = "float32",
         hashed: bool | int | Sequence[int] | None = None,
+        linear_l2: float | None = None,
     ) -> None:
         super().__init__()
         self.fields = [
@@ -100,8 +102,9 @@ class DeepFM(nn.Cell):
             )
         if not 0 <= dropout < 1:
             raise ValueError(f"`dropout` must be in [0, 1). Received: {dropout}")
-        if embedding_l2 < 0:
-            raise ValueError(f"`embedding_l2` must be >= 0. Received: {embedding_l2}")
+        for name, l2 in (("embedding_l2", embedding_l2), ("linear_l2", linear_l2)):
+            if l2 is not None and not l2 >= 0:
+                raise ValueError(f"`{name}` must be >= 0. Received: {l2}")
         if compute_dtype not in ("float32", "float16"):
             raise ValueError(
                 f'`compute_dtype` must be "float32" or "float16". Received: {compute_dtype!r}'
@@ -110,6 +113,7 @@ class DeepFM(nn.Cell):
         self.hidden_units = [int(u) for u in hidden_units]
         self.dropout = dropout
         self.embedding_l2 = embedding_l2
+        self.linear_l2 = linear_l2
         self.initializer_stddev = initializer_stddev
         self.compute_dtype = compute_dtype
         self.num_ids = sum(f["cardinality"] for f in self.fields)
@@ -262,10 +266,16 @@ class DeepFM(nn.Cell):
         return ops.sigmoid(outputs["logit"])
 
     def penalty(self) -> Tensor:
-        """1/2 * l2 * (|V|^2 + |w|^2) over the whole table, a float32 scalar."""
-        total = ops.square(self.field_embedding.embeddings).sum()
-        total = total + ops.square(self.linear_embedding.embeddings).sum()
-        return 0.5 * self.embedding_l2 * total
+        """1/2 * l2 * (|V|^2 + |w|^2) over the whole table, a float32 scalar; each its own l2."""
+        total = self.penalties[0] * ops.square(self.field_embedding.embeddings).sum()
+        total = total + self.penalties[1] * ops.square(self.linear_embedding.embeddings).sum()
+        return 0.5 * total
+
+    @property
+    def penalties(self) -> tuple[float, float]:
+        """L2 of the embeddings and of the linear part; (0, 0): there is none."""
+        linear = self.embedding_l2 if self.linear_l2 is None else self.linear_l2
+        return self.embedding_l2, linear
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments by name that decide what the model computes."""
@@ -278,4 +288,5 @@ class DeepFM(nn.Cell):
             "initializer_stddev": self.initializer_stddev,
             "compute_dtype": self.compute_dtype,
             "hashed": self.hashed,
+            "linear_l2": self.linear_l2,
         }

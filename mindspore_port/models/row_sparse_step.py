@@ -103,10 +103,11 @@ class RowSparseStep(nn.Cell):
             ops.gather(vectors, places, 0) * scale, ops.gather(linear, places, 0) * scale
         )
         loss = log_loss(outputs["logit"][:, 0], labels, weights)
-        if self.base.embedding_l2:
+        if any(self.base.penalties):
             real = is_row.astype(ms.float32)
-            norm = (real * vectors * vectors).sum() + (real * linear * linear).sum()
-            loss = loss + 0.5 * self.base.embedding_l2 * norm
+            l2, linear_l2 = self.base.penalties
+            loss = loss + 0.5 * l2 * (real * vectors * vectors).sum()
+            loss = loss + 0.5 * linear_l2 * (real * linear * linear).sum()
         return loss
 
     def construct(

@@ -71,7 +71,7 @@ class TrainStep(nn.Cell):
         outputs = self.base.logits_and_keys(feature_ids, feature_values, feature_hashes)
         x = outputs["logit"][:, 0]
         loss = log_loss(x, labels, weights)
-        if self.base.embedding_l2:
+        if any(self.base.penalties):
             loss = loss + self.base.penalty()
         if self.scaler is not None:
             return self.scaler.scale(loss), loss

@@ -55,6 +55,7 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
         hidden_units: sequence of ints, widths of the ReLU layers; the last is the memory's key.
         dropout: float in [0, 1), after each hidden layer.
         embedding_l2: float >= 0; adds 1/2 * l2 * (|V|^2 + |w|^2) of the WHOLE table to the loss.
+        linear_l2: float >= 0, the l2 of |w|^2; None: that of the embeddings.
         initializer_stddev: float, all weights N(0, stddev); None: N(0, .01) for the tables and
             Keras' default for dense layers.
         row_sparse: bool. True: a training step costs and changes the batch's rows of the tables
@@ -94,6 +95,7 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
         initializer_stddev: float | None = None,
         row_sparse: bool = False,
         hashed: bool | int | Sequence[int] | None = None,
+        linear_l2: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -110,12 +112,14 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
             )
         if not 0 <= dropout < 1:
             raise ValueError(f"`dropout` must be in [0, 1). Received: {dropout}")
-        if embedding_l2 < 0:
-            raise ValueError(f"`embedding_l2` must be >= 0. Received: {embedding_l2}")
+        for name, l2 in (("embedding_l2", embedding_l2), ("linear_l2", linear_l2)):
+            if l2 is not None and not l2 >= 0:
+                raise ValueError(f"`{name}` must be >= 0. Received: {l2}")
         self.embedding_dim = int(embedding_dim)
         self.hidden_units = [int(u) for u in hidden_units]
         self.dropout = dropout
         self.embedding_l2 = embedding_l2
+        self.linear_l2 = linear_l2
         self.initializer_stddev = initializer_stddev
         self.row_sparse = bool(row_sparse)
         self.num_ids = sum(f["cardinality"] for f in self.fields)
@@ -125,15 +129,13 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
         dtype = self.dtype_policy
         table_stddev = 0.01 if initializer_stddev is None else initializer_stddev
 
-        def embedding(name, dim):
+        def embedding(name, dim, l2):
             return FieldEmbedding(
                 self.num_ids,
                 dim,
                 embeddings_initializer=keras.initializers.RandomNormal(stddev=table_stddev),
                 # Keras' L2(l) is l * sum(x^2)
-                embeddings_regularizer=keras.regularizers.L2(embedding_l2 / 2)
-                if embedding_l2
-                else None,
+                embeddings_regularizer=keras.regularizers.L2(l2 / 2) if l2 else None,
                 row_sparse=self.row_sparse,
                 num_new=self._rows.num_rows - self.num_ids if self._rows else 0,
                 dtype=dtype,
@@ -149,8 +151,10 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
                 units, activation=activation, kernel_initializer=kernel, dtype=dtype, name=name
             )
 
-        self.field_embedding = embedding("field_embedding", self.embedding_dim)
-        self.linear_embedding = embedding("linear_embedding", 1)
+        self.field_embedding = embedding("field_embedding", self.embedding_dim, embedding_l2)
+        self.linear_embedding = embedding(
+            "linear_embedding", 1, embedding_l2 if linear_l2 is None else linear_l2
+        )
         self.factorization_machine = FactorizationMachine(dtype=dtype, name="fm")
         self.hidden_layers = [
             dense(units, f"hidden_{i}", "relu") for i, units in enumerate(self.hidden_units)
@@ -283,4 +287,5 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
             "initializer_stddev": self.initializer_stddev,
             "row_sparse": self.row_sparse,
             "hashed": self.hashed,
+            "linear_l2": self.linear_l2,
         }
