@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from reloop2_keras.core.base_search import BaseSearch
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import ARMS, needed
 from reloop2_keras.core.dataset import PreparedDataset
@@ -74,6 +75,15 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--max-epochs", type=_positive, default=30, help="most epochs of the base model"
     )
+    compare.add_argument(
+        "--search-seconds",
+        type=_seconds,
+        default=60.0,
+        help="time to choose the base model's options in, on the validation period",
+    )
+    compare.add_argument(
+        "--no-search", action="store_true", help="train the base model with fixed options instead"
+    )
     compare.add_argument("--quiet", action="store_true", help="no progress bars")
     return made
 
@@ -82,6 +92,16 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected an integer >= 1, found {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds >= 0, found {text!r}")
+    return found
 
 
 def _compare(args: argparse.Namespace) -> None:
@@ -105,13 +125,16 @@ def _compare(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow if it is there
     import reloop2_keras
 
+    search = None
+    if not args.no_search:
+        search = BaseSearch(args.search_seconds, progress=False if args.quiet else None)
     dataset = reloop2_keras.PreparedDataset(args.dataset)
     shared = {
         "arms": args.arms,
         "seeds": range(args.seed, args.seed + args.seeds),
         "slots": args.slots,
         "settings": Candidates(validation_slots=args.validation_slots, crosses=args.cross),
-        "base_options": {"max_epochs": args.max_epochs},
+        "base_options": {"max_epochs": args.max_epochs, "search": search},
         "progress": False if args.quiet else None,
     }
     if args.delays:

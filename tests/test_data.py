@@ -213,7 +213,9 @@ def test_training_again_gives_the_same_weights(folder):
     from reloop2_keras.models import train_base
 
     dataset = PreparedDataset(folder)
-    one, two = (train_base(dataset, seed=3, embedding_dim=4, max_epochs=2)[0] for _ in range(2))
+    one, two = (
+        train_base(dataset, seed=3, embedding_dim=4, max_epochs=2, search=None)[0] for _ in range(2)
+    )
     for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     assert keras.backend.backend() in ("torch", "jax", "tensorflow")
@@ -224,7 +226,7 @@ def test_train_base_trains_rows_when_told_to(folder):
 
     dataset = PreparedDataset(folder)
     rows, whole = (
-        train_base(dataset, embedding_dim=4, max_epochs=1, row_sparse=flag)[0]
+        train_base(dataset, embedding_dim=4, max_epochs=1, row_sparse=flag, search=None)[0]
         for flag in (True, False)
     )
     assert rows.row_sparse and rows.field_embedding.trains_rows

@@ -21,7 +21,7 @@ SMALL = Candidates(
     feature_bits=9,
 )
 ARMS = ["frozen", "recalibrated", "exact", "feature", "incremental", "incremental+feature"]
-BASE = {"max_epochs": 1, "embedding_dim": 4, "hidden_units": (8,)}
+BASE = {"max_epochs": 1, "embedding_dim": 4, "hidden_units": (8,), "search": None}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from mindspore_port.models.early_stopping import train_base
 from mindspore_port.streaming.arms import FrozenBase, IncrementalBase
 from mindspore_port.streaming.prequential_loop import backend
 from reloop2_keras.core import choice, study
+from reloop2_keras.core.base_search import with_search
 from reloop2_keras.core.candidates import Candidates, FeatureForms
 from reloop2_keras.core.choice import OWN, Choice
 from reloop2_keras.core.curve import Curve, delay_curve, late_curve
@@ -72,7 +73,8 @@ def compare(
         base: None trains a `DeepFM` a seed (`train_base`); or a function of the seed that returns
             a trained one; or a trained one, which serves for every seed.
         arms: names; None: `core.choice.OWN`, without rivals.
-        base_options, incremental_options: arguments of `train_base` and `IncrementalBase`.
+        base_options, incremental_options: arguments of `train_base` and `IncrementalBase`; options
+            of the base that are not given are chosen, once for all seeds.
         seeds, delay, slots, settings, choices, progress: see `core.study.compare`.
 
     Raises:
@@ -81,9 +83,10 @@ def compare(
     Example:
         >>> report = compare(PreparedDataset("runs/demo/dataset"), seeds=[1, 2, 3])
     """
+    base_options, info = with_search(base, base_options, progress)
     make = MINDSPORE.maker(dataset, base, base_options, incremental_options)
     arms = OWN if arms is None else arms
-    info = {"backend": backend(), "base": dict(base_options or {})}
+    info["backend"] = backend()
     shared = arms, seeds, delay, slots, settings, info, choices, progress
     return study.compare(dataset, make, *shared)
 
@@ -99,8 +102,9 @@ def compare_delays(
     **options: Any,
 ) -> Curve:
     """Compare arms at several delays of labels; see `core.curve.delay_curve` and `compare`."""
+    base_options, info = with_search(base, base_options, options.get("progress"))
     make = MINDSPORE.maker(dataset, base, base_options, incremental_options)
-    options = {**options, "info": {"backend": backend(), "base": dict(base_options or {})}}
+    options = {**options, "info": {**info, "backend": backend()}}
     return delay_curve(dataset, make, OWN if arms is None else arms, seeds, delays, **options)
 
 
@@ -117,7 +121,8 @@ def compare_late_clicks(
     **options: Any,
 ) -> Curve:
     """Compare arms where clicks come late; see `core.curve.late_curve` and `compare`."""
+    base_options, info = with_search(base, base_options, options.get("progress"))
     make = MINDSPORE.maker(dataset, base, base_options, incremental_options)
-    options = {**options, "info": {"backend": backend(), "base": dict(base_options or {})}}
+    options = {**options, "info": {**info, "backend": backend()}}
     shared = OWN if arms is None else arms, seeds, delay, share, longest
     return late_curve(dataset, make, *shared, **options)

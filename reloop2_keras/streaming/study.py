@@ -8,6 +8,7 @@ import keras
 
 from reloop2_keras.core import choice, study
 from reloop2_keras.core import curve as core_curve
+from reloop2_keras.core.base_search import with_search
 from reloop2_keras.core.candidates import Candidates, FeatureForms
 from reloop2_keras.core.choice import ARMS, OWN, Choice
 from reloop2_keras.core.delay import Delay
@@ -82,7 +83,9 @@ def compare(
         arms: names; None: `core.choice.ARMS`, but rivals whose packages are not installed, and
             "incremental hashed" for a model that is no `DeepFM`.
         seeds, delay, slots, settings, choices, progress: see `core.study.compare`.
-        base_options: arguments of `train_base`, such as `max_epochs`; for `base=None` only.
+        base_options: arguments of `train_base`, such as `max_epochs`; for `base=None` only. What
+            is not given is chosen on the validation period, once for all seeds; `search=None`
+            takes defaults instead, `search=BaseSearch(seconds=…)` another budget.
         incremental_options: arguments of `IncrementalBase`, such as `learning_rate`.
 
     Returns:
@@ -97,7 +100,8 @@ def compare(
         >>> report = compare(PreparedDataset("runs/demo/dataset"), seeds=[1, 2, 3])
         >>> report.save("runs/mine")
     """
-    dataset, make, arms, info = _started(dataset, base, arms, base_options, incremental_options)
+    trained = base_options, incremental_options, progress
+    dataset, make, arms, info = _started(dataset, base, arms, *trained)
     shared = arms, seeds, delay, slots, settings, info, choices, progress
     return cast(
         PrequentialReport, study.compare(dataset, make, *shared, PrequentialReport, choose_rival)
@@ -130,7 +134,8 @@ def compare_delays(
     Example:
         >>> print(compare_delays("runs/demo/dataset", delays=[0, 1, 2]).table())
     """
-    dataset, make, arms, info = _started(dataset, base, arms, base_options, incremental_options)
+    trained = base_options, incremental_options, options.get("progress")
+    dataset, make, arms, info = _started(dataset, base, arms, *trained)
     options = {**options, "info": info, "report": PrequentialReport, "choose_rival": choose_rival}
     return cast(Curve, core_curve.delay_curve(dataset, make, arms, seeds, delays, Curve, **options))
 
@@ -164,20 +169,22 @@ def compare_late_clicks(
     Example:
         >>> print(compare_late_clicks("runs/demo/dataset", share=0.3, longest=4).table())
     """
-    dataset, make, arms, info = _started(dataset, base, arms, base_options, incremental_options)
+    trained = base_options, incremental_options, options.get("progress")
+    dataset, make, arms, info = _started(dataset, base, arms, *trained)
     options = {**options, "info": info, "report": PrequentialReport, "choose_rival": choose_rival}
     shared = arms, seeds, delay, share, longest, Curve
     return cast(Curve, core_curve.late_curve(dataset, make, *shared, **options))
 
 
-def _started(dataset, base, arms, base_options, incremental_options):
+def _started(dataset, base, arms, base_options, incremental_options, progress):
     """Dataset, maker of bases, names of arms, and what is noted of the run."""
     if isinstance(dataset, str | Path):
         dataset = PreparedDataset(dataset)
+    base_options, info = with_search(base, base_options, progress)
     make = KERAS.maker(dataset, base, base_options, incremental_options)
     if arms is None:
         arms = installed(ARMS)
         if isinstance(base, keras.Model) and not hasattr(base, "with_hashed"):
             arms = [arm for arm in arms if arm != "incremental hashed"]
-    info = {"backend": keras.backend.backend(), "base": dict(base_options or {})}
+    info["backend"] = keras.backend.backend()
     return dataset, make, arms, info

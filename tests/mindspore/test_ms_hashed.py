@@ -147,7 +147,7 @@ def test_training_reads_hashes(folder):
     ms.set_context(mode=ms.GRAPH_MODE)
     options = {"embedding_dim": 4, "hidden_units": (8,), "batch_size": 512, "max_epochs": 2}
     made = [
-        train_base(dataset, 1, row_sparse=row_sparse, hashed=True, **options)[0]
+        train_base(dataset, 1, row_sparse=row_sparse, hashed=True, search=None, **options)[0]
         for row_sparse in (False, True)
     ]
     x = dataset.slots()[0].load()

@@ -28,7 +28,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def base(dataset):
-    return train_base(dataset, 7, 4, (8,), max_epochs=1)[0]
+    return train_base(dataset, 7, 4, (8,), max_epochs=1, search=None)[0]
 
 
 def test_all_arms_but_the_rivals(dataset, base, tmp_path):

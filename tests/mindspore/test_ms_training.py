@@ -123,8 +123,8 @@ def test_train_base_learns_and_repeats(folder):
     dataset = PreparedDataset(folder)
     ms.set_context(mode=ms.GRAPH_MODE)
     options = {"embedding_dim": 4, "hidden_units": (8,), "batch_size": 256, "max_epochs": 4}
-    base, history = train_base(dataset, seed=5, learning_rate=0.01, **options)
-    again, repeated = train_base(dataset, seed=5, learning_rate=0.01, **options)
+    base, history = train_base(dataset, seed=5, learning_rate=0.01, search=None, **options)
+    again, repeated = train_base(dataset, seed=5, learning_rate=0.01, search=None, **options)
     ms.set_context(mode=ms.PYNATIVE_MODE)
     assert history["loss"][-1] < history["loss"][0] and max(history["val_auc"]) > 0.53
     np.testing.assert_allclose(history["loss"], repeated["loss"], rtol=1e-5)
