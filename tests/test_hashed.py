@@ -205,7 +205,9 @@ def dataset(tmp_path_factory):
 
 
 def test_a_dataset_without_hashes_is_refused_and_one_with_them_trains(dataset):
-    made, _ = train_base(dataset, hashed=True, max_epochs=1, embedding_dim=4, hidden_units=[8])
+    made, _ = train_base(
+        dataset, hashed=True, max_epochs=1, embedding_dim=4, hidden_units=[8], search=None
+    )
     with pytest.raises(ValueError, match="hashes=True"):
         made.fit(dataset.train(512), verbose=0)
     assert made.hashed[0] == 0 and max(made.hashed) >= 8  # numbers have no new values
