@@ -215,7 +215,7 @@ def test_a_dataset_without_hashes_is_refused_and_one_with_them_trains(dataset):
 
 def test_both_kinds_of_incremental_training_are_compared(dataset):
     arms = ["frozen", "incremental", "incremental hashed", "online+incremental"]
-    options = {"max_epochs": 1, "embedding_dim": 4, "hidden_units": [8]}
+    options = {"max_epochs": 1, "embedding_dim": 4, "hidden_units": [8], "search": None}
     report = compare(dataset, arms=arms, base_options=options, progress=False)
     assert report.arms == arms
     assert report.info["picked"][0]["candidate"] in arms[1:3]

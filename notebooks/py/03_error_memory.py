@@ -86,7 +86,7 @@ figure
 
 # %%
 dataset = PreparedDataset(DATASET_DIR)
-base, _ = train_base(dataset, seed=SEED, max_epochs=MAX_EPOCHS)
+base, _ = train_base(dataset, seed=SEED, max_epochs=MAX_EPOCHS, search=None)
 keys = training_keys(base, dataset.train(4096, seed=SEED), max_rows=8192)
 
 

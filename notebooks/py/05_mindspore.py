@@ -55,6 +55,7 @@ base, history = train_base(
     LEARNING_RATE,
     BATCH_SIZE,
     MAX_EPOCHS,
+    search=None,
 )
 exact = ExactErrorMemory(EXACT_CAPACITY, NUM_NEIGHBORS)
 sketch = SketchErrorMemory(*SKETCH_SIZE)

@@ -67,7 +67,8 @@ from reloop2_keras.streaming import (
 dataset = PreparedDataset(DATASET_DIR)
 names = [field["name"] for field in dataset.fields]
 slots, validation = dataset.slots(), dataset.validation_slots(5)
-bases = [train_base(dataset, SEED + n, max_epochs=MAX_EPOCHS)[0] for n in range(NUM_SEEDS)]
+options = {"max_epochs": MAX_EPOCHS, "search": None}
+bases = [train_base(dataset, SEED + n, **options)[0] for n in range(NUM_SEEDS)]
 base = bases[0]
 
 
@@ -364,7 +365,7 @@ calm_folder = Path(OUTPUT_DIR) / f"no_drift_{NO_DRIFT_ROWS}_{SEED}"
 if not (calm_folder / "dataset.json").exists():
     prepare(synthetic(rows=NO_DRIFT_ROWS, seed=SEED, drift=False), calm_folder, progress=False)
 calm = PreparedDataset(calm_folder)
-calm_base, _ = train_base(calm, SEED, max_epochs=MAX_EPOCHS)
+calm_base, _ = train_base(calm, SEED, max_epochs=MAX_EPOCHS, search=None)
 calm_form = fast_of(FORMS, calm_base, calm)
 no_drift = stream(
     {
