@@ -20,8 +20,8 @@ def from_feature_memory(
 
     With S and V the sums of a value's bucket and tau the memory's prior, its belief is
     m = S / (V + tau), P = 1 / (V + tau), for every learner alike: what the memory read, without
-    its bound of 8. A bucket does not say whose it is, so the values must be given; those that share one, as two of
-    2^num_bits buckets may, each start from what is known of both.
+    its bound of 8. A bucket does not say whose it is, so the values must be given; those that share
+    one, as two of 2^num_bits buckets may, each start from what is known of both.
 
     Args:
         memory: `FeatureMemory`, or the `core` of a `FeatureErrorMemory` that a file held.
