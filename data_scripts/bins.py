@@ -3,6 +3,8 @@
 import numpy as np
 import polars as pl
 
+from reloop2_keras.core.numeric_field import bin_numbers
+
 SAMPLE = 65_536  # numbers that are kept of a field; all of them while there are no more
 MOST_BINS = 4096
 
@@ -69,7 +71,7 @@ def bin_texts(values: pl.Series, edges: list[float]) -> pl.Series:
     """
     numbers = values.fill_null(0.0).to_numpy()
     text = pl.lit("q") + pl.col("bin").cast(pl.String)
-    bins = pl.Series("bin", np.searchsorted(np.array(edges), numbers, side="right"))
+    bins = pl.Series("bin", bin_numbers(numbers, edges))
     found = pl.DataFrame([bins]).select(text.alias("text"))["text"]
     return found.set(values.is_null(), None)
 

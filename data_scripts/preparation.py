@@ -1,5 +1,6 @@
 """Raw log -> prepared dataset: chronological periods, ids from the training period only."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -136,6 +137,7 @@ def prepare(
             "options": {**source.options, **options},
             "num_ids": num_ids,
             "fields": [_field(field) for field in fields],
+            "raw": dataclasses.replace(source.raw, final_ids=source.final_ids).to_json(),
             "columns": ["label", *source.extras, *MATRICES],
             "periods": _periods(periods, sizes, files),
             "vocabulary": _vocabulary(folder, output, fields),

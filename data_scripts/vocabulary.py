@@ -12,10 +12,8 @@ from data_scripts.bins import NumberSample, bin_texts
 from data_scripts.errors import InputError
 from data_scripts.factorize import Lookup, factorize_text
 from data_scripts.text import canonical
+from reloop2_keras.core.numeric_field import scaled
 
-# A scaled value (value / training maximum) is cut to this, because its fourth power is then finite
-# in float32: a factorization machine squares it, and Adam squares the gradient of that.
-LARGEST = 1e9
 EMPTY = pl.DataFrame(schema={"value": pl.String, "count": pl.Int64})
 
 
@@ -46,7 +44,7 @@ def bucket_numeric(values: pl.Series) -> pl.Series:
 class FieldVocabulary:
     """One field: its offset, its cardinality, and its kept values or its maximum.
 
-    `clipped` counts the rows whose scaled value was beyond `LARGEST` and cut down to it. With
+    `clipped` counts the rows whose scaled value was too large and cut down (`scaled`). With
     `bins` above 0 a number is hashed as its bin between `edges`, not as its bucket.
     """
 
@@ -123,9 +121,8 @@ class FieldVocabulary:
             numbers = pl.Series(distinct, nan_to_null=True)
             texts = bin_texts(numbers, self.edges) if self.bins else bucket_numeric(numbers)
             buckets, text = factorize_text(texts)
-            scaled = column.fill_null(0.0) / self.maximum
-            self.clipped += int((scaled.abs() > LARGEST).sum())
-            values = scaled.clip(-LARGEST, LARGEST).cast(pl.Float32).to_numpy()
+            values, clipped = scaled(column.to_numpy(), self.maximum)
+            self.clipped += clipped
             return (
                 np.array([self.offset], "int32"),
                 values,

@@ -12,7 +12,7 @@ from reading import same
 
 from data_scripts import prepare, table
 from data_scripts.__main__ import main
-from data_scripts.sources.values import label_rule
+from reloop2_keras.core.labels import LabelRule
 
 ROWS = 60
 CUT = {"train_fraction": 0.5, "validation_fraction": 0.2, "slots": 2, "threshold": 0}
@@ -101,7 +101,7 @@ def test_a_word_that_no_label_has_is_an_error_of_the_first_rows_too(tmp_path, po
 @pytest.mark.parametrize("rule", ["", ">=abc", ">", "=> 4", "==", ", ,", ">=1.2.3"])
 def test_rules_that_cannot_be(rule):
     with pytest.raises(ValueError, match="`positive` must be a comparison"):
-        label_rule(rule)
+        LabelRule.parse(rule)
 
 
 @pytest.mark.parametrize("kind", [pa.bool_(), pa.int8(), pa.float32(), pa.decimal128(30, 2)])

@@ -14,6 +14,7 @@ from data_scripts.sources.fast_delimited import parse_clean_block
 from data_scripts.sources.inputs import block_size, blocks, count_lines, expand_paths, short_names
 from data_scripts.sources.source import Source
 from data_scripts.sources.values import numbers
+from reloop2_keras.core.raw_columns import RawColumns
 
 TABS = Format("\t")
 
@@ -108,4 +109,5 @@ def criteo(
         final_ids=skip_id_convert,
         count=lambda: count_lines(paths),
         paths=tuple(paths),
+        raw=RawColumns(integers=True),
     )

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from data_scripts.derived_columns import derived_column
 from data_scripts.errors import Errors, InputError
 from data_scripts.sources.chunk import Chunk
 from data_scripts.sources.inputs import blocks, packed_form
 from data_scripts.sources.source import Source
+from reloop2_keras.core.raw_columns import MOVIETWEETINGS
 
 
 def _lines(path, parts):
@@ -82,7 +84,7 @@ def movietweetings(folder: str | os.PathLike[str]) -> Source:
         errors.rows_in -= len(movies)  # Movies are no rows of the log.
         movies = movies.select(
             item=pl.col("f0"),
-            year=pl.col("f1").str.extract(r"\(([0-9]{4})\)\s*$"),
+            year=derived_column(movies["f1"], MOVIETWEETINGS.derived["year"]),
             genres=pl.when(pl.col("f2") == "").then(None).otherwise(pl.col("f2")),
         )
         frame = (
@@ -107,4 +109,5 @@ def movietweetings(folder: str | os.PathLike[str]) -> Source:
         yield from frame.iter_slices(chunk_rows)
 
     fields = [(name, "categorical") for name in ("user", "item", "genres", "year")]
-    return Source("movietweetings", fields, chunks, extras=("group", "time"), paths=paths)
+    extras = ("group", "time")
+    return Source("movietweetings", fields, chunks, extras, paths=paths, raw=MOVIETWEETINGS)

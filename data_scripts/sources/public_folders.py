@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import polars as pl
-
 from data_scripts.errors import InputError
 from data_scripts.sources.delimited import Format
 from data_scripts.sources.inputs import packed_form
@@ -12,14 +10,15 @@ from data_scripts.sources.layout import Layout
 from data_scripts.sources.public_logs import COMMA, named
 from data_scripts.sources.side_table import SideTable
 from data_scripts.sources.source import Source
+from reloop2_keras.core.derived import Derived
 
 SEPARATOR = "\x1f"  # ASCII's unit separator, which no title holds
 RATINGS = ("user", "item", "rating", "timestamp")
 MOVIES = ("movieId", "title", "genres")
 USERS = ("userId", "gender", "age", "occupation", "zip")
 MOVIE = {
-    "genres": pl.col("genres").replace("(no genres listed)", None),
-    "year": pl.col("title").str.extract(r"\(([0-9]{4})\)\s*$"),
+    "genres": Derived("genres", "no_genres"),
+    "year": Derived("title", "year_of_title"),
 }
 AD = ("cate_id", "campaign_id", "customer", "brand")
 PROFILE = ("cms_segid", "cms_group_id", "final_gender_code", "age_level", "pvalue_level") + (
@@ -61,14 +60,14 @@ def movielens(folder: str | os.PathLike[str], positive: str = ">=4") -> Source:
         path = _inside(folder, "movies.dat")
         sides = [SideTable(path, "movieId", "item", MOVIE, form, MOVIES)]
         if users.is_file():
-            person = {name: pl.col(name) for name in USERS[1:]}
+            person = {name: Derived(name) for name in USERS[1:]}
             sides.append(SideTable(users, "userId", "user", person, form, USERS))
             fields += person
         layout = Layout(header=RATINGS, form=form, sides=tuple(sides))
     else:
         ratings = _inside(folder, "ratings.csv")
         sides = [SideTable(_inside(folder, "movies.csv"), "movieId", "item", MOVIE, COMMA)]
-        derived = {"user": pl.col("userId"), "item": pl.col("movieId")}
+        derived = {"user": Derived("userId"), "item": Derived("movieId")}
         layout = Layout(form=COMMA, derived=derived, sides=tuple(sides))
     return named(
         "movielens",
@@ -98,14 +97,14 @@ def taobao(folder: str | os.PathLike[str]) -> Source:
         `Source` with group = user and time in Unix seconds.
     """
     folder = Path(folder)
-    ad = {name: pl.col(name).replace("NULL", None) for name in (*AD, "price")}
-    profile = {name: pl.col(name) for name in PROFILE}
+    ad = {name: Derived(name, "null_word") for name in (*AD, "price")}
+    profile = {name: Derived(name) for name in PROFILE}
     sides = (
         SideTable(_inside(folder, "ad_feature.csv"), "adgroup_id", "adgroup_id", ad, COMMA),
         SideTable(_inside(folder, "user_profile.csv"), "userid", "user", profile, COMMA),
     )
     # The log is Chinese: the hour of the day is that of UTC+8.
-    hour = (pl.col("time_stamp").cast(pl.Int64, strict=False) // 3600 + 8) % 24
+    hour = Derived("time_stamp", "hour_utc_8")
     return named(
         "taobao",
         _inside(folder, "raw_sample.csv"),
@@ -116,5 +115,5 @@ def taobao(folder: str | os.PathLike[str]) -> Source:
         numeric=("price",),
         group="user",
         sort=True,
-        layout=Layout(form=COMMA, derived={"hour_of_day": hour.cast(pl.String)}, sides=sides),
+        layout=Layout(form=COMMA, derived={"hour_of_day": hour}, sides=sides),
     )

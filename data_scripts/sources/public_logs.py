@@ -6,14 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from data_scripts.sources.delimited import Format, read_header
 from data_scripts.sources.inputs import expand_paths
 from data_scripts.sources.json_lines import is_json_lines
 from data_scripts.sources.layout import Layout
 from data_scripts.sources.source import Source
 from data_scripts.sources.table_log import table
+from reloop2_keras.core.derived import Derived
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 COMMA = Format(",", '"')
@@ -53,8 +52,7 @@ def avazu(path: Paths) -> Source:
     Returns:
         `Source` with time in Unix seconds; no group, because nobody is named.
     """
-    hour = pl.col("hour").cast(pl.String).str.slice(-2)
-    layout = Layout(form=COMMA, derived={"hour_of_day": hour})
+    layout = Layout(form=COMMA, derived={"hour_of_day": Derived("hour", "last_two")})
     how: dict[str, Any] = {"time": "hour", "time_format": "%y%m%d%H", "categorical": AVAZU}
     return named("avazu", path, "click", layout=layout, **how)
 
@@ -89,7 +87,7 @@ def amazon(path: Paths, columns: Sequence[str] = AMAZON, positive: str = ">=4") 
     if forms == {True}:
         names = {"user": "reviewerID", "item": "asin", "rating": "overall"}
         names["timestamp"] = "unixReviewTime"
-        layout = Layout(derived={name: pl.col(key) for name, key in names.items()})
+        layout = Layout(derived={name: Derived(key) for name, key in names.items()})
     return named(
         "amazon",
         paths,
@@ -116,7 +114,7 @@ def kuairand(path: Paths) -> Source:
     Returns:
         `Source` with group = user and time in Unix seconds.
     """
-    clock = pl.col("hourmin").cast(pl.String).str.zfill(4)
+    hour = Derived("hourmin", "hour_of_clock")
     return named(
         "kuairand",
         path,
@@ -127,7 +125,7 @@ def kuairand(path: Paths) -> Source:
         numeric=("duration_ms",),
         group="user_id",
         sort=True,
-        layout=Layout(form=COMMA, derived={"hour_of_day": clock.str.slice(0, 2)}),
+        layout=Layout(form=COMMA, derived={"hour_of_day": hour}),
     )
 
 

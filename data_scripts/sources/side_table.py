@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from data_scripts.derived_columns import derived_column
 from data_scripts.errors import Errors, InputError
 from data_scripts.factorize import Lookup
 from data_scripts.sources.delimited import Format, read_delimited, read_header
 from data_scripts.sources.values import numbers
 from data_scripts.text import canonical
+from reloop2_keras.core.derived import Derived
 
 CHUNK_ROWS = 65_536
 KEY = "\0"  # a name that no column of a file has
@@ -25,19 +27,19 @@ class SideTable:
         path: `pathlib.Path` of delimited text.
         key: str, its column that holds the values of the log's field `field`.
         field: str, one of the log's categorical fields.
-        columns: dict name of a new field -> Polars expression of this file's columns, as text.
+        columns: dict name of a new field -> `Derived`, of a column of this file.
         form: `Format`.
         header: names of its columns, in order; None: its first line has them.
 
     Example:
-        >>> year = pl.col("title").str.extract(r"\(([0-9]{4})\)$")
+        >>> year = Derived("title", "year_of_title")
         >>> side = SideTable(Path("movies.csv"), "movieId", "item", {"year": year})
     """
 
     path: Path
     key: str
     field: str
-    columns: Mapping[str, pl.Expr]
+    columns: Mapping[str, Derived]
     form: Format = Format(",", '"')
     header: tuple[str, ...] | None = None
 
@@ -48,7 +50,7 @@ class SideTable:
             InputError: for a missing column, a bad row, or two rows of one key.
         """
         names = [name.strip() for name in self.header or read_header(self.path, self.form)]
-        needed = {root for column in self.columns.values() for root in column.meta.root_names()}
+        needed = {made.column for made in self.columns.values()}
         wanted = [self.key, *sorted(needed - {self.key})]
         missing = [name for name in wanted if names.count(name) != 1]
         if missing:
@@ -61,7 +63,8 @@ class SideTable:
         for chunk in read_delimited(self.path, self.form, names, wanted, first, CHUNK_ROWS):
             key = canonical(chunk.frame[self.key])
             chunk.frame = chunk.frame.with_columns(
-                column.alias(name) for name, column in self.columns.items()
+                derived_column(chunk.frame[made.column], made).alias(name)
+                for name, made in self.columns.items()
             )
             columns = [
                 numbers(chunk, name).alias(name)

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from data_scripts.errors import Errors
+from reloop2_keras.core.raw_columns import RawColumns
 
 
 @dataclasses.dataclass
@@ -28,6 +29,8 @@ class Source:
         final_ids: True if categorical values are ids already (`--skip-id-convert`).
         paths: the files that are read; none of them may change between the passes, nor be replaced
             by the output.
+        raw: how the log's columns make fields and label, for the encoder of later requests; no word
+            is needed where they are columns already and the label is 0 or 1 in `label`.
     """
 
     name: str
@@ -38,3 +41,4 @@ class Source:
     final_ids: bool = False
     count: Callable[[], int | None] | None = None
     paths: tuple[Path, ...] = ()
+    raw: RawColumns = dataclasses.field(default_factory=RawColumns)

@@ -13,8 +13,10 @@ from data_scripts.sources.inputs import expand_paths, short_names, suffixes
 from data_scripts.sources.layout import Layout
 from data_scripts.sources.source import Source
 from data_scripts.sources.times import Times, check_form
-from data_scripts.sources.values import group_codes, label_rule, labels, numbers
+from data_scripts.sources.values import group_codes, labels, numbers
 from data_scripts.text import canonical
+from reloop2_keras.core.labels import LabelRule
+from reloop2_keras.core.raw_columns import RawColumns
 
 
 def table(
@@ -65,7 +67,7 @@ def table(
     paths = expand_paths(path)
     categorical, numeric = list(categorical), list(numeric)
     _check(label, time, categorical, numeric, group, sort)
-    rule = label_rule(positive)
+    rule = LabelRule.parse(positive)
     check_form(time_format)
     layout = Layout() if layout is None else layout
     forms = [layout.form or _form(path, separator, quote, multiline) for path in paths]
@@ -105,11 +107,11 @@ def table(
             )
         return times[-1]
 
-    words_click = int(not (rule and rule[0] == "!="))
+    words_click = int(rule.compare != "!=")
 
     def check_end(fitting: int, times: Times | None) -> None:
         # A misspelled word would make a log without a click, or (with "!=") of clicks alone.
-        if rule and isinstance(rule[1], set) and not fitting:
+        if rule.words is not None and not fitting:
             raise InputError(
                 f"{paths[0]}: expected labels in column {label} that --positive {positive!r} takes "
                 f"for {'a' if words_click else 'no'} click, found none"
@@ -166,7 +168,9 @@ def table(
         "multiline": multiline,
     }
     files = (*paths, *(side.path for side in layout.sides))
-    return Source("table", fields, chunks, extras, options, paths=files)
+    others = tuple(name for name in (time, group) if name)
+    raw = RawColumns(label, positive, others, derived=layout.made(), sides=layout.keys())
+    return Source("table", fields, chunks, extras, options, paths=files, raw=raw)
 
 
 def _check(label, time, categorical, numeric, group, sort):

@@ -153,6 +153,11 @@ def _check_fields(check, meta):
         check.fail("num_ids", f"{offset}, the sum of all cardinalities", meta["num_ids"])
 
 
+def check_fields(meta: dict[str, Any], path: str | Path) -> None:
+    """Raise ValueError, naming `path` and the place, unless `fields` and `num_ids` make sense."""
+    _check_fields(_Checker(path), meta)
+
+
 def _check_columns(check, meta):
     columns = check.get(meta, "columns", list, "a list")
     for number, name in enumerate(columns):
