@@ -2,14 +2,18 @@
 
 import datetime
 import decimal
+import io
 import json
 import math
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from encoder_rows import assert_equal, prepared
 from hypothesis import HealthCheck, given, settings
@@ -19,8 +23,10 @@ from data_scripts import InputError, prepare, table
 from data_scripts.bins import bin_texts
 from data_scripts.derived_columns import derived_column
 from data_scripts.sources.chunk import Chunk
+from data_scripts.sources.parquet import _column
 from data_scripts.sources.values import labels, numbers
 from data_scripts.text import canonical
+from reloop2_keras.core import field_codes
 from reloop2_keras.core.derived import STEPS, Derived
 from reloop2_keras.core.encoder import Encoder
 from reloop2_keras.core.labels import LabelRule
@@ -149,6 +155,22 @@ def test_the_same_texts_of_typed_columns(kind, values, data):
     assert [found[code] for code in codes] == canonical(series).to_list()
 
 
+wide = st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**50))
+
+
+@given(st.lists(wide.filter(lambda x: abs(x) < 10**50) | st.none(), min_size=1))
+def test_every_digit_of_a_long_decimal_counts(values):
+    path = io.BytesIO()
+    column = pa.array(values, pa.decimal256(70, 9))
+    pq.write_table(pa.table({"x": column}), path)
+    series, _ = _column(pq.read_table(path)["x"].combine_chunks())
+    codes, distinct = RawTable(pa.table({"x": column})).distinct("x")
+    found = [canonical_text(value) for value in distinct]
+    assert [found[code] for code in codes] == canonical(series).to_list()
+    for value, text in zip(values, canonical(series).to_list(), strict=True):
+        assert text is None or decimal.Decimal(text) == value
+
+
 @given(st.lists(st.floats(allow_nan=False), max_size=9), st.lists(st.floats(allow_nan=False)))
 def test_the_same_bins(edges, values):
     edges = sorted(edges)
@@ -237,6 +259,21 @@ def test_objects_of_several_types_in_one_column_of_pandas(small):
 def test_an_index_of_pandas_is_no_column(small):
     frame = pd.DataFrame({"c": ["1", "2"], "x": [1.0, 2.0]}, index=pd.Index([5, 3], name="z"))
     assert_equal(small.encode(frame), small.encode(frame.to_dict("records")))
+
+
+def test_threads_share_one_encoder(small, monkeypatch):
+    monkeypatch.setattr(field_codes, "KEPT", 64)  # what is remembered is let go again and again
+    lenient = Encoder(small.description, small.vocabulary, strict=False)
+    rows = [{"c": f"new {n}", "x": n, "z": 1} for n in range(300)]
+    want = small.encode([{"c": row["c"], "x": row["x"]} for row in rows])
+
+    def work(_):
+        for place, row in enumerate(rows):
+            assert_equal(lenient.encode(row), want, slice(place, place + 1))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert lenient.ignored == {"z": 1200} and len(lenient._hashes._kept) <= 2 * 64
 
 
 def test_lenient_rows_and_tables_are_counted(small):

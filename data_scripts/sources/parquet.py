@@ -1,7 +1,6 @@
 """Reader of Parquet: columns of plain types as Polars has them, every bad row with its number."""
 
 import contextlib
-import decimal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,8 +123,7 @@ def _column(array):
     elif kinds.is_timestamp(kind) and kind.tz is not None:
         array = array.cast(pa.timestamp(kind.unit, "UTC"))  # Polars knows few names of zones
     elif kinds.is_decimal256(kind):  # Polars' decimals have fewer digits.
-        with decimal.localcontext(prec=80):
-            texts = [canonical_text(value) for value in array.to_pylist()]
+        texts = [canonical_text(value) for value in array.to_pylist()]
         return pl.Series(texts, dtype=pl.String), good
     elif kinds.is_null(kind):
         return pl.repeat(None, len(array), dtype=pl.String, eager=True), good

@@ -17,7 +17,7 @@ from reloop2_keras.core.field_codes import CategoricalField, NumericFields, Text
 from reloop2_keras.core.labels import LabelRule
 from reloop2_keras.core.raw_columns import RawColumns
 from reloop2_keras.core.raw_fields import RawFields, Row
-from reloop2_keras.core.raw_numbers import LARGEST, TOO_LARGE, number_of
+from reloop2_keras.core.raw_numbers import LARGEST, number_of
 from reloop2_keras.core.raw_tables import EXPECTED, RawTable, is_table, refusal
 from reloop2_keras.core.vocabulary import Vocabulary
 
@@ -45,7 +45,7 @@ class Encoder:
     - lenient: unknown names are ignored and counted in `ignored`; what is lacking is missing, and
       counted in `lacking`.
 
-    One encoder may be used by several threads. It takes about 170 bytes of memory a kept value.
+    One encoder may be used by several threads. It takes about 145 bytes of memory a kept value.
 
     Args:
         description: dict with `source`, `num_ids`, `fields` as in dataset.json, and `raw`
@@ -227,10 +227,14 @@ class Encoder:
                 table, name, lambda value: number_of(value, self._integers)
             )
             return np.array([math.nan if x is None else x for x in numbers], "float64")[codes]
-        large = np.abs(floats) > LARGEST  # False for NaN
-        if large.any():
-            row = int(np.argmax(large))
-            raise refusal(row, f"field {name}", floats[row], ValueError(TOO_LARGE))
+        wrong = np.abs(floats) > LARGEST  # False for NaN
+        if self._integers:
+            wrong |= (floats != np.floor(floats)) & ~np.isnan(floats) | (np.abs(floats) >= 2**63)
+        for row in np.flatnonzero(wrong).tolist():
+            try:
+                number_of(floats[row], self._integers)  # says what is wrong
+            except ValueError as error:
+                raise refusal(row, f"field {name}", floats[row], error) from None
         return floats
 
     def _codes(self, texts: list, ids: list[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -31,6 +31,11 @@ def expected_number(integer: bool) -> str:
     return "expected an integer" if integer else "expected a number"
 
 
+def is_int64(number: float) -> bool:
+    """Whether a number is a whole one that int64 holds."""
+    return -(2**63) <= number < 2**63 and number == int(number)
+
+
 def number_of_text(text: str, integer: bool = False) -> float | None:
     """Return the number that a text without white space around it writes, None if it is none.
 
@@ -47,7 +52,7 @@ def number_of_text(text: str, integer: bool = False) -> float | None:
         if len(digits) > 19:  # beyond int64; Python refuses to read thousands of digits
             return None
         number = int(text)
-        return float(number) if -(2**63) <= number < 2**63 else None
+        return float(number) if is_int64(number) else None
     return float(text) if NUMBER.fullmatch(text) else BOOLEANS.get(text)
 
 
@@ -57,7 +62,7 @@ def number_of(value: Any, integer: bool = False) -> float:
     Args:
         value: None, str, bytes, bool, int, float, `decimal.Decimal`, or a NumPy scalar of these
             kinds; pandas' NA and NaT are missing, as are NaN and texts of nothing but white space.
-        integer: bool, whether a text must be a whole number (as in Criteo's log).
+        integer: bool, whether it must be whole (as in Criteo's log); the text 7.0 is not.
 
     Raises:
         ValueError: saying what was expected, if the value is no number or beyond float32.
@@ -82,6 +87,8 @@ def number_of(value: Any, integer: bool = False) -> float:
             number = float(value)
         except OverflowError:
             number = math.inf
+        if integer and not math.isnan(number) and not is_int64(number):
+            raise ValueError(expected_number(integer))
     else:
         raise ValueError(expected_number(integer))
     if abs(number) > LARGEST:

@@ -28,6 +28,7 @@ bytes                     the text that they encode in UTF-8
 
 BOOLEANS = {"true": "True", "TRUE": "True", "false": "False", "FALSE": "False"}
 WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,15}))\.0")  # what Python writes for a whole float
+DIGITS = 80  # of a decimal: files hold up to 76
 WHOLE_BELOW = 1e16  # from here on it writes an exponent
 
 
@@ -90,7 +91,8 @@ def _of_decimal(value):
     if value.is_nan():
         return None
     if value.is_finite() and decimal.Decimal(repr(float(value))) != value:
-        return format(value.normalize(), "f")  # more digits than a float has
+        # more digits than a float has; Python's own context would cut them to 28
+        return format(value.normalize(decimal.Context(prec=DIGITS)), "f")
     return _of_float(float(value))
 
 
