@@ -231,6 +231,25 @@ def test_tables_are_refused_with_row_and_field(small, x):
             small.encode(frame)
 
 
+@pytest.mark.parametrize(
+    "values", [[[1]], [{"a": 1}], [datetime.timedelta(1)], [datetime.time(1)]], ids=str
+)
+@pytest.mark.parametrize("name", ["c", "x"])
+def test_columns_of_types_that_no_log_has_are_refused(small, values, name):
+    frame = pl.DataFrame({"c": ["a"], "x": [1.0]}).with_columns(pl.Series(name, values))
+    message = f"^row 0: field {name}: expected a "
+    for form in (frame, frame.to_arrow(), frame.to_pandas(), frame.row(0, named=True)):
+        with pytest.raises(ValueError, match=message):
+            small.encode(form)
+
+
+def test_columns_without_a_value(small):
+    want = small.encode([{}, {}])
+    nothing = pl.DataFrame({"c": [None, None], "x": [None, None]})
+    for form in (nothing, nothing.to_arrow(), nothing.to_pandas()):
+        assert_equal(small.encode(form), want)
+
+
 def test_rows_and_tables_that_are_none(small):
     for rows, found in ((7, "int"), ("ab", "str"), (np.zeros(3), "ndarray")):
         with pytest.raises(ValueError, match=f"^`rows` must be a dict, .* Received: {found}"):

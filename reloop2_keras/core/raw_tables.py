@@ -62,8 +62,10 @@ class RawTable:
             NumPy int64 (rows,), and a list without repetitions where the column has one type.
         """
         array = self._array(name)
-        if array is None:  # of several types, and 1 == True to a dict
+        if array is None:  # objects of several types: no dictionary tells 1 from True
             return np.arange(self.rows), self._columns[name].tolist()
+        if pa.types.is_nested(array.type):  # lists: the reader of a value says that it takes none
+            return np.arange(self.rows), array.to_pylist()
         coded = _plain(array).dictionary_encode(null_encoding="encode")
         return coded.indices.to_numpy().astype("int64"), _values(coded.dictionary)
 
