@@ -85,7 +85,7 @@ def test_no_block_throws_a_gate_off(seed, rows, labels, kind):
 
 def test_gate_and_hedge_save_load_and_mend():
     x, y = block(1)
-    gate, hedge, stage = LogisticGate(np.zeros(4)), Hedge(4), SecondStage(4)
+    gate, hedge, stage = LogisticGate(np.zeros(4)), Hedge(4), SecondStage([True] * 4)
     for _ in range(2):
         gate.update(x, y)
         hedge.update(x, y)
@@ -94,7 +94,7 @@ def test_gate_and_hedge_save_load_and_mend():
     for part, fresh in (
         (gate, LogisticGate(**gate.get_config())),
         (hedge, Hedge(**hedge.get_config())),
-        (stage, SecondStage(4)),
+        (stage, SecondStage([True] * 4)),
     ):
         fresh.load_state(part.state())
         for name, array in fresh.state().items():
@@ -124,12 +124,16 @@ def test_gate_and_hedge_save_load_and_mend():
         (lambda: LogisticGate([0.0], 0.0), "precision"),
         (lambda: LogisticGate([0.0, 0.0], [1.0]), "precision"),
         (lambda: LogisticGate([0.0], iterations=0), "iterations"),
+        (lambda: LogisticGate([0.0], forget=0), "forget"),
         (lambda: LogisticGate([0.0])(np.zeros((3, 2))), "shape"),
         (lambda: LogisticGate([0.0])(np.full((3, 1), np.inf)), "finite"),
         (lambda: LogisticGate([0.0]).update(np.zeros((3, 1)), [0, 1, 2]), "row 2"),
         (lambda: Hedge(0), "arms"),
         (lambda: Hedge(2, rate=0), "rate"),
         (lambda: Hedge(2, share=1), "share"),
+        (lambda: Hedge(2, penalty=-1), "penalty"),
+        (lambda: Hedge(2, prior=[1.0]), "prior"),
+        (lambda: Hedge(2, prior=[1.0, 0.0]), "prior"),
         (lambda: Hedge(2)(np.zeros((3, 1))), "shape"),
         (lambda: Hedge(2).update(np.zeros((3, 2)), [0, 1]), "3 rows"),
         (lambda: Hedge(2).update(np.full((1, 2), np.nan), [0]), "finite"),
@@ -140,25 +144,48 @@ def test_hostile_inputs_are_named(call, message):
         call()
 
 
-def test_hedge_equals_the_plainest_form():
+@pytest.mark.parametrize("penalty", [0.0, 11.0])
+def test_hedge_equals_the_plainest_form(penalty):
     x, y = block(2)
-    hedge, weights = Hedge(4, rate=0.1, share=0.05), np.full(4, 0.25)
+    prior = np.array([0.1, 0.2, 0.3, 0.4])
+    hedge, weights = Hedge(4, 0.1, 0.05, prior * 5, penalty), prior
     for _ in range(3):
         np.testing.assert_allclose(hedge(x), (1 / (1 + np.exp(-x))) @ weights)
         hedge.update(x, y)
         losses = []
         for z in x.T:
             shifts = np.linspace(-2, 2, 40001)
-            mean = [newton.log_loss(z + s, y) for s in shifts[::400]]
+            cost = lambda s, z=z: newton.log_loss(z + s, y) + penalty * s**2 / 2  # noqa: E731
+            mean = [cost(s) for s in shifts[::400]]
             near = shifts[::400][np.argmin(mean)] + np.linspace(-0.04, 0.04, 81)
-            losses.append(min(newton.log_loss(z + s, y) for s in near))
+            losses.append(min(cost(s) for s in near))
         weights = weights * np.exp(-0.1 * (np.array(losses) - min(losses)))
-        weights = 0.95 * weights / weights.sum() + 0.05 / 4
+        weights = 0.95 * weights / weights.sum() + 0.05 * prior
         np.testing.assert_allclose(hedge.weights, weights, atol=1e-3)
     for z, labels in ((x * 30, y), (x, y * 0), (x, y * 0 + 1), (x[:0], y[:0])):
         np.testing.assert_allclose(
-            shifted_losses(z, labels), shifted_losses_numpy(z, labels), rtol=1e-9
+            shifted_losses(z, labels, penalty),
+            shifted_losses_numpy(z, labels, penalty),
+            rtol=1e-9,
         )
+
+
+def test_a_gate_forgets_back_to_how_sure_it_was_at_first():
+    x, y = block(3)
+    gate = LogisticGate(np.zeros(4), [1.0, 2.0, 3.0, 4.0], forget=0.5)
+    gate.update(x, y)
+    held, left = gate.precision.copy(), 0.5 ** (len(y) / 1000)
+    believed = left * held + (1 - left) * np.diag([1.0, 2.0, 3.0, 4.0])
+    twin = LogisticGate(np.zeros(4))
+    twin.store((gate.coefficients, believed))
+    gate.update(x, y)
+    twin.update(x, y)
+    np.testing.assert_allclose(gate.coefficients, twin.coefficients, rtol=1e-12)
+    np.testing.assert_allclose(gate.precision, twin.precision, rtol=1e-12)
+    for _ in range(60):
+        gate.update(x, y)
+    share = np.linalg.eigvalsh(gate.precision).max() / np.linalg.eigvalsh(held).max()
+    assert share < 1.2 / (1 - left)  # what it has learnt does not add up for ever
 
 
 def test_hedge_follows_a_change_and_does_not_mind_a_late_day():

@@ -6,7 +6,8 @@ import pytest
 from reloop2_keras.core import compiled
 from reloop2_keras.core.newton import sigmoid
 from reloop2_keras.core.online import second_stage
-from reloop2_keras.core.online.table_arms import TableArms, default_arms
+from reloop2_keras.core.online.forms import default_arms
+from reloop2_keras.core.online.table_arms import TableArms
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -31,7 +32,7 @@ def test_mixing_is_gates_then_the_weighted_mean(fast, monkeypatch):
 
 
 def test_a_stage_refuses_what_is_not_finite():
-    stage = second_stage.SecondStage(arms=2)
+    stage = second_stage.SecondStage([True, True])
     with pytest.raises(ValueError, match="row 1, column 0"):
         stage(np.array([[1.0, 2.0], [np.nan, 0.0]]))
 
@@ -57,7 +58,7 @@ def test_offsets_are_a_constant_and_the_arms_own_base(bases):
 def test_gates_are_solved_alike_on_any_number_of_threads(monkeypatch):
     arms = TableArms(30, default_arms(["base"], False), bits=4)
     rng = np.random.default_rng(2)
-    means, z = rng.normal(size=(600, 30, 5)), rng.normal(size=(600, 1))
+    means, z = rng.normal(size=(600, 31, 5)), rng.normal(size=(600, 1))
     labels = (rng.random(600) < 0.4).astype(float)
     results = []
     for threads in (1, 2, 4):

@@ -13,6 +13,7 @@ from reloop2_keras.core.online.belief_retraction import RetractableBeliefs
 from reloop2_keras.core.rows import check_finite, check_labels
 
 ROWS_OF_NOISE = 1000.0  # `noises` are given for so many rows
+LASTING_NOISE = 0.01  # learners of more say nothing about what gives way in a full table
 
 
 class BeliefTables(RetractableBeliefs):
@@ -34,7 +35,8 @@ class BeliefTables(RetractableBeliefs):
 
     Args:
         width: int, columns of `feature_hashes`.
-        tables: list of lists of ints, the columns of each table; None: one a column.
+        tables: list of lists of ints, the columns of each table; None: one a column. A table of
+            no column holds one value, the constant.
         bits: int or list of ints in [3, 24]; table k has room for 2^bits_k values.
         noises: floats >= 0, one a learner: growth of a variance in 1,000 rows.
         prior: float > 0, the variance of what nobody has seen.
@@ -77,7 +79,7 @@ class BeliefTables(RetractableBeliefs):
         self.tables = [[int(column) for column in table] for table in tables]
         for table in self.tables:
             in_range = all(0 <= column < self.width for column in table)
-            if not table or not in_range or len(set(table)) < len(table):
+            if not in_range or len(set(table)) < len(table):
                 raise ValueError(
                     f"`tables` must list distinct columns in [0, {self.width}). Received: {table}"
                 )
@@ -95,7 +97,7 @@ class BeliefTables(RetractableBeliefs):
             raise ValueError(f"`prior` must be > 0 and finite. Received: {prior}")
         self.prior, self.rows = float(prior), 0
         self._columns = np.array([c for table in self.tables for c in table], "int64")
-        self._ends = np.cumsum([len(table) for table in self.tables]).astype("int64")
+        self._ends = np.cumsum([len(t) for t in self.tables if t]).astype("int64")
         self._edges = np.cumsum([0, *(1 << b for b in self.bits)])
         if self._edges[-1] >= 2**31:
             raise ValueError(
@@ -163,7 +165,12 @@ class BeliefTables(RetractableBeliefs):
                 f"`hashes` must have shape (rows, {self.width}). Received: {hashes.shape}"
             )
         hashes = np.ascontiguousarray(hashes.astype("int32", copy=False))
-        return hash_words(hashes, self._columns, self._ends)
+        words = hash_words(hashes, self._columns, self._ends)
+        if len(self._ends) == len(self.tables):
+            return words
+        out = np.ones((len(hashes), len(self.tables)), "int32")  # 1 is the constant's word
+        out[:, [k for k, table in enumerate(self.tables) if table]] = words
+        return out
 
     def checked_words(self, words: np.ndarray) -> np.ndarray:
         """Return words as int32 (rows, K); ValueError unless `words` could have returned them."""
@@ -177,7 +184,9 @@ class BeliefTables(RetractableBeliefs):
         return np.ascontiguousarray(words)
 
     def _bank(self) -> Bank:
-        fastest = int(np.argmax(self._noise))
+        # one that forgets all within a short while cannot say which value is worth its place
+        lasting = np.where(self._noise * ROWS_OF_NOISE <= LASTING_NOISE, self._noise, -1.0)
+        fastest = int(np.argmax(lasting))
         return Bank(self._cells.cells, self._edges, self._noise, self.prior, fastest)
 
     def read(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

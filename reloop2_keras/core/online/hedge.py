@@ -1,6 +1,6 @@
 """Weights of several predictions by their losses, that can change their mind (ours)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,14 +17,18 @@ class Hedge(ArrayState):
     """Fixed-share Hedge (Herbster and Warmuth 1998) over arms that predict one click each.
 
     The prediction is the weighted mean of the arms' probabilities. After a block of rows
-    w_j *= exp(-rate * l_j), then w = (1 - share) w + share / n, so that an arm that was bad can
+    w_j *= exp(-rate * l_j), then w = (1 - share) w + share * prior, so that an arm that was bad can
     come back. l_j is arm j's log loss on the block after the best constant shift of its logits:
-    a block on which everything is late together must not decide (docs/method.md, section 4b).
+    a block on which everything is late together must not decide (docs/method.md, section 4b). With
+    a `penalty` the shift b costs penalty b^2 / 2, as if each block had a level of its own, drawn
+    around the arm's with variance 1 / penalty: an arm whose levels are far off still pays for it.
 
     Args:
         arms: int >= 1, n.
         rate: float > 0, for each nat of loss.
         share: float in [0, 1), the part of all weight that is dealt out anew each block.
+        prior: floats > 0 (n,), how the weights begin and are dealt out; None: all alike.
+        penalty: float >= 0.
 
     Attributes:
         weights: float64 (n,), >= 0, of sum 1.
@@ -42,7 +46,14 @@ class Hedge(ArrayState):
 
     ARRAYS = ("weights",)
 
-    def __init__(self, arms: int, rate: float = 0.02, share: float = 0.01) -> None:
+    def __init__(
+        self,
+        arms: int,
+        rate: float = 0.02,
+        share: float = 0.01,
+        prior: Sequence[float] | None = None,
+        penalty: float = 0.0,
+    ) -> None:
         super().__init__()
         if int(arms) != arms or arms < 1:
             raise ValueError(f"`arms` must be a positive integer. Received: {arms}")
@@ -50,13 +61,19 @@ class Hedge(ArrayState):
             raise ValueError(f"`rate` must be > 0 and finite. Received: {rate}")
         if not 0 <= share < 1:
             raise ValueError(f"`share` must be in [0, 1). Received: {share}")
+        if not 0 <= penalty < float("inf"):
+            raise ValueError(f"`penalty` must be >= 0 and finite. Received: {penalty}")
+        start = np.ones(int(arms)) if prior is None else np.array(prior, "float64")
+        if start.shape != (int(arms),) or not ((start > 0) & (start < 1e300)).all():
+            raise ValueError(f"`prior` must be {arms} finite numbers > 0. Received: {prior}")
         self.arms, self.rate, self.share = int(arms), rate, share
+        self.penalty, self._prior = float(penalty), start / start.sum()
         self.reset()
 
     def reset(self) -> None:
-        """Weigh all arms alike."""
+        """Weigh arms by the prior."""
         with self.lock:
-            self.weights = np.full(self.arms, 1.0 / self.arms)
+            self.weights = self._prior.copy()
             self.version += 1
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -94,9 +111,10 @@ class Hedge(ArrayState):
     def solved(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return what `update` would make of the weights; changes nothing."""
         # an arm whose weight was rounded to 0 can still come back by its share
-        log = np.log(np.maximum(self.weights, 1e-300)) - self.rate * shifted_losses(logits, labels)
+        losses = shifted_losses(logits, labels, self.penalty)
+        log = np.log(np.maximum(self.weights, 1e-300)) - self.rate * losses
         weights = np.exp(log - log.max())
-        return (1.0 - self.share) * weights / weights.sum() + self.share / self.arms
+        return (1.0 - self.share) * weights / weights.sum() + self.share * self._prior
 
     def store(self, weights: np.ndarray) -> None:
         """Take what `solved` returned."""
@@ -114,15 +132,21 @@ class Hedge(ArrayState):
 
     def get_config(self) -> dict:
         """Return the arguments by name."""
-        return {"arms": self.arms, "rate": self.rate, "share": self.share}
+        return {
+            "arms": self.arms,
+            "rate": self.rate,
+            "share": self.share,
+            "prior": self._prior.tolist(),
+            "penalty": self.penalty,
+        }
 
 
 @jit
-def _shifted_losses(columns, labels, losses):
+def _shifted_losses(columns, labels, penalty, losses):
     for arm in range(len(columns)):
         shift = 0.0
         for _ in range(SHIFTS):
-            error, variance = 0.0, 1.0
+            error, variance = -penalty * shift, 1.0 + penalty
             for i in range(len(labels)):
                 q = 1.0 / (1.0 + np.exp(-columns[arm, i] - shift))
                 error += labels[i] - q
@@ -131,33 +155,37 @@ def _shifted_losses(columns, labels, losses):
             shift += step
             if abs(step) < SETTLED:
                 break
-        losses[arm] = 0.0
+        losses[arm] = 0.5 * penalty * shift * shift
         for i in range(len(labels)):
             z = columns[arm, i] + shift
             losses[arm] += max(z, 0.0) + np.log1p(np.exp(-abs(z))) - labels[i] * z
 
 
-def shifted_losses_numpy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def shifted_losses_numpy(
+    logits: np.ndarray, labels: np.ndarray, penalty: float = 0.0
+) -> np.ndarray:
     """See `shifted_losses`."""
     losses = []
     for column in logits.T:
         shift = 0.0
         for _ in range(SHIFTS):
             q = sigmoid(column + shift)
-            step = np.clip((labels - q).sum() / ((q * (1.0 - q)).sum() + 1.0), -1.0, 1.0)
+            error = (labels - q).sum() - penalty * shift
+            step = np.clip(error / ((q * (1.0 - q)).sum() + 1.0 + penalty), -1.0, 1.0)
             shift += step
             if abs(step) < SETTLED:
                 break
-        losses.append(log_loss(column + shift, labels))
+        losses.append(log_loss(column + shift, labels) + 0.5 * penalty * shift**2)
     return np.array(losses)
 
 
-def shifted_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def shifted_losses(logits: np.ndarray, labels: np.ndarray, penalty: float = 0.0) -> np.ndarray:
     """Return each column's summed log loss after its best constant shift, (n,).
 
     Args:
         logits: float64 (rows, n).
         labels: float64 (rows,).
+        penalty: float >= 0, see `Hedge`.
 
     Example:
         >>> z, labels = np.zeros((100, 1)), np.repeat([1.0, 0.0], 50)
@@ -165,7 +193,7 @@ def shifted_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         True
     """
     if not COMPILED:
-        return shifted_losses_numpy(logits, labels)
+        return shifted_losses_numpy(logits, labels, penalty)
     losses = np.empty(logits.shape[1])
-    _shifted_losses(np.ascontiguousarray(logits.T), labels, losses)
+    _shifted_losses(np.ascontiguousarray(logits.T), labels, float(penalty), losses)
     return losses

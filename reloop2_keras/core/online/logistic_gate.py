@@ -9,6 +9,7 @@ from reloop2_keras.core.gate_retraction import without
 from reloop2_keras.core.newton import hessian, logits, newton_step, pointwise
 from reloop2_keras.core.rows import check_finite, check_labels
 
+ROWS_OF_FORGETTING = 1000.0  # `forget` is given for so many rows
 SETTLED = 0.01  # nats a block: a step that gains less is the last one
 
 
@@ -17,12 +18,16 @@ class LogisticGate(ArrayState):
 
     A block makes up to `iterations` Newton steps from what all blocks before have taught: their
     accumulated Hessian is the prior's precision, around the coefficients before the block
-    (docs/method.md, section 4b). A step that would raise the penalized loss is halved.
+    (docs/method.md, section 4b). A step that would raise the penalized loss is halved. With
+    `forget` < 1 it trusts what it was taught less with every row, back to how it began: so it can
+    follow weights that change for ever.
 
     Args:
         start: float (D,), coefficients before anything is learnt.
         precision: float > 0 or floats (D,), how strongly they are believed.
         iterations: int >= 1, Newton steps a block at most.
+        forget: float in (0, 1], the share of the precision beyond the first one that 1,000 rows
+            leave.
 
     Attributes:
         coefficients: float64 (D,).
@@ -41,7 +46,11 @@ class LogisticGate(ArrayState):
     ARRAYS = ("coefficients", "precision")
 
     def __init__(
-        self, start: Sequence[float], precision: float | Sequence[float] = 1.0, iterations: int = 3
+        self,
+        start: Sequence[float],
+        precision: float | Sequence[float] = 1.0,
+        iterations: int = 3,
+        forget: float = 1.0,
     ) -> None:
         super().__init__()
         self._start = np.array(start, "float64")
@@ -55,7 +64,9 @@ class LogisticGate(ArrayState):
             )
         if int(iterations) != iterations or iterations < 1:
             raise ValueError(f"`iterations` must be an integer >= 1. Received: {iterations}")
-        self.iterations = int(iterations)
+        if not 0 < forget <= 1:
+            raise ValueError(f"`forget` must be in (0, 1]. Received: {forget}")
+        self.iterations, self.forget = int(iterations), float(forget)
         self._first = np.broadcast_to(first, self._start.shape).copy()
         self.reset()
 
@@ -107,14 +118,14 @@ class LogisticGate(ArrayState):
             labels: float64 (rows,).
         """
         start = there = self.coefficients
+        left = self.forget ** (len(labels) / ROWS_OF_FORGETTING)
+        precision = left * self.precision + (1.0 - left) * np.diag(self._first)
         for _ in range(self.iterations):
-            there, curvature, gain = newton_step(
-                design, labels, there, start, self.precision, fast=True
-            )
+            there, curvature, gain = newton_step(design, labels, there, start, precision, fast=True)
             if gain < SETTLED:
-                return there, self.precision + curvature
+                return there, precision + curvature
         _, _, variance = pointwise(logits(design, there), labels, fast=True)
-        return there, self.precision + hessian(design, variance)
+        return there, precision + hessian(design, variance)
 
     def store(self, solution: tuple[np.ndarray, np.ndarray]) -> None:
         """Take what `solved` returned."""
@@ -142,4 +153,5 @@ class LogisticGate(ArrayState):
             "start": self._start.tolist(),
             "precision": self._first.tolist(),
             "iterations": self.iterations,
+            "forget": self.forget,
         }

@@ -8,9 +8,11 @@ from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.correction import Served
 from reloop2_keras.core.online.bases import base_logits
 from reloop2_keras.core.online.crosses import Crosses
+from reloop2_keras.core.online.forms import GATES_1, arms_of_form_1, default_arms
+from reloop2_keras.core.online.parts import Composite
 from reloop2_keras.core.online.retracting import Retracting
-from reloop2_keras.core.online.second_stage import STRENGTHS, SecondStage
-from reloop2_keras.core.online.table_arms import TableArms, default_arms
+from reloop2_keras.core.online.second_stage import SecondStage
+from reloop2_keras.core.online.table_arms import TableArms
 from reloop2_keras.core.online.training import Batches, Training, learn_alone, plan
 from reloop2_keras.core.online.waiting import Waiting
 from reloop2_keras.core.rows import check_finite, check_labels
@@ -21,10 +23,10 @@ BLOCK_ROWS = 512
 class Online(Retracting):
     """Belief tables in two stages: one object that follows a stream, without a setting to choose.
 
-    First stage: complete arms. Each base model as it is; `BeliefTables` alone at three speeds of
-    forgetting; tables that start from a base's logit; and the same with crosses of fields. Second
-    stage: two gates over all arms, and a Hedge over arms and gates (`SecondStage`). Nothing needs
-    a test period: what is not learnt online is chosen in `start`.
+    First stage: complete arms (`forms`). Each base model as it is; `BeliefTables` alone, at speeds
+    of forgetting from never to within some hundred rows; tables that start from a base's logit;
+    some with crosses of fields. Second stage: gates over the arms, and a Hedge over arms and gates
+    (`SecondStage`). Nothing needs a test period: what is not learnt online is chosen in `start`.
 
     The order of use: `start` with the training period (for the tables alone and the crosses), then
     `predict` and `learn` from the validation period on, which the bases did not train on.
@@ -43,6 +45,7 @@ class Online(Retracting):
 
     Attributes:
         names: names of all arms, gates of the second stage included.
+        form: int, 2, or 1 of what was loaded from a file before it (`forms`).
         arms: `TableArms`.
         stage: `SecondStage`.
         waiting: `Waiting`, rows that gates and Hedge have not learnt yet.
@@ -81,17 +84,21 @@ class Online(Retracting):
         self.width, self.prior, self.block_rows = int(width), float(prior), int(block_rows)
         self._lay_out(crosses, bits)
 
-    def _lay_out(self, crosses, bits) -> None:
-        """Allocate everything for these tables."""
-        some = list(crosses or ())
-        arms = TableArms(self.width, default_arms(self.bases, bool(some)), some, bits, self.prior)
+    def _lay_out(self, crosses, bits, form=2) -> None:
+        """Allocate everything for these tables, as objects of this form have it (`forms`)."""
+        some, self.form = list(crosses or ()), form
+        made = (default_arms if form > 1 else arms_of_form_1)(self.bases, bool(some))
+        arms = TableArms(self.width, made, some, bits, self.prior, constant=form > 1)
         self.arms, self.crosses = arms, None if crosses is None else arms.crosses
-        self.bits = arms.tables.bits
-        self.names = [*self.bases, *[arm.name for arm in arms.arms]]
-        self.stage = SecondStage(len(self.names))
-        self.names += list(STRENGTHS)
+        self.bits = arms.bits
+        self.names = [*self.bases, *[arm.name for arm in made]]
+        self.names += [made[a].plain for a in arms.plain]
+        alone = [False] * len(self.bases) + [arm.base is None for arm in made]
+        alone += [True] * len(arms.plain)
+        self.stage = SecondStage(alone) if form > 1 else SecondStage(alone, GATES_1, None, 0.0)
+        self.names += self.stage.names
         columns = {
-            "means": ((len(self.bits), len(arms.arms)), "float32"),
+            "means": ((len(arms.tables.tables), len(made)), "float32"),
             "bases": ((len(self.bases),), "float64"),
             "logits": ((len(self.names),), "float32"),
             "labels": ((), "float64"),
@@ -137,7 +144,7 @@ class Online(Retracting):
             fresh = type(self)(**{**self.get_config(), "crosses": crosses, "bits": bits})
             learn_alone(fresh.arms, training)
             self._lay_out(fresh.crosses, fresh.bits)
-            self.arms = fresh.arms
+            self.arms = fresh.arms  # learnt
             self.version += 1
         return chosen
 
@@ -225,20 +232,35 @@ class Online(Retracting):
         """
         with self.lock:
             carried = self.stage.carried()
-            bases = carried[: len(self.bases)].copy()
-            tables = np.zeros(len(self.bits))
-            for arm, gate, used, part in zip(
-                self.arms.arms, self.arms.gates, self.arms.used, carried[len(bases) :], strict=True
-            ):
-                tables[:used] += part * gate.coefficients[1 : 1 + used]
+            bases, arms = carried[: len(self.bases)].copy(), self.arms
+            tables = np.zeros(len(arms.tables.tables))
+            parts = carried[len(bases) :]
+            for arm, gate, used, part in zip(arms.arms, arms.gates, arms.used, parts, strict=False):
+                tables[used] += part * gate.coefficients[1 : 1 + len(used)]
                 if arm.base is not None:
                     bases[arm.base] += part * gate.coefficients[-1]
-            names = [" x ".join(map(str, table)) for table in self.arms.tables.tables]
+            for a, part in zip(arms.plain, parts[len(arms.arms) :], strict=True):
+                tables[arms.used[a]] += part * arms.first[a]
+            names = [" x ".join(map(str, table)) or "constant" for table in arms.tables.tables]
             return {
                 "arms": dict(zip(self.names, self.stage.hedge.weights.tolist(), strict=True)),
                 "tables": dict(zip(names, tables.tolist(), strict=True)),
                 "bases": dict(zip(self.bases, bases.tolist(), strict=True)),
             }
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """See `Composite.load_state`; what a file of form 1 holds goes on in that form."""
+        form = 2 if f"stage/gate_{len(GATES_1)}/coefficients" in arrays else 1
+        with self.lock:
+            if form == self.form:
+                super().load_state(arrays)
+                return
+            twin = self.copy()
+            twin._lay_out(self.crosses, self.bits, form)
+            Composite.load_state(twin, arrays)  # or a ValueError, and nothing is changed here
+            self.form, self.names = twin.form, twin.names
+            self.arms, self.stage, self.waiting = twin.arms, twin.stage, twin.waiting
+            self.version += 1
 
     def _parts(self) -> dict[str, ArrayState]:
         return {"arms": self.arms, "stage": self.stage, "waiting": self.waiting}

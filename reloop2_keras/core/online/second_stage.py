@@ -1,69 +1,102 @@
 """Second stage: one prediction from complete arms, so that adding an arm loses nothing (ours)."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.compiled import COMPILED, jit
 from reloop2_keras.core.newton import sigmoid
+from reloop2_keras.core.online.forms import GATES, PENALTY, TRUST, GateOver
 from reloop2_keras.core.online.hedge import Hedge
 from reloop2_keras.core.online.logistic_gate import LogisticGate
 from reloop2_keras.core.online.parts import Composite
 from reloop2_keras.core.online.table_arms import LARGEST_LOGIT
 from reloop2_keras.core.rows import check_finite
 
-STRENGTHS = {"gate, weak prior": 3.0, "gate, strong prior": 100.0}
+RATE, SHARE = 0.02, 0.01
 
 
 class SecondStage(Composite):
-    """Two gates over the arms' logits, and a `Hedge` over arms and gates together.
+    """Gates over the arms' logits, and a `Hedge` over arms and gates together.
 
     The gates mix arms that know different things; the Hedge follows whatever was best of late, a
-    single arm or a gate (docs/method.md, section 4b).
+    single arm or a gate (docs/method.md, section 4b). Some gates are over the arms that stand alone
+    and no other: what is on a base may be far off for a while, and drags every gate along that
+    takes it in. Quick gates forget, so that they follow arms that change places.
 
     Args:
-        arms: int >= 1, M.
-        rate, share: see `Hedge`.
+        alone: bools (M,), for each arm whether it stands alone.
+        gates: list of `GateOver`; None: `GATES`, without those over all where all stand alone.
+        trust: dict, how the Hedge begins, see `TRUST`; None: all alike.
+        penalty: see `Hedge`.
 
     Attributes:
-        gates: list of `LogisticGate` over M logits and a constant; they start as the arms' mean.
-        hedge: `Hedge` over M + 2 predictions.
+        names: of the gates.
+        gates: list of `LogisticGate` over some of M logits and a constant; they start as the mean.
+        hedge: `Hedge` over M arms and the gates.
 
     Example:
-        >>> stage = SecondStage(arms=2)
+        >>> stage = SecondStage([True, True])
         >>> probabilities, logits = stage(np.array([[1.0, -1.0]]))
         >>> logits.round(3).tolist()
-        [[1.0, -1.0, 0.0, 0.0]]
+        [[1.0, -1.0, 0.0, 0.0, 0.0]]
         >>> float(probabilities[0].round(3))
         0.5
     """
 
-    def __init__(self, arms: int, rate: float = 0.02, share: float = 0.01) -> None:
+    def __init__(
+        self,
+        alone: Sequence[bool],
+        gates: Sequence[GateOver] | None = None,
+        trust: Mapping[str, float] | None = TRUST,
+        penalty: float = PENALTY,
+    ) -> None:
         super().__init__()
-        self.hedge = Hedge(arms + len(STRENGTHS), rate, share)
-        self.arms = int(arms)
-        start = [1.0 / arms] * self.arms + [0.0]
-        self.gates = [LogisticGate(start, strength) for strength in STRENGTHS.values()]
+        apart = np.array(alone, bool)
+        self.arms = len(apart)
+        if gates is None:
+            gates = [gate for gate in GATES if gate.alone or not apart.all()]
+        self.names = [gate.name for gate in gates]
+        self._columns = [
+            np.flatnonzero(apart) if gate.alone else np.arange(self.arms) for gate in gates
+        ]
+        self.gates = [
+            LogisticGate(
+                [1.0 / len(columns)] * len(columns) + [0.0], gate.strength, forget=gate.forget
+            )
+            for gate, columns in zip(gates, self._columns, strict=True)
+        ]
+        kinds = ["alone" if a else "bases" for a in apart]
+        kinds += ["gates alone" if gate.alone else "gates" for gate in gates]
+        prior = [1.0 if trust is None else trust[kind] / kinds.count(kind) for kind in kinds]
+        self.hedge = Hedge(len(kinds), RATE, SHARE, prior, penalty)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Lay the gates' coefficients out, (G, M + 1), 0 for arms that a gate does not take."""
+        self._mixing = np.zeros((len(self.gates), self.arms + 1))
+        for row, gate, columns in zip(self._mixing, self.gates, self._columns, strict=True):
+            row[columns], row[-1] = gate.coefficients[:-1], gate.coefficients[-1]
 
     def __call__(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return (probabilities (rows,), logits of arms and gates (rows, M + 2)), float64."""
+        """Return (probabilities (rows,), logits of arms and gates (rows, M + G)), float64."""
         logits = check_finite("logits", np.asarray(logits, "float64"))
         with self.lock:
-            gates = np.stack([gate.coefficients for gate in self.gates])
-            return mixed(logits, gates, self.hedge.weights)
-
-    def _design(self, logits: np.ndarray) -> np.ndarray:
-        """The gates' inputs: the arms' logits and 1."""
-        return np.concatenate([logits, np.ones((len(logits), 1))], axis=1)
+            return mixed(logits, self._mixing, self.hedge.weights)
 
     def solved(self, logits: np.ndarray, labels: np.ndarray) -> list:
         """Return what a block would make of gates and hedge; changes nothing.
 
         Args:
-            logits: float64 (rows, M + 2), as they were served.
+            logits: float64 (rows, M + G), as they were served.
             labels: float64 (rows,).
         """
-        design = self._design(logits[:, : self.arms])
-        new = [gate.solved(design, labels) for gate in self.gates]
+        ones = np.ones((len(logits), 1))
+        new = [
+            gate.solved(np.concatenate([logits[:, columns], ones], axis=1), labels)
+            for gate, columns in zip(self.gates, self._columns, strict=True)
+        ]
         return [*new, self.hedge.solved(logits, labels)]
 
     def store(self, solutions: list) -> None:
@@ -72,6 +105,7 @@ class SecondStage(Composite):
             for gate, solution in zip(self.gates, solutions[:-1], strict=True):
                 gate.store(solution)
             self.hedge.store(solutions[-1])
+            self._refresh()
             self.version += 1
 
     def retract(self, logits: np.ndarray, labels: np.ndarray) -> None:
@@ -88,10 +122,7 @@ class SecondStage(Composite):
         """
         with self.lock:
             weights = self.hedge.weights
-            out = weights[: self.arms].copy()
-            for gate, weight in zip(self.gates, weights[self.arms :], strict=True):
-                out += weight * gate.coefficients[: self.arms]
-            return out
+            return weights[: self.arms] + weights[self.arms :] @ self._mixing[:, :-1]
 
     def _parts(self) -> dict[str, ArrayState]:
         return {"hedge": self.hedge, **{f"gate_{n}": g for n, g in enumerate(self.gates)}}

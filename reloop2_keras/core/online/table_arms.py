@@ -1,6 +1,5 @@
 """First stage: complete arms, each belief tables with a gate of its own (ours)."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,41 +7,13 @@ import numpy as np
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.compiled import over
 from reloop2_keras.core.online.beliefs import BeliefTables
+from reloop2_keras.core.online.forms import Arm
 from reloop2_keras.core.online.logistic_gate import LogisticGate
 from reloop2_keras.core.online.parts import Composite
 
 LEAST_WEIGHT = 0.2  # in learning: a table whose weight is near 0 would never learn
 LARGEST_LOGIT = 40.0
-SPEEDS = {"slow": 0.0, "middle": 1e-3, "fast": 1e-2}  # growth of a variance in 1,000 rows
-
-
-@dataclasses.dataclass(frozen=True)
-class Arm:
-    """A complete arm: some tables at one speed of forgetting, alone or on a base's logit.
-
-    Attributes:
-        name: str.
-        noise: float >= 0, see `BeliefTables`.
-        crosses: bool, whether it has the crosses' tables beside the fields'.
-        base: int, whose logit it starts from, or None.
-    """
-
-    name: str
-    noise: float
-    crosses: bool
-    base: int | None
-
-
-def default_arms(bases: Sequence[str], crosses: bool) -> list[Arm]:
-    """Return the tables' arms: alone at three speeds, on each base at two, with crosses at two."""
-    two = [(name, noise) for name, noise in SPEEDS.items() if name != "slow"]
-    arms = [Arm(f"tables, {name}", noise, False, None) for name, noise in SPEEDS.items()]
-    for base, on in [(None, ""), *[(n, f" on {name}") for n, name in enumerate(bases)]]:
-        if crosses:
-            arms += [Arm(f"tables + crosses{on}, {name}", v, True, base) for name, v in two]
-        if base is not None:
-            arms += [Arm(f"tables{on}, {name}", v, False, base) for name, v in two]
-    return arms
+LEAST_BITS = 3  # of the constant's table
 
 
 def arm_design(means: np.ndarray, base: np.ndarray | None) -> np.ndarray:
@@ -61,14 +32,23 @@ class TableArms(Composite):
     All arms' beliefs lie side by side in one `BeliefTables`; arms that stand alone come first,
     since only they learn in the training period.
 
+    An arm's gate weighs what its tables say, and its tables learn with these weights: on logs that
+    last this suits each table. Where effects are redrawn all at once, every gate sinks, and tables
+    of small weight learn slowly ever after. So some arms are `fixed`: their tables learn with their
+    first weights, and the gate reads only. They have one more table, of one value, the constant:
+    the level of all rows, learnt and forgotten within a block as any other value.
+
     Args:
         width: int, columns of `feature_hashes`.
         arms: list of `Arm`, those without a base first.
         crosses: list of lists of columns, each one more table.
         bits: int or list of ints, see `BeliefTables`: the fields', then the crosses'.
         prior: float > 0, see `BeliefTables`.
+        constant: bool, whether there is the constant's table.
 
     Attributes:
+        bits: list of ints, of the fields' and the crosses' tables.
+        plain: list of ints, arms that are read once more by their first weights.
         tables: `BeliefTables`.
         gates: list of `LogisticGate`, one an arm.
 
@@ -83,6 +63,7 @@ class TableArms(Composite):
         crosses: Sequence[Sequence[int]] = (),
         bits: int | Sequence[int] = 16,
         prior: float = 1.0,
+        constant: bool = True,
     ) -> None:
         super().__init__()
         self.arms = list(arms)
@@ -91,37 +72,48 @@ class TableArms(Composite):
             raise ValueError(f"`arms` must be some, those without a base first. Received: {arms}")
         self.crosses = [list(cross) for cross in crosses]
         tables = [*([column] for column in range(width)), *self.crosses]
+        bits = list(bits) if isinstance(bits, Sequence) else [bits] * len(tables)
+        self.bits, one = bits, [LEAST_BITS] * constant
         noises = [arm.noise for arm in self.arms]
-        self.tables = BeliefTables(width, tables, bits, noises, prior)
-        self.used = [len(tables) if arm.crosses else width for arm in self.arms]
+        given = len(tables)
+        self.tables = BeliefTables(width, tables + [[]] * constant, bits + one, noises, prior)
         self.num_alone = sum(alone)
+        self.plain = [a for a, arm in enumerate(self.arms) if arm.plain]
+        self.used, self.first = [], []
+        for arm in self.arms:
+            count = given if arm.crosses else width
+            last = [given] * (constant and arm.fixed)
+            self.used.append(np.array([*range(count), *last]))
+            self.first.append(np.array([min(1.0, 3.0 / count)] * count + [1.0] * len(last)))
         self.gates = [
             LogisticGate(
-                [0.0, *[min(1.0, 3.0 / used)] * used, *[1.0] * on_base],
-                [1.0] * (1 + used) + [10.0] * on_base,
+                [0.0, *first, *[1.0] * on_base], [1.0] * (1 + len(first)) + [10.0] * on_base
             )
-            for used, on_base in zip(self.used, [int(not a) for a in alone], strict=True)
+            for first, on_base in zip(self.first, [int(not a) for a in alone], strict=True)
         ]
         self._refresh()
 
     def _refresh(self) -> None:
-        """Lay the gates' weights out for the tables' loops, and their offsets' (1 + bases, A)."""
+        """Lay weights and offsets, (1 + bases, A), out for reading and learning."""
         shape = (len(self.tables.tables), len(self.arms))
         self._weights, self._learning = np.zeros(shape), np.zeros(shape)
         bases = 1 + max((-1 if arm.base is None else arm.base) for arm in self.arms)
         self._offsets = np.zeros((1 + bases, len(self.arms)))
         for a, (gate, used) in enumerate(zip(self.gates, self.used, strict=True)):
-            g, base = gate.coefficients[1 : 1 + used], self.arms[a].base
+            g, base = gate.coefficients[1 : 1 + len(used)], self.arms[a].base
             self._offsets[0, a] = gate.coefficients[0]
             if base is not None:
                 self._offsets[1 + base, a] = gate.coefficients[-1]
-            self._weights[:used, a] = g
-            self._learning[:used, a] = np.where(g < 0, -1, 1) * np.maximum(np.abs(g), LEAST_WEIGHT)
+            self._weights[used, a] = g
+            least = np.where(g < 0, -1, 1) * np.maximum(np.abs(g), LEAST_WEIGHT)
+            self._learning[used, a] = self.first[a] if self.arms[a].fixed else least
+        self._rest = np.where([arm.fixed for arm in self.arms], 0.0, self._offsets)
 
-    def offsets(self, base_logits: np.ndarray, learners: int) -> np.ndarray:
+    def offsets(self, base_logits: np.ndarray, learners: int, learning: bool = False) -> np.ndarray:
         """Return what tables are added to, float64 (rows, learners): c + a * base."""
-        out = np.repeat(self._offsets[:1, :learners], len(base_logits), axis=0)
-        for base, coefficients in enumerate(self._offsets[1:, :learners]):
+        rest = self._rest if learning else self._offsets
+        out = np.repeat(rest[:1, :learners], len(base_logits), axis=0)
+        for base, coefficients in enumerate(rest[1:, :learners]):
             if coefficients.any():
                 out += base_logits[:, base, None] * coefficients
         return out
@@ -133,7 +125,9 @@ class TableArms(Composite):
         learners: int | None = None,
         variances: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        """Return (logits (rows, L), their variances (rows, L) or None, means (rows, K, L)).
+        """Return (logits (rows, L + P), variances (rows, L) or None, means (rows, K, L)).
+
+        P logits are the second readings of `plain` arms, where all arms are read.
 
         Args:
             words: what `tables.words` or `tables.checked_words` returned.
@@ -148,6 +142,10 @@ class TableArms(Composite):
             logits, spread, means = self.tables.weighed(
                 words, weights, offsets, variances, trusted=True
             )
+            if learners == len(self.arms) and self.plain:
+                fixed = self._learning
+                plain = [np.einsum("rk,k->r", means[:, :, a], fixed[:, a]) for a in self.plain]
+                logits = np.concatenate([logits, np.stack(plain, axis=1)], axis=1)
         return np.minimum(np.maximum(logits, -LARGEST_LOGIT), LARGEST_LOGIT), spread, means
 
     def learn(
@@ -165,7 +163,7 @@ class TableArms(Composite):
         """
         learners = len(self.arms) if learners is None else learners
         with self.lock:
-            offsets = self.offsets(base_logits, learners)
+            offsets = self.offsets(base_logits, learners, learning=True)
             weights = np.ascontiguousarray(self._learning[:, :learners])
             self.tables.learn(words, labels, weights, offsets, trusted=True)
             self.version += 1
@@ -205,7 +203,7 @@ class TableArms(Composite):
         def solve(start: int, stop: int) -> None:
             for a in range(start, stop):
                 base = None if self.arms[a].base is None else base_logits[:, self.arms[a].base]
-                design = arm_design(means[:, : self.used[a], a], base)
+                design = arm_design(means[:, self.used[a], a], base)
                 out[a] = self.gates[a].solved(design, labels)
 
         over(count, means.size, solve)

@@ -7,7 +7,8 @@ import numpy as np
 
 from reloop2_keras.core.newton import sigmoid
 from reloop2_keras.core.online.crosses import Crosses, choose_crosses
-from reloop2_keras.core.online.table_arms import SPEEDS, Arm, TableArms
+from reloop2_keras.core.online.forms import LONG, Arm
+from reloop2_keras.core.online.table_arms import TableArms
 from reloop2_keras.core.rows import check_labels
 
 SPACE = 4  # places for each distinct value of the training period: new ones will come
@@ -166,8 +167,8 @@ def plan(
         (bits of all tables, crosses, what was tried or None)
     """
     bits, chosen = training.table_bits(), None
-    alone = [Arm("residuals", SPEEDS["middle"], False, None)]
-    arms = TableArms(training.width, alone, (), bits, prior)
+    alone = [Arm("residuals", LONG, False, None)]
+    arms = TableArms(training.width, alone, (), bits, prior, constant=False)
     sample = learn_alone(arms, training, max(1, int(sample_rows)))
     if sample is None:
         raise ValueError("`sample_rows` left no row of the training period")
