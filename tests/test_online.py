@@ -52,7 +52,7 @@ def test_it_finds_the_cross_and_passes_every_arm():
     assert shown.dtype == np.float32 and ((shown > 0) & (shown < 1)).all()
     weights = online.weights()
     np.testing.assert_allclose(sum(weights["arms"].values()), 1.0)
-    assert list(weights["arms"]) == online.names and len(online.names) == 1 + 7 + 1 + 5
+    assert list(weights["arms"]) == online.names and len(online.names) == 1 + 8 + 1 + 5
     assert max(weights["tables"], key=weights["tables"].get) == "1 x 2"
     assert list(weights["bases"]) == ["base"]
 

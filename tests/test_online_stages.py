@@ -58,7 +58,7 @@ def test_offsets_are_a_constant_and_the_arms_own_base(bases):
 def test_gates_are_solved_alike_on_any_number_of_threads(monkeypatch):
     arms = TableArms(30, default_arms(["base"], False), bits=4)
     rng = np.random.default_rng(2)
-    means, z = rng.normal(size=(600, 31, 5)), rng.normal(size=(600, 1))
+    means, z = rng.normal(size=(600, 31, 7)), rng.normal(size=(600, 1))
     labels = (rng.random(600) < 0.4).astype(float)
     results = []
     for threads in (1, 2, 4):

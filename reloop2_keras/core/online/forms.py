@@ -60,12 +60,12 @@ GATES_1 = (GateOver("gate, weak prior", 3.0), GateOver("gate, strong prior", 100
 # How the Hedge begins: arms alone, gates over them, bases and arms on them, gates over all. Of
 # what stands on a base little is trusted at first: it starts cold, and if effects are redrawn soon
 # after, it has shone for no other reason.
-TRUST = {"alone": 0.3, "gates alone": 0.4, "bases": 0.1, "gates": 0.2}
+TRUST = {"alone": 0.5, "gates alone": 0.3, "bases": 0.05, "gates": 0.15}
 PENALTY = 1.0 / 0.3**2  # of a block's shift: the precision of a day's level around the arm's
 
 
 def default_arms(bases: Sequence[str], crosses: bool) -> list[Arm]:
-    """Return the arms of form 2: five alone, and two on each base.
+    """Return the arms of form 2: five alone, six with crosses, and two on each base.
 
     Args:
         bases: names of the base models.
@@ -74,6 +74,7 @@ def default_arms(bases: Sequence[str], crosses: bool) -> list[Arm]:
     with_them = "tables + crosses" if crosses else "tables"
     arms = [
         Arm(f"{with_them}, long", LONG, crosses, None),
+        Arm("tables, lasting", LASTING, False, None),
         Arm("tables, fixed, lasting", LASTING, False, None, fixed=True),
         Arm("tables, fixed, short", SHORT, False, None, fixed=True),
         Arm("tables, fixed, blink", BLINK, False, None, fixed=True, plain="tables, plain, blink"),
