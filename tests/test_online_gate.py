@@ -43,6 +43,17 @@ def test_gate_equals_plain_newton(width):
     np.testing.assert_allclose(gate(x), x @ gate.coefficients, atol=1e-12)
 
 
+def test_a_hessian_made_once_leads_to_the_same_place():
+    x, y = block(5, 900, 6)
+    start, precision = np.array([0.3, 0.0, 0.0, 0.1, 0.0, -0.4]), np.linspace(1, 10, 6)
+    gate = LogisticGate(start, precision, iterations=30, once=True)
+    gate.update(x, y)
+    np.testing.assert_allclose(gate.coefficients, plain(start, precision, [(x, y)])[0], atol=0.02)
+    q = 1 / (1 + np.exp(-x @ start))  # what it believes is the Hessian where the block begins
+    hessian = np.diag(precision) + x.T @ (x * (q * (1 - q))[:, None])
+    np.testing.assert_allclose(gate.precision, hessian, rtol=1e-9)
+
+
 def test_fast_and_plain_steps_agree():
     x, y = block(0, 500, 12)
     prior = np.eye(12) * 3

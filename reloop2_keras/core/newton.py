@@ -91,6 +91,7 @@ def newton_step(
     start: np.ndarray,
     prior: np.ndarray,
     fast: bool = False,
+    curvature: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Make one Newton step of a logistic regression with a Gaussian prior around `start`.
 
@@ -103,6 +104,7 @@ def newton_step(
         start: float64 (D,), the prior's mean.
         prior: float64 (D, D), the prior's precision, positive definite.
         fast: bool, True takes compiled loops, whose last digits differ.
+        curvature: float64 (D, D), the Hessian to take, of a step before; None: made anew.
 
     Returns:
         (coefficients after the step (D,), the loss's Hessian before the step (D, D) without the
@@ -111,7 +113,8 @@ def newton_step(
     moved = coefficients - start
     before, error, variance = pointwise(logits(design, coefficients), labels, fast)
     before += 0.5 * moved @ prior @ moved
-    curvature = hessian(design, variance)
+    if curvature is None:
+        curvature = hessian(design, variance)
     gradient = np.einsum("nd,n->d", design, error) - prior @ moved
     step = (by_cholesky if fast else by_eigenvectors)(prior + curvature, gradient)
     gain = 0.5 * float(gradient @ step)

@@ -40,12 +40,14 @@ class GateOver:
         strength: float > 0, precision of its start.
         forget: float in (0, 1], see `LogisticGate`.
         alone: bool, whether it is over the arms that stand alone, or over all inputs.
+        once: bool, see `LogisticGate`.
     """
 
     name: str
     strength: float
     forget: float = 1.0
     alone: bool = False
+    once: bool = True
 
 
 GATES = (
@@ -55,7 +57,10 @@ GATES = (
     GateOver("gate over all", 3.0),
     GateOver("gate over all, quick", 3.0, 0.5),
 )
-GATES_1 = (GateOver("gate, weak prior", 3.0), GateOver("gate, strong prior", 100.0))
+GATES_1 = (
+    GateOver("gate, weak prior", 3.0, once=False),
+    GateOver("gate, strong prior", 100.0, once=False),
+)
 
 # How the Hedge begins: arms alone, gates over them, bases and arms on them, gates over all. Of
 # what stands on a base little is trusted at first: it starts cold, and if effects are redrawn soon

@@ -63,7 +63,10 @@ class SecondStage(Composite):
         ]
         self.gates = [
             LogisticGate(
-                [1.0 / len(columns)] * len(columns) + [0.0], gate.strength, forget=gate.forget
+                [1.0 / len(columns)] * len(columns) + [0.0],
+                gate.strength,
+                forget=gate.forget,
+                once=gate.once,
             )
             for gate, columns in zip(gates, self._columns, strict=True)
         ]

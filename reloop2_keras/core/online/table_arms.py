@@ -44,7 +44,7 @@ class TableArms(Composite):
         crosses: list of lists of columns, each one more table.
         bits: int or list of ints, see `BeliefTables`: the fields', then the crosses'.
         prior: float > 0, see `BeliefTables`.
-        constant: bool, whether there is the constant's table.
+        constant: bool, whether there is the constant's table, and gates make a Hessian once.
 
     Attributes:
         bits: list of ints, of the fields' and the crosses' tables.
@@ -87,7 +87,9 @@ class TableArms(Composite):
             self.first.append(np.array([min(1.0, 3.0 / count)] * count + [1.0] * len(last)))
         self.gates = [
             LogisticGate(
-                [0.0, *first, *[1.0] * on_base], [1.0] * (1 + len(first)) + [10.0] * on_base
+                [0.0, *first, *[1.0] * on_base],
+                [1.0] * (1 + len(first)) + [10.0] * on_base,
+                once=constant,
             )
             for first, on_base in zip(self.first, [int(not a) for a in alone], strict=True)
         ]
