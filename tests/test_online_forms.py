@@ -173,3 +173,13 @@ def test_effects_that_are_redrawn_at_once_are_followed(seed):
             online.learn(served, labels[part])
         scores.append(auc(labels[12000:], np.concatenate(shown)[12000:]))
     assert scores[0] + 0.05 < scores[1]
+
+
+def test_a_learner_that_forgets_at_once_does_not_say_what_gives_way():
+    tables = BeliefTables(1, None, 3, [1e-3, 1.0])
+    rng = np.random.default_rng(0)
+    busy = np.repeat(np.arange(4), 200)
+    tables.learn(tables.words(rng.permutation(busy)[:, None]), np.ones(800))
+    tables.learn(tables.words(1000 + np.arange(5000)[:, None]), np.zeros(5000))  # all pass by once
+    means, _ = tables.read(tables.words(np.arange(4)[:, None]))
+    assert (means[:, 0, 0] > 1).sum() >= 3

@@ -105,6 +105,8 @@ class BeliefTables(RetractableBeliefs):
                 f"Received: {self._edges[-1]:,}, `bits` {self.bits}"
             )
         self._noise = np.array(self.noises) / ROWS_OF_NOISE
+        lasting = [noise if noise <= LASTING_NOISE else -1.0 for noise in self.noises]
+        self._fastest = int(np.argmax(lasting))
         self._cells = Cells(int(self._edges[-1]), self.num_learners, self.prior)
 
     @property
@@ -184,10 +186,7 @@ class BeliefTables(RetractableBeliefs):
         return np.ascontiguousarray(words)
 
     def _bank(self) -> Bank:
-        # one that forgets all within a short while cannot say which value is worth its place
-        lasting = np.where(self._noise * ROWS_OF_NOISE <= LASTING_NOISE, self._noise, -1.0)
-        fastest = int(np.argmax(lasting))
-        return Bank(self._cells.cells, self._edges, self._noise, self.prior, fastest)
+        return Bank(self._cells.cells, self._edges, self._noise, self.prior, self._fastest)
 
     def read(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what is believed: (means, variances), float64 (rows, A, K) each, in logits."""
