@@ -318,7 +318,7 @@ def online_rows(rows=900, seed=0):
 
 def taught(rows=900, block_rows=64):
     hashes, base, labels = online_rows(rows)
-    online = Online(2, ["base"], crosses=[[0, 1]], bits=8, block_rows=block_rows)
+    online = Online(2, ["base"], crosses=[[0, 1]], bits=10, block_rows=block_rows)
     for first in range(0, rows, 90):
         cut = slice(first, first + 90)
         online.learn(online.predict(hashes[cut], base[cut]), labels[cut])

@@ -105,8 +105,7 @@ class BeliefTables(RetractableBeliefs):
                 f"Received: {self._edges[-1]:,}, `bits` {self.bits}"
             )
         self._noise = np.array(self.noises) / ROWS_OF_NOISE
-        lasting = [noise if noise <= LASTING_NOISE else -1.0 for noise in self.noises]
-        self._fastest = int(np.argmax(lasting))
+        self._fastest = int(np.argmax([n if n <= LASTING_NOISE else -1.0 for n in self.noises]))
         self._cells = Cells(int(self._edges[-1]), self.num_learners, self.prior)
 
     @property

@@ -88,6 +88,11 @@ class SecondStage(Composite):
         with self.lock:
             return mixed(logits, self._mixing, self.hedge.weights)
 
+    def _designs(self, logits: np.ndarray) -> list[np.ndarray]:
+        """Each gate's inputs: logits of the arms that it takes, and 1."""
+        ones = np.ones((len(logits), 1))
+        return [np.concatenate([logits[:, at], ones], axis=1) for at in self._columns]
+
     def solved(self, logits: np.ndarray, labels: np.ndarray) -> list:
         """Return what a block would make of gates and hedge; changes nothing.
 
@@ -95,11 +100,8 @@ class SecondStage(Composite):
             logits: float64 (rows, M + G), as they were served.
             labels: float64 (rows,).
         """
-        ones = np.ones((len(logits), 1))
-        new = [
-            gate.solved(np.concatenate([logits[:, columns], ones], axis=1), labels)
-            for gate, columns in zip(self.gates, self._columns, strict=True)
-        ]
+        designs = zip(self.gates, self._designs(logits), strict=True)
+        new = [gate.solved(design, labels) for gate, design in designs]
         return [*new, self.hedge.solved(logits, labels)]
 
     def store(self, solutions: list) -> None:
@@ -114,8 +116,9 @@ class SecondStage(Composite):
     def retract(self, logits: np.ndarray, labels: np.ndarray) -> None:
         """Take rows of blocks back from the gates, to first order; the hedge forgets by itself."""
         with self.lock:
-            for gate in self.gates:
-                gate.retract(self._design(logits[:, : self.arms]), labels)
+            for gate, design in zip(self.gates, self._designs(logits), strict=True):
+                gate.retract(design, labels)
+            self._refresh()
             self.version += 1
 
     def carried(self) -> np.ndarray:

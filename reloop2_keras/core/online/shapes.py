@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reloop2_keras.core.online.second_stage import STRENGTHS
-from reloop2_keras.core.online.table_arms import default_arms
+from reloop2_keras.core.online.forms import GATES, default_arms
+from reloop2_keras.core.online.table_arms import LEAST_BITS
 
 
 def online_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return name -> shape of all arrays of an `Online`, as its `state()` names them.
+    """Return name -> shape of all arrays of an `Online` of form 2, as its `state()` names them.
 
     Args:
         config: what `Online.get_config` returned.
@@ -30,26 +30,30 @@ def online_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         if type(size) is not int or not 1 <= size < 1 << 30:
             raise ValueError(f"{name}: expected an integer in [1, 2^30), found {size!r}")
     arms = default_arms(config["bases"], bool(config["crosses"]))
-    places, bases = sum(1 << b for b in bits), len(config["bases"])
+    # the constant's table comes after the given ones
+    places, bases = sum(1 << b for b in [*bits, LEAST_BITS]), len(config["bases"])
     shapes: dict[str, tuple[int, ...]] = {
         "arms/tables/keys": (places,),
         "arms/tables/records": (places, 1 + 2 * len(arms)),
         "arms/tables/rows": (),
     }
     for number, arm in enumerate(arms):
-        inputs = 1 + (len(bits) if arm.crosses else width) + (arm.base is not None)
+        inputs = 1 + (len(bits) if arm.crosses else width) + arm.fixed + (arm.base is not None)
         shapes[f"arms/gate_{number}/coefficients"] = (inputs,)
         shapes[f"arms/gate_{number}/precision"] = (inputs, inputs)
-    all_arms = bases + len(arms)
-    shapes["stage/hedge/weights"] = (all_arms + len(STRENGTHS),)
-    for number in range(len(STRENGTHS)):
-        shapes[f"stage/gate_{number}/coefficients"] = (all_arms + 1,)
-        shapes[f"stage/gate_{number}/precision"] = (all_arms + 1, all_arms + 1)
+    plain = sum(bool(arm.plain) for arm in arms)
+    all_arms, alone = bases + len(arms) + plain, plain + sum(arm.base is None for arm in arms)
+    gates = [gate for gate in GATES if gate.alone or alone < all_arms]
+    shapes["stage/hedge/weights"] = (all_arms + len(gates),)
+    for number, gate in enumerate(gates):
+        size = 1 + (alone if gate.alone else all_arms)
+        shapes[f"stage/gate_{number}/coefficients"] = (size,)
+        shapes[f"stage/gate_{number}/precision"] = (size, size)
     return {
         **shapes,
-        "waiting/means": (rows, len(bits), len(arms)),
+        "waiting/means": (rows, len(bits) + 1, len(arms)),
         "waiting/bases": (rows, bases),
-        "waiting/logits": (rows, all_arms + len(STRENGTHS)),
+        "waiting/logits": (rows, all_arms + len(gates)),
         "waiting/labels": (rows,),
         "waiting/held": (),
     }

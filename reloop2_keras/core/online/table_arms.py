@@ -175,7 +175,7 @@ class TableArms(Composite):
     ) -> dict[str, np.ndarray]:
         """Teach all arms' tables, and return what `tables.retract` needs."""
         with self.lock:
-            offsets = self.offsets(base_logits, len(self.arms))
+            offsets = self.offsets(base_logits, len(self.arms), learning=True)
             added = self.tables.learn_with_receipt(words, labels, self._learning, offsets)
             self.version += 1
         return added
@@ -185,7 +185,7 @@ class TableArms(Composite):
         with self.lock:
             for a, gate in enumerate(self.gates):
                 base = None if self.arms[a].base is None else base_logits[:, self.arms[a].base]
-                gate.retract(arm_design(means[:, : self.used[a], a], base), labels)
+                gate.retract(arm_design(means[:, self.used[a], a], base), labels)
             self._refresh()
             self.version += 1
 
