@@ -148,6 +148,8 @@ def _compare(args: argparse.Namespace) -> None:
     print(report.table())
     if not (args.delays or args.late_clicks is not None):
         print(sentence(report))
+        if crosses := report.info.get("crosses"):
+            print("crosses (by the training period): " + ", ".join(map(" x ".join, crosses)))
     print(f"written: {written[0]} and {len(written) - 1} figures")
 
 

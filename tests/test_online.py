@@ -9,7 +9,7 @@ from threads import run_threads
 from reloop2_keras.core.correction import Served
 from reloop2_keras.core.metrics import auc
 from reloop2_keras.core.online import Online, choose_crosses
-from reloop2_keras.core.online.crosses import _Score
+from reloop2_keras.core.online.crosses import Pairs
 
 
 def log(seed=0, rows=6000, width=3):
@@ -293,5 +293,5 @@ def test_a_score_is_the_gain_beyond_noise():
         gains.append(empty.tried[0][1])
         assert empty.chosen == ()
     assert abs(np.mean(gains)) < 4 * np.std(gains) / 10
-    spread = _Score(hashes[:, :2], noise, base, 1.0).deviation((0, 1))
+    spread = Pairs(hashes[:, :2], noise, base, 1.0).deviation((0, 1))
     np.testing.assert_allclose(np.std(gains), spread, rtol=0.3)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from reloop2_keras.core.files import replaced
-from reloop2_keras.core.metrics import evaluate
+from reloop2_keras.core.metrics import evaluate, gauc
 from reloop2_keras.core.verdict import controls_of, intervals, recommended, sentence
 
 METRICS = ("auc", "gauc", "logloss", "ece", "ctr_bias")
@@ -107,20 +107,39 @@ class PrequentialReport:
             scores[arm] = {metric: np.array([run[metric] for run in runs]) for metric in METRICS}
         return scores
 
+    @functools.cached_property
+    def _gauc_in_slots(self):
+        """Arm -> gAUC of rows that are ranked together, those of one group in one slot."""
+        runs = dict(self.predictions)
+        if self.true_probability is not None:
+            runs["best possible"] = [self.true_probability]
+        if self.groups is None:
+            return dict.fromkeys(runs, math.nan)
+        group = np.unique(self.groups, return_inverse=True)[1].astype("int64")
+        group = group * (int(self.slot_of_row.max()) + 1) + self.slot_of_row
+        return {
+            arm: float(np.mean([gauc(self.labels, p, group) for p in several]))
+            for arm, several in runs.items()
+        }
+
     def overall(self) -> dict[str, dict[str, float]]:
         """Return arm -> {metric: mean over seeds}, and "best possible" where that is known.
 
-        Metrics: auc, gauc, logloss, ece, ctr_bias, auc_sd, gauc_sd and logloss_sd (over seeds; NaN
-        for one seed, which says nothing about the spread).
+        Metrics: auc, gauc, gauc_slot (of each group's rows of one slot, which one state predicted:
+        what is learnt of a group's level between slots cannot reorder them), logloss, ece,
+        ctr_bias, auc_sd, gauc_sd and logloss_sd (over seeds; NaN for one seed, which says nothing
+        about the spread).
         """
         rows = {}
         for arm, runs in self._of_stream.items():
             rows[arm] = {metric: float(values.mean()) for metric, values in runs.items()}
+            rows[arm]["gauc_slot"] = self._gauc_in_slots[arm]
             for metric in SPREADS:
                 several = len(self.seeds) > 1
                 rows[arm][f"{metric}_sd"] = float(runs[metric].std(ddof=1)) if several else math.nan
         if self.true_probability is not None:
             rows["best possible"] = dict(self._best_possible)
+            rows["best possible"]["gauc_slot"] = self._gauc_in_slots["best possible"]
             rows["best possible"] |= {f"{m}_sd": 0.0 for m in SPREADS}
         return rows
 
@@ -189,15 +208,20 @@ class PrequentialReport:
         }
 
     def table(self) -> str:
-        """Return the table of arms as text: AUC, gain over frozen, gAUC, log loss, ECE."""
+        """Return the table of arms as text.
+
+        AUC, gain over frozen, gAUC over the stream and within its slots, log loss, ECE.
+        """
         rows = PrequentialReport.overall(self)
         frozen = rows.get("frozen", {}).get("auc", math.nan)
-        lines = [f"{'arm':<22}{'AUC':>8}{'gain':>9}{'gAUC':>8}{'logloss':>9}{'ECE':>8}"]
+        lines = [
+            f"{'arm':<22}{'AUC':>8}{'gain':>9}{'gAUC':>8}{'in slot':>9}{'logloss':>9}{'ECE':>8}"
+        ]
         for arm, m in rows.items():
             gain = m["auc"] - frozen
             lines.append(
-                f"{arm:<22}{m['auc']:>8.4f}{gain:>+9.4f}{m['gauc']:>8.4f}{m['logloss']:>9.4f}"
-                f"{m['ece']:>8.4f}"
+                f"{arm:<22}{m['auc']:>8.4f}{gain:>+9.4f}{m['gauc']:>8.4f}{m['gauc_slot']:>9.4f}"
+                f"{m['logloss']:>9.4f}{m['ece']:>8.4f}"
             )
         return "\n".join(lines)
 
@@ -223,7 +247,7 @@ class PrequentialReport:
             "info": {k: plain_tree(v) for k, v in self.info.items() if k not in named},
         }
         if best is not None:
-            result["best_possible"] = {m: _plain(best[m]) for m in METRICS}
+            result["best_possible"] = {m: _plain(best[m]) for m in (*METRICS, "gauc_slot")}
         return result
 
     def save(self, folder: str | Path) -> list[Path]:

@@ -225,6 +225,7 @@ def compare(
         versions=installed_versions(),
         picked=picked,
         crosses=tables.crosses(),
+        crosses_tried=tables.tried()[:20],
         weights=weights,
         **(info or {}),
     )

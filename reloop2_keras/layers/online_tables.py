@@ -20,7 +20,18 @@ from reloop2_keras.layers.shown_state import ShownState
 _SEPARATOR = "."
 
 
-@shows("width", "bases", "crosses", "bits", "prior", "block_rows", "names")
+@shows(
+    "width",
+    "bases",
+    "crosses",
+    "bits",
+    "prior",
+    "block_rows",
+    "rank_within",
+    "found",
+    "again",
+    "names",
+)
 @keras.saving.register_keras_serializable(package="reloop2")
 class OnlineTables(ShownState):
     """`core.online.Online` over one base model: read and learnt on the host, in float64.
@@ -31,7 +42,8 @@ class OnlineTables(ShownState):
     answers where values are there, and refuses to become part of a graph.
 
     Args:
-        width, bases, crosses, bits, prior, block_rows: see `Online`; `bases` has one name.
+        width, bases, crosses, bits, prior, block_rows, rank_within, found, again: see `Online`;
+            `bases` has one name.
         **kwargs: passed to `keras.layers.Layer`.
 
     Attributes:
@@ -64,9 +76,12 @@ class OnlineTables(ShownState):
         bits: int | Sequence[int] = 16,
         prior: float = 1.0,
         block_rows: int = BLOCK_ROWS,
+        rank_within: int | None = None,
+        found: Mapping[str, Any] | None = None,
+        again: bool = False,
         **kwargs: Any,
     ) -> None:
-        core = Online(width, bases, crosses, bits, prior, block_rows)
+        core = Online(width, bases, crosses, bits, prior, block_rows, rank_within, found, again)
         super().__init__(checked_online(core), **kwargs)
 
     @classmethod

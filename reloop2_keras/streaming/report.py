@@ -24,8 +24,8 @@ class PrequentialReport(report.PrequentialReport):
         """Return a DataFrame over the whole stream, mean over seeds.
 
         Index: arm, and "best possible" where the true probability is known. Columns: auc,
-        auc_gain (over "frozen"), gauc, logloss, ece, ctr_bias, auc_sd, gauc_sd, logloss_sd (over
-        seeds; NaN for one seed, which says nothing about the spread).
+        auc_gain (over "frozen"), gauc, logloss, ece, ctr_bias, gauc_slot (within slots), auc_sd,
+        gauc_sd, logloss_sd (over seeds; NaN for one seed, which says nothing about the spread).
         """
         table = pd.DataFrame.from_dict(super().overall(), orient="index").rename_axis("arm")
         if "frozen" in table.index:

@@ -1,6 +1,7 @@
 """Belief tables in two stages: what a stream teaches, with or without base models (ours)."""
 
 from reloop2_keras.core.online.beliefs import BeliefTables
+from reloop2_keras.core.online.coarser import with_coarser_bins
 from reloop2_keras.core.online.crosses import Crosses, choose_crosses
 from reloop2_keras.core.online.hedge import Hedge
 from reloop2_keras.core.online.logistic_gate import LogisticGate
@@ -15,4 +16,5 @@ __all__ = [
     "Online",
     "choose_crosses",
     "from_feature_memory",
+    "with_coarser_bins",
 ]

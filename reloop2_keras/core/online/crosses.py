@@ -2,7 +2,8 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from reloop2_keras.core.kernels import hash_words
 from reloop2_keras.core.rows import check_labels, check_probabilities
 
 DEVIATIONS = 4.0
+MOST_KEPT = 1000  # of what was tried, in files: 400 columns have 79,800 pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +31,67 @@ class Crosses:
     gains: tuple[float, ...]
     tried: tuple[tuple[tuple[int, ...], float], ...]
     rows: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists and numbers for a file; of what was tried the best `MOST_KEPT`.
+
+        Example:
+            >>> Crosses(((0, 1),), (7.5,), (((0, 1), 7.5),), 100).to_dict()["chosen"]
+            [[0, 1]]
+        """
+        return {
+            "chosen": [list(cross) for cross in self.chosen],
+            "gains": list(self.gains),
+            "tried": [[list(cross), gain] for cross, gain in self.tried[:MOST_KEPT]],
+            "rows": self.rows,
+        }
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Self:
+        """Return what `to_dict` wrote down.
+
+        Raises:
+            ValueError: if it is something else.
+
+        Example:
+            >>> found = Crosses(((0, 1),), (7.5,), (((0, 1), 7.5),), 100)
+            >>> Crosses.from_dict(found.to_dict()) == found
+            True
+        """
+        try:
+            return cls(
+                tuple(tuple(map(int, cross)) for cross in found["chosen"]),
+                tuple(map(float, found["gains"])),
+                tuple((tuple(map(int, cross)), float(gain)) for cross, gain in found["tried"]),
+                int(found["rows"]),
+            )
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(
+                f"`found` must be what `Crosses.to_dict` returned. Received: {str(found)[:100]}"
+            ) from None
+
+    def lines(self, names: Sequence[str], most: int = 8) -> list[str]:
+        """Say what was chosen and what came next, best first, a line each.
+
+        Args:
+            names: of the columns.
+            most: int, lines of crosses that were tried and left out.
+
+        Example:
+            >>> tried = (((0, 1), 7.5), ((0, 2), 1.25))
+            >>> for line in Crosses(((0, 1),), (7.5,), tried, 100).lines(["user", "item", "hour"]):
+            ...     print(line)
+            user x item                         7.5  chosen
+            user x hour                         1.2
+        """
+        taken = dict(zip(self.chosen, self.gains, strict=True))
+        rest = [(cross, gain) for cross, gain in self.tried if cross not in taken][:most]
+        words = [(cross, gain, "  chosen") for cross, gain in taken.items()]
+        words += [(cross, gain, "") for cross, gain in rest]
+        return [
+            f"{' x '.join(names[column] for column in cross):<28}{gain:>11.1f}{word}"
+            for cross, gain, word in words
+        ]
 
 
 def choose_crosses(
@@ -90,7 +153,7 @@ def choose_crosses(
     barred |= {frozenset(cross) for cross in fixed}
     pairs = [pair for pair in itertools.combinations(range(width), 2) if set(pair) not in barred]
     rounds = max(0, max_crosses - len(fixed))
-    score = _Score(hashes, labels, p, prior)
+    score = Pairs(hashes, labels, p, prior)
     chosen, gains = list(fixed), [score.gain(cross) for cross in fixed]
     for cross in fixed if greedy else ():
         score.take(cross)
@@ -150,23 +213,28 @@ def grouped(words: np.ndarray) -> tuple[np.ndarray, int]:
     return groups, _group(words, np.zeros(size, "int32"), np.empty(size, "int32"), groups)
 
 
-class _Score:
+class Pairs:
     """What a cross would explain of residuals, and the residuals after it was taken."""
 
-    def __init__(self, hashes, labels, p, prior):
+    def __init__(self, hashes: np.ndarray, labels: np.ndarray, p: np.ndarray, prior: float) -> None:
         self.hashes, self.labels, self.p, self.prior = hashes, labels, p, prior
 
-    def _sums(self, cross):
+    def groups(self, cross: Sequence[int]) -> tuple[np.ndarray, int]:
+        """Return the number of each row's value, and how many values there are."""
         words = hash_words(self.hashes, np.array(cross, "int64"), np.array([len(cross)]))[:, 0]
-        groups, count = grouped(words)
+        return grouped(words)
+
+    def _sums(self, cross):
+        groups, count = self.groups(cross)
         error = np.bincount(groups, self.labels - self.p, count)
         return groups, error, np.bincount(groups, self.p * (1.0 - self.p), count)
 
-    def gain(self, cross):
+    def gain(self, cross: Sequence[int]) -> float:
+        """Return the nats of a step from 0 beyond what noise would give."""
         _, error, curvature = self._sums(cross)
         return 0.5 * float(((error**2 - curvature) / (curvature + 1.0 / self.prior)).sum())
 
-    def deviation(self, cross):
+    def deviation(self, cross: Sequence[int]) -> float:
         """Return the standard deviation of the gain where labels are drawn from p."""
         groups, _, curvature = self._sums(cross)
         v = self.p * (1.0 - self.p)
@@ -174,7 +242,7 @@ class _Score:
         square = 2.0 * curvature**2 + np.bincount(groups, v * (1.0 - 6.0 * v), len(curvature))
         return 0.5 * float(np.sqrt((square / (curvature + 1.0 / self.prior) ** 2).sum()))
 
-    def take(self, cross):
+    def take(self, cross: Sequence[int]) -> None:
         """Add the cross's own step to the predictions."""
         groups, error, curvature = self._sums(cross)
         p = np.clip(self.p, 1e-6, 1.0 - 1e-6)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from reloop2_keras.core.correction import Served
+from reloop2_keras.core.online.crosses import Crosses
 from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.retraction import Receipt
 
@@ -100,6 +101,7 @@ class StartedTables:
     ) -> None:
         self._dataset, self._max, self._seed = dataset, max_crosses, seed
         self._crosses = None
+        self._found: Crosses | None = None
         if crosses is not None:
             self._crosses = [dataset.columns(*names) for names in crosses]
         self._started: dict[tuple, Online] = {}
@@ -113,10 +115,11 @@ class StartedTables:
         """
         kind = (tuple(bases), shuffled)
         if kind not in self._started:
-            made = Online(len(self._dataset.fields), bases, self._crosses)
+            found = None if self._found is None else self._found.to_dict()
+            made = Online(len(self._dataset.fields), bases, self._crosses, found=found)
             made.start(self._shuffled if shuffled else self._batches, self._max)
             if self._crosses is None and not shuffled:
-                self._crosses = made.crosses
+                self._crosses, self._found = made.crosses, made.found
             self._started[kind] = made
         return self._started[kind].copy()
 
@@ -124,6 +127,15 @@ class StartedTables:
         """Return the field names of the crosses that are used, as far as they are known."""
         names = [field["name"] for field in self._dataset.fields]
         return [[names[column] for column in cross] for cross in self._crosses or ()]
+
+    def tried(self) -> list[list]:
+        """Return [field names, gain in nats] of every cross that was tried, the best first.
+
+        Empty where crosses were given, or nothing was started yet.
+        """
+        names = [field["name"] for field in self._dataset.fields]
+        tried = () if self._found is None else self._found.to_dict()["tried"]
+        return [[[names[column] for column in cross], round(gain, 2)] for cross, gain in tried]
 
     def _batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for arrays in self._dataset.train_rows(ROWS, shuffle=False, hashes=True):

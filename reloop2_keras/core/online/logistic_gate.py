@@ -79,6 +79,14 @@ class LogisticGate(ArrayState):
             self.coefficients, self.precision = self._start.copy(), np.diag(self._first)
             self.version += 1
 
+    def renew(self, number: int) -> None:
+        """Forget one coefficient, and how it goes with the others: another input comes."""
+        with self.lock:
+            self.coefficients[number] = self._start[number]
+            self.precision[number, :] = self.precision[:, number] = 0.0
+            self.precision[number, number] = self._first[number]
+            self.version += 1
+
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """See `ArrayState.load_state`; what float32 files rounded off the precision is mended."""
         with self.lock:

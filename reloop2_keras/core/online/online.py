@@ -6,16 +6,18 @@ import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.correction import Served
+from reloop2_keras.core.online.again import Recent
 from reloop2_keras.core.online.bases import base_logits
 from reloop2_keras.core.online.crosses import Crosses
 from reloop2_keras.core.online.forms import GATES_1, arms_of_form_1, default_arms
 from reloop2_keras.core.online.parts import Composite
+from reloop2_keras.core.online.ranking import checked_group, ranking
 from reloop2_keras.core.online.retracting import Retracting
 from reloop2_keras.core.online.second_stage import SecondStage
+from reloop2_keras.core.online.served_rows import checked_served
 from reloop2_keras.core.online.table_arms import TableArms
 from reloop2_keras.core.online.training import Batches, Training, learn_alone, plan
 from reloop2_keras.core.online.waiting import Waiting
-from reloop2_keras.core.rows import check_finite, check_labels
 
 BLOCK_ROWS = 512
 
@@ -42,8 +44,15 @@ class Online(Retracting):
         bits: int or list of ints, see `BeliefTables`; `start` chooses them.
         prior: float > 0, see `BeliefTables`.
         block_rows: int >= 1.
+        rank_within: int or None, the column of the group (user) of a row: `predict` adds `ranking`,
+            by which rows of one group compare that were predicted at different times (`ranking`).
+        found: dict or None, `Crosses.to_dict` of what `start` has found; files bring it back.
+        again: bool, whether crosses are chosen again in the stream, each some 8,192 rows: the pair
+            that the last ones call for takes the place of that which carries least (`again`).
 
     Attributes:
+        found: `Crosses`, what `start` chose and tried; None before it, and where crosses were
+            given.
         names: names of all arms, gates of the second stage included.
         form: int, 2, or 1 of what was loaded from a file before it (`forms`).
         arms: `TableArms`.
@@ -74,6 +83,9 @@ class Online(Retracting):
         bits: int | Sequence[int] = 16,
         prior: float = 1.0,
         block_rows: int = BLOCK_ROWS,
+        rank_within: int | None = None,
+        found: Mapping | None = None,
+        again: bool = False,
     ) -> None:
         super().__init__()
         self.bases = [str(name) for name in bases]
@@ -82,6 +94,9 @@ class Online(Retracting):
         if int(block_rows) != block_rows or block_rows < 1:
             raise ValueError(f"`block_rows` must be a positive integer. Received: {block_rows}")
         self.width, self.prior, self.block_rows = int(width), float(prior), int(block_rows)
+        self.rank_within = checked_group(rank_within, self.width)
+        self.found = None if found is None else Crosses.from_dict(found)
+        self.again = bool(again)
         self._lay_out(crosses, bits)
 
     def _lay_out(self, crosses, bits, form=2) -> None:
@@ -104,6 +119,7 @@ class Online(Retracting):
             "labels": ((), "float64"),
         }
         self.waiting = Waiting(self.block_rows, columns)
+        self.recent = Recent(self.width, arms.crosses) if self.again else None
 
     def start(
         self,
@@ -145,6 +161,7 @@ class Online(Retracting):
             learn_alone(fresh.arms, training)
             self._lay_out(fresh.crosses, fresh.bits)
             self.arms = fresh.arms  # learnt
+            self.found = chosen or self.found
             self.version += 1
         return chosen
 
@@ -165,7 +182,7 @@ class Online(Retracting):
         Returns:
             `Served` with `corrected` float32 (rows,), what to show; `words`, `means`, `bases` and
             `logits`, what `learn` needs; with `variances`, float64 (rows, arms of tables), of
-            their logits.
+            their logits; with `rank_within` `ranking` float32 (rows,), a logit.
 
         Raises:
             ValueError: naming what does not fit.
@@ -175,16 +192,15 @@ class Online(Retracting):
             bases = base_logits(probabilities, self.bases, len(words))
             logits, spread, means = self.arms.read(words, bases, variances=variances)
             p, everything = self.stage(np.concatenate([bases, logits], axis=1))
-        served = Served(
-            corrected=p.astype("float32"),
-            words=words,
-            means=means,
-            bases=bases,
-            logits=everything.astype("float32"),
-        )
-        if variances:
-            served["variances"] = spread
-        return served
+            further = {} if self.recent is None else self.recent.marks(hashes)
+            if self.rank_within is not None:
+                carried = self.stage.carried()[len(self.bases) :]
+                further["ranking"] = ranking(p, self.arms, means, carried, self.rank_within)
+        if spread is not None:
+            further["variances"] = spread
+        parts = {"words": words, "means": means, "bases": bases}
+        p, everything = p.astype("float32"), everything.astype("float32")
+        return Served(corrected=p, **parts, logits=everything, **further)
 
     def learn(self, served: Served, labels: np.ndarray) -> None:
         """Learn rows whose labels came; all is checked before anything changes.
@@ -200,27 +216,7 @@ class Online(Retracting):
 
     def _checked(self, served: Served, labels: np.ndarray) -> list[np.ndarray]:
         """Means, bases' logits, all logits and labels, as `Waiting` holds them."""
-        parts = ("corrected", "words", "means", "bases", "logits")
-        if not isinstance(served, Served) or not set(parts) <= set(served):
-            raise ValueError(
-                "`served` must be what `predict` returned. "
-                f"Received: {type(served).__name__} with {sorted(served)}"
-            )
-        if served.spent:
-            raise ValueError("`served` was learnt already: its rows would count twice")
-        labels = check_labels(labels, len(served["corrected"]))
-        out = []
-        for name in ("means", "bases", "logits"):
-            like = getattr(self.waiting, name)
-            part = np.asarray(served[name], like.dtype)
-            shape = (len(labels), *like.shape[1:])
-            if part.shape != shape:
-                raise ValueError(
-                    f"`served` must be of these tables: {name} of shape {shape}. "
-                    f"Received: {part.shape}"
-                )
-            out.append(check_finite(name, part))
-        return [*out, labels]
+        return checked_served(served, labels, self.waiting, self.recent is not None)
 
     def weights(self) -> dict[str, dict[str, float]]:
         """Return what carries the prediction now.
@@ -232,19 +228,15 @@ class Online(Retracting):
         """
         with self.lock:
             carried = self.stage.carried()
-            bases, arms = carried[: len(self.bases)].copy(), self.arms
-            tables = np.zeros(len(arms.tables.tables))
-            parts = carried[len(bases) :]
-            for arm, gate, used, part in zip(arms.arms, arms.gates, arms.used, parts, strict=False):
-                tables[used] += part * gate.coefficients[1 : 1 + len(used)]
+            bases, parts = carried[: len(self.bases)].copy(), carried[len(self.bases) :]
+            for arm, gate, part in zip(self.arms.arms, self.arms.gates, parts, strict=False):
                 if arm.base is not None:
                     bases[arm.base] += part * gate.coefficients[-1]
-            for a, part in zip(arms.plain, parts[len(arms.arms) :], strict=True):
-                tables[arms.used[a]] += part * arms.first[a]
-            names = [" x ".join(map(str, table)) or "constant" for table in arms.tables.tables]
+            tables = self.arms.tables.tables
+            names = [" x ".join(map(str, table)) or "constant" for table in tables]
             return {
                 "arms": dict(zip(self.names, self.stage.hedge.weights.tolist(), strict=True)),
-                "tables": dict(zip(names, tables.tolist(), strict=True)),
+                "tables": dict(zip(names, self.arms.carried(parts).tolist(), strict=True)),
                 "bases": dict(zip(self.bases, bases.tolist(), strict=True)),
             }
 
@@ -260,10 +252,12 @@ class Online(Retracting):
             Composite.load_state(twin, arrays)  # or a ValueError, and nothing is changed here
             self.form, self.names = twin.form, twin.names
             self.arms, self.stage, self.waiting = twin.arms, twin.stage, twin.waiting
+            self.recent = twin.recent
             self.version += 1
 
     def _parts(self) -> dict[str, ArrayState]:
-        return {"arms": self.arms, "stage": self.stage, "waiting": self.waiting}
+        parts = {"arms": self.arms, "stage": self.stage, "waiting": self.waiting}
+        return parts if self.recent is None else {**parts, "recent": self.recent}
 
     def _refresh(self) -> None:
         """Number the rows that wait: the last ones that the tables learnt."""
@@ -280,4 +274,7 @@ class Online(Retracting):
             "bits": list(self.bits),
             "prior": self.prior,
             "block_rows": self.block_rows,
+            "rank_within": self.rank_within,
+            "found": None if self.found is None else self.found.to_dict(),
+            "again": self.again,
         }

@@ -5,6 +5,7 @@ from typing import cast
 import numpy as np
 
 from reloop2_keras.core.correction import Served
+from reloop2_keras.core.online.again import Recent, catch_up, choose_again
 from reloop2_keras.core.online.parts import Composite
 from reloop2_keras.core.online.second_stage import SecondStage
 from reloop2_keras.core.online.table_arms import TableArms
@@ -18,6 +19,9 @@ class Retracting(Composite):
     arms: TableArms
     stage: SecondStage
     waiting: Waiting
+    recent: Recent | None
+    bases: list[str]
+    crosses: list | None
 
     def _checked(self, served: Served, labels: np.ndarray) -> list[np.ndarray]:
         raise NotImplementedError
@@ -25,7 +29,13 @@ class Retracting(Composite):
     def _learn(self, served: Served, labels: np.ndarray, keep: bool) -> Receipt | None:
         """Teach the tables at once, and gates and Hedge when a block is there."""
         receipt = None
+        if keep and self.recent is not None:
+            raise ValueError(
+                "`again=True` keeps no receipts: a cross that gave way takes what it learnt with it"
+            )
         with self.lock:
+            if self.recent is not None:
+                catch_up(self.recent, self.arms.tables, served)
             new = self._checked(served, labels)
             words = self.arms.tables.checked_words(served["words"])
             block, solution = self.waiting.joined(new), None
@@ -47,6 +57,11 @@ class Retracting(Composite):
                 self.arms.store(solution[0])
                 self.stage.store(solution[1])
                 self.waiting.reset()
+            if self.recent is not None:
+                self.recent.put(served["hashes"], new[3], served["corrected"])
+                if solution is not None and self.recent.due():
+                    choose_again(self.recent, self.arms, self.stage.carried()[len(self.bases) :])
+                    self.crosses = self.arms.crosses
             served.spend()
             self.version += 1
         return receipt
@@ -62,7 +77,8 @@ class Retracting(Composite):
             labels: (rows,) of 0 and 1.
 
         Raises:
-            ValueError: as `learn`. Nothing is changed then.
+            ValueError: as `learn`, or if crosses may be chosen again (`again`). Nothing is changed
+                then.
 
         Example:
             >>> from reloop2_keras.core.online import Online

@@ -10,6 +10,7 @@ from reloop2_keras.core.online.beliefs import BeliefTables
 from reloop2_keras.core.online.forms import Arm
 from reloop2_keras.core.online.logistic_gate import LogisticGate
 from reloop2_keras.core.online.parts import Composite
+from reloop2_keras.core.online.renewing import renew
 
 LEAST_WEIGHT = 0.2  # in learning: a table whose weight is near 0 would never learn
 LARGEST_LOGIT = 40.0
@@ -110,6 +111,18 @@ class TableArms(Composite):
             least = np.where(g < 0, -1, 1) * np.maximum(np.abs(g), LEAST_WEIGHT)
             self._learning[used, a] = self.first[a] if self.arms[a].fixed else least
         self._rest = np.where([arm.fixed for arm in self.arms], 0.0, self._offsets)
+
+    def renew(self, number: int, columns: Sequence[int]) -> None:
+        """Put another cross in the place of one: an empty table, and weights as at the start."""
+        table = self.tables.width + number
+        with self.lock:
+            self.crosses[number] = [int(column) for column in columns]
+            renew(self.tables, table, columns)
+            for gate, used in zip(self.gates, self.used, strict=True):
+                for place in np.flatnonzero(used == table):
+                    gate.renew(1 + int(place))
+            self._refresh()
+            self.version += 1
 
     def offsets(self, base_logits: np.ndarray, learners: int, learning: bool = False) -> np.ndarray:
         """Return what tables are added to, float64 (rows, learners): c + a * base."""
@@ -218,6 +231,19 @@ class TableArms(Composite):
                 gate.store(solution)
             self._refresh()
             self.version += 1
+
+    def carried(self, parts: np.ndarray) -> np.ndarray:
+        """Return by how much each table's reading moves the prediction's logit, float64 (K,).
+
+        Args:
+            parts: float64 (A + P,), by how much each arm's logit does, and each second reading's.
+        """
+        tables = np.zeros(len(self.tables.tables))
+        for gate, used, part in zip(self.gates, self.used, parts, strict=False):
+            tables[used] += part * gate.coefficients[1 : 1 + len(used)]
+        for a, part in zip(self.plain, parts[len(self.arms) :], strict=True):
+            tables[self.used[a]] += part * self.first[a]
+        return tables
 
     def _parts(self) -> dict[str, ArrayState]:
         return {"tables": self.tables, **{f"gate_{a}": g for a, g in enumerate(self.gates)}}
