@@ -32,6 +32,7 @@ LOGS = {
 METRICS = {
     "AUC": ("auc", 1.0),
     "gAUC": ("gauc", 1.0),
+    "gAUC in slot": ("gauc_slot", 1.0),
     "log loss": ("logloss", -1.0),
     "ECE": ("ece", -1.0),
     "µs an event": ("microseconds", -1.0),
@@ -64,7 +65,7 @@ def markdown(found: dict[str, dict]) -> str:
             lines.append(f"| {arm} | " + " | ".join(map(_figure, values)) + " |")
     others = [arm for arm in arms if not arm.startswith(OURS)]
     lines += ["", f"**Best other arm minus `{OURS}`** (below 0: `{OURS}` is the best)", "", head]
-    for title in ("AUC", "gAUC", "log loss"):
+    for title in ("AUC", "gAUC in slot", "log loss"):
         metric, sign = METRICS[title]
         cells = [_regret(metrics["arms"], others, metric, sign) for metrics in found.values()]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")

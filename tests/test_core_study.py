@@ -152,6 +152,11 @@ def test_all_arms_of_the_tables(dataset, tmp_path):
     history = saved["info"]["weights"]["online"]
     assert len(history) == 2 and len(history[0]) == 3 + 3 - 2  # of two slots no label came
     assert sum(history[0][-1].values()) == pytest.approx(1.0)
+    of_tables = saved["info"]["table_weights"]["online"][0]
+    fields = {field["name"] for field in dataset.fields}
+    assert len(of_tables) == len(history[0])
+    assert all(set(name.split(" x ")) <= {*fields, "constant"} for name in of_tables[-1])
+    assert all(saved["arms"][arm]["microseconds"] > 0 for arm in arms)
     picked = {row["arm"] for row in saved["info"]["picked"]}
     assert picked == {"exact", "sketch", "feature", "online+incremental"}
     # what is stated twice is the same: a base that ignores the seed gives the same run but for

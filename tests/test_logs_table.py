@@ -8,7 +8,7 @@ from benchmarks import logs
 
 
 def metrics(**arms):
-    names = ("auc", "gauc", "logloss", "ece", "microseconds")
+    names = ("auc", "gauc_slot", "logloss", "ece", "microseconds")
     rows = {arm.replace("_", " "): dict(zip(names, row, strict=True)) for arm, row in arms.items()}
     return {"arms": rows, "verdict": "online is better"}
 
@@ -25,7 +25,7 @@ def test_each_metric_is_a_table_and_the_loss_is_to_the_best_other_arm():
     assert lines[0] == "**AUC**" and "| arm | one | two |" in lines
     assert "| vw | 0.8000 |  |" in lines and "| vw | 3.0 |  |" in lines
     assert "| AUC | +0.0100 (vw) | -0.1000 (frozen) |" in lines
-    assert "| gAUC | -0.0300 (vw) |  |" in lines  # no group, no gAUC
+    assert "| gAUC in slot | -0.0300 (vw) |  |" in lines  # no group, no gAUC
     assert "| log loss | -0.0100 (vw) | -0.1000 (frozen) |" in lines
     assert "- two: online is better" in lines
 

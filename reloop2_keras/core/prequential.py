@@ -53,8 +53,9 @@ def iter_prequential(
 
     Yields:
         dict a slot: `slot` int, `arrays`, `predictions` {arm: float32 (rows,)}, `unseen` {field:
-        share of rows with a value that training never kept}. A list of them holds the whole
-        stream; `report_of` keeps the four columns that a report needs.
+        share of rows with a value that training never kept}, `seconds` {arm: what it took so far,
+        see `RunningArms.seconds`}. A list of them holds the whole stream; `report_of` keeps the
+        four columns that a report needs.
 
     Raises:
         ValueError: if arms share a name, `delay` is out of range, or it is one of time and the
@@ -77,6 +78,7 @@ def iter_prequential(
                 "arrays": arrays,
                 "predictions": predictions,
                 "unseen": slot.unseen_share(arrays) if hasattr(slot, "unseen_share") else {},
+                "seconds": running.seconds(),
             }
         pending.add(arrays, item)
         # Nothing of this slot may be held while the next one is loaded, but what is pending.
@@ -129,6 +131,7 @@ def report_of(
     kept: dict[str, list[np.ndarray]] = {name: [] for name in KEPT}
     predictions: dict[str, list[np.ndarray]] = {arm.name: [] for arm in arms}
     shares: dict[str, list[float]] = {}
+    seconds: list[dict[str, float]] = []
     rows = []
     for event in events:
         arrays = event["arrays"]
@@ -139,6 +142,7 @@ def report_of(
                 kept[name].append(np.array(arrays[name]))
         for name, parts in predictions.items():
             parts.append(np.array(event["predictions"][name]))
+        seconds.append(event.get("seconds", {}))
         for field, share in event["unseen"].items():
             shares.setdefault(field, []).append(share)
         del event, arrays  # the next slot is loaded with this one gone
@@ -160,5 +164,16 @@ def report_of(
         groups=joined(kept["group"]),
         true_probability=joined(kept["true_probability"]),
         unseen_share={field: np.array(share) for field, share in shares.items()} or None,
-        info={"delay": Delay.of(delay).plain()} | (info or {}),
+        info={"delay": Delay.of(delay).plain(), "microseconds": _microseconds(seconds, rows)}
+        | (info or {}),
     )
+
+
+def _microseconds(seconds, rows):
+    """Arm -> median over slots of what an event took, without the first, which may compile."""
+    steps = zip(seconds[1:], seconds[:-1], rows[1:], strict=True)
+    found: dict[str, list[float]] = {}
+    for after, before, count in steps:
+        for arm in after:
+            found.setdefault(arm, []).append(1e6 * (after[arm] - before[arm]) / max(count, 1))
+    return {arm: float(np.median(times)) for arm, times in found.items()}

@@ -210,20 +210,27 @@ class PrequentialReport:
     def table(self) -> str:
         """Return the table of arms as text.
 
-        AUC, gain over frozen, gAUC over the stream and within its slots, log loss, ECE.
+        AUC, gain over frozen, gAUC over the stream and within its slots, log loss, ECE, and the
+        microseconds that an event took, to predict and to learn, base included.
         """
         rows = PrequentialReport.overall(self)
         frozen = rows.get("frozen", {}).get("auc", math.nan)
         lines = [
             f"{'arm':<22}{'AUC':>8}{'gain':>9}{'gAUC':>8}{'in slot':>9}{'logloss':>9}{'ECE':>8}"
+            f"{'us/event':>10}"
         ]
         for arm, m in rows.items():
             gain = m["auc"] - frozen
             lines.append(
                 f"{arm:<22}{m['auc']:>8.4f}{gain:>+9.4f}{m['gauc']:>8.4f}{m['gauc_slot']:>9.4f}"
-                f"{m['logloss']:>9.4f}{m['ece']:>8.4f}"
+                f"{m['logloss']:>9.4f}{m['ece']:>8.4f}{self._time(arm):>10}"
             )
         return "\n".join(lines)
+
+    def _time(self, arm):
+        """What an event took, as text."""
+        found = (self.info.get("microseconds") or {}).get(arm)
+        return "-" if found is None else f"{found:.1f}"
 
     def to_metrics(self) -> dict[str, Any]:
         """Return the content of metrics.json: plain types, NaN as None."""
@@ -232,6 +239,8 @@ class PrequentialReport:
         found = intervals(self, arm) if arm else {}
         rows = PrequentialReport.overall(self)
         best = rows.pop("best possible", None)
+        for arm_name, took in (self.info.get("microseconds") or {}).items():
+            rows[arm_name]["microseconds"] = took
         slots = {metric: PrequentialReport.per_slot(self, metric) for metric in ("auc", "logloss")}
         result = {
             **{key: plain_tree(self.info.get(key)) for key in named},

@@ -1,8 +1,10 @@
 """Arms on a stream: each base serves and learns each row once, whoever shares it."""
 
+import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +65,7 @@ class RunningArms:
             id(slow): [arm.fast for arm in arms if arm.slow is slow and arm.fast is not None]
             for slow in self._slows
         }
+        self._seconds: dict[Any, float] = {}  # id of a slow part, or name of an arm -> its own
         self._retracts = late is not None and late.way == "retract"
         self.receipts = {
             arm.name: Receipts() for arm in arms if hasattr(arm.fast, "observe_with_receipt")
@@ -70,7 +73,10 @@ class RunningArms:
 
     def predict(self, arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Item]:
         """Return (arm -> probabilities float32 (rows,), what `learn` will need)."""
-        served = {id(slow): slow.serve(arrays) for slow in self._slows}
+        served = {}
+        for slow in self._slows:
+            with self._timed(id(slow)):
+                served[id(slow)] = slow.serve(arrays)
         predictions: dict[str, np.ndarray] = {}
         kept: dict[str, Any] = {}
         for arm in self.arms:
@@ -81,7 +87,8 @@ class RunningArms:
             if arm.fast is None:
                 predictions[arm.name], kept[arm.name] = base["probability"], None
             else:
-                predictions[arm.name], kept[arm.name] = arm.fast.predict(base)
+                with self._timed(arm.name):
+                    predictions[arm.name], kept[arm.name] = arm.fast.predict(base)
         item = Item(
             _learnt_from(arrays, self._slows),
             {name: _learnt_from(served[name], fasts) for name, fasts in self._fasts.items()},
@@ -104,7 +111,25 @@ class RunningArms:
             arrays = self._labelled(arrival, item)
             for slow in self._slows:
                 if not (arrival.corrects and hasattr(slow, "observe_late")):
-                    slow.observe(arrays)
+                    with self._timed(id(slow)):
+                        slow.observe(arrays)
+
+    def seconds(self) -> dict[str, float]:
+        """Return arm -> seconds that it took so far: its own and those of its slow parts.
+
+        A slow part that several arms share counts for each: an arm is what one would run alone.
+        """
+        out = {}
+        for arm in self.arms:
+            slows = {id(slow) for slow in (arm.slow, *self._more[arm.name].values())}
+            out[arm.name] = sum(self._seconds.get(name, 0.0) for name in (arm.name, *slows))
+        return out
+
+    @contextlib.contextmanager
+    def _timed(self, name: Any) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
 
     @staticmethod
     def _labelled(arrival, item):
@@ -120,10 +145,11 @@ class RunningArms:
                 continue
             given = item.served[id(arm.slow)], arrival.labels, item.kept[arm.name]
             receipt = None
-            if self._retracts and arm.name in self.receipts:
-                receipt = arm.fast.observe_with_receipt(*given)
-            else:
-                arm.fast.observe(*given)
+            with self._timed(arm.name):
+                if self._retracts and arm.name in self.receipts:
+                    receipt = arm.fast.observe_with_receipt(*given)
+                else:
+                    arm.fast.observe(*given)
             if receipt is not None:
                 # of clicks nothing will be retracted
                 rows = _numbers(arrival.rows, len(arrival.labels))

@@ -197,6 +197,7 @@ def compare(
     tables = tables or StartedTables(dataset, settings.online_crosses, settings.max_crosses)
     delay = Delay.of(delay)
     weights: dict[str, list] = {}
+    table_weights: dict[str, list] = {}
     shared = settings, progress, tables, _once(choose_rival)
     for seed in seeds:
         base = make_base(seed)
@@ -214,8 +215,12 @@ def compare(
         for arm in made:
             if isinstance(arm.fast, OnlinePart):
                 weights.setdefault(arm.name, []).append(arm.fast.history)
+                named = tables.named(arm.fast.table_history)
+                table_weights.setdefault(arm.name, []).append(named)
     result = report.concat(reports)
+    times = [one.info.get("microseconds", {}) for one in reports]
     result.info.update(
+        microseconds={arm: sum(found[arm] for found in times) / len(times) for arm in times[0]},
         dataset=dataset.name,
         path=str(dataset.folder),
         parameters={"arms": list(arms), "slots": len(stream), **dataclasses.asdict(settings)},
@@ -227,6 +232,7 @@ def compare(
         crosses=tables.crosses(),
         crosses_tried=tables.tried()[:20],
         weights=weights,
+        table_weights=table_weights,
         **(info or {}),
     )
     return result

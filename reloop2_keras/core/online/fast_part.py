@@ -26,6 +26,7 @@ class OnlinePart:
 
     Attributes:
         history: list of dicts, after each slot that was learnt: each arm's weight.
+        table_history: the same for each table, by its columns; see `Online.weights`.
     """
 
     learns_from = ()  # of what was served: all is in what `predict` keeps
@@ -34,6 +35,7 @@ class OnlinePart:
     def __init__(self, online: Online, shuffle_labels: bool = False, seed: int = 1001) -> None:
         self.online = online
         self.history: list[dict[str, float]] = []
+        self.table_history: list[dict[str, float]] = []
         self._rng = np.random.default_rng(seed) if shuffle_labels else None
 
     def predict(self, served: dict) -> tuple[np.ndarray, Served]:
@@ -62,7 +64,7 @@ class OnlinePart:
         if self._rng is not None:
             labels = self._rng.permutation(labels)
         self.online.learn(kept, labels)
-        self.history.append(self.online.weights()["arms"])
+        self._note()
 
     def observe_with_receipt(
         self, served: dict, labels: np.ndarray, kept: Served
@@ -72,8 +74,13 @@ class OnlinePart:
             self.observe(served, labels, kept)
             return None
         receipt = self.online.learn_with_receipt(kept, labels)
-        self.history.append(self.online.weights()["arms"])
+        self._note()
         return receipt
+
+    def _note(self):
+        weights = self.online.weights()
+        self.history.append(weights["arms"])
+        self.table_history.append(weights["tables"])
 
     def retract(self, receipt: Receipt) -> Served:
         """Take back what rows have taught; returns what `observe` wants to learn them again."""
@@ -127,6 +134,16 @@ class StartedTables:
         """Return the field names of the crosses that are used, as far as they are known."""
         names = [field["name"] for field in self._dataset.fields]
         return [[names[column] for column in cross] for cross in self._crosses or ()]
+
+    def named(self, history: list[dict[str, float]]) -> list[dict[str, float]]:
+        """Return an `OnlinePart.table_history` with names of fields for numbers of columns."""
+        names = [field["name"] for field in self._dataset.fields]
+
+        def name(table: str) -> str:
+            columns = table.split(" x ")
+            return " x ".join(names[int(c)] if c.isdigit() else c for c in columns)
+
+        return [{name(table): weight for table, weight in row.items()} for row in history]
 
     def tried(self) -> list[list]:
         """Return [field names, gain in nats] of every cross that was tried, the best first.
