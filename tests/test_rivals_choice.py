@@ -16,7 +16,6 @@ from reloop2_keras.rivals import (
     VowpalWabbit,
     choose_rival,
     grids,
-    served,
 )
 
 
@@ -169,7 +168,7 @@ def test_a_missing_package_is_one_line_that_says_how_to_get_it(monkeypatch):
     def absent(name):
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr(served.importlib, "import_module", absent)
+    monkeypatch.setattr(importlib, "import_module", absent)
     for use, package in (
         (lambda: VowpalWabbit().serve(rows_of(3)), "vowpalwabbit"),
         (lambda: FrozenLinear().fit([rows_of(3)]), "scikit-learn"),

@@ -1,8 +1,6 @@
 """Checkpoints that say themselves what they hold, with checksums."""
 
-import hashlib
 import json
-import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,20 +17,18 @@ from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.tensors import to_numpy
 from mindspore_port.weight_names import to_neutral
 from reloop2_keras.core.files import array_checksum, replaced
+from reloop2_keras.core.seal import seal, seal_of
 from reloop2_keras.core.weight_shapes import check_shapes
 
 CONFIG = "reloop2_config"  # a uint8 array: the description as JSON
 SUMS = "reloop2_sha256"  # a uint8 array: the checksum of each other array, as JSON
-# what comes before the file's own checksum, at its end: field 1000 of the protobuf message, text of
-# 64 bytes. MindSpore does not know that field and ignores it
-_MARK, _DIGITS = b"\xc2\x3e\x40", 64
 
 
 def save_arrays(arrays: Mapping[str, npt.ArrayLike], path: str | Path) -> None:
     """Write a dict of arrays as a MindSpore checkpoint, beside its place, then renamed.
 
     The checkpoint also holds the SHA-256 of each array, and at its end that of the file, which
-    `load_arrays` compares: MindSpore takes a flipped bit for another number, or crashes.
+    `load_arrays` compares; see `core.seal`.
     """
     copies = {name: np.array(a) for name, a in arrays.items()}
     sums = {name: array_checksum(a) for name, a in copies.items()}
@@ -40,34 +36,7 @@ def save_arrays(arrays: Mapping[str, npt.ArrayLike], path: str | Path) -> None:
     with replaced(path, ".ckpt") as beside:
         ms.save_checkpoint(listed, str(beside))
         beside.chmod(0o600)  # MindSpore takes the right to write away
-        digest = _digest(beside, beside.stat().st_size)
-        with beside.open("ab") as file:
-            file.write(_MARK + digest)
-
-
-def _digest(path: str | Path, size: int) -> bytes:
-    total = hashlib.sha256()
-    with open(path, "rb") as file:
-        while size > 0:
-            part = file.read(min(size, 1 << 20))
-            if not part:
-                break
-            total.update(part)
-            size -= len(part)
-    return total.hexdigest().encode()
-
-
-def _is_whole(path: str | Path) -> bool | None:
-    """Whether a file's own checksum is right; None if it has none."""
-    size = os.path.getsize(path) - len(_MARK) - _DIGITS
-    if size < 0:
-        return None
-    with open(path, "rb") as file:
-        file.seek(size)
-        end = file.read()
-    if not end.startswith(_MARK):
-        return None
-    return end[len(_MARK) :] == _digest(path, size)
+        seal(beside)
 
 
 def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
@@ -81,8 +50,8 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: not found. Expected a MindSpore checkpoint")
-    whole = _is_whole(path)
-    if whole is False:  # and MindSpore must not see it: it may crash the process
+    digest, whole = seal_of(path)
+    if digest and not whole:  # and MindSpore must not see it: it may crash the process
         raise ValueError(f"{path}: expected the file that was written, found another checksum")
     try:
         arrays = {name: to_numpy(p) for name, p in ms.load_checkpoint(str(path)).items()}
@@ -90,7 +59,7 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     except (ValueError, RuntimeError, TypeError, KeyError, MemoryError) as error:
         first = [*str(error).strip().splitlines(), type(error).__name__][0]
         raise ValueError(f"{path}: expected a MindSpore checkpoint (.ckpt): {first}") from error
-    if sums is not None and whole is None:
+    if sums is not None and not whole:
         raise ValueError(f"{path}: expected a checksum at its end, found none")
     if sums is None:
         warnings.warn(

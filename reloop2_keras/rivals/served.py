@@ -1,6 +1,5 @@
 """What rivals share: the columns they read, notes of slots under way, missing packages."""
 
-import importlib
 import warnings
 import weakref
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.optional import optional
 from reloop2_keras.core.served import Part, divided
 
 PACKAGE_OF = {"vw": "vowpalwabbit", "vw+base": "vowpalwabbit", "frozen linear": "sklearn"}
@@ -25,14 +25,7 @@ def needed(module: str, who: str) -> Any:
     Raises:
         ImportError: in one line that says how to install it.
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        package = {"sklearn": "scikit-learn"}.get(module.split(".")[0], module.split(".")[0])
-        raise ImportError(
-            f"{who} needs the package {package}, which is not installed: "
-            "pip install 'reloop2[rivals]'"
-        ) from error
+    return optional(module, who, "rivals")
 
 
 def installed(names: Sequence[str]) -> list[str]:

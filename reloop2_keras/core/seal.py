@@ -1,0 +1,62 @@
+"""A file's own checksum at its end, where a protobuf reader takes it for a field it need not know.
+
+MindSpore's checkpoints and ONNX files are one protobuf message each. Field 1000 of neither is
+taken, and a reader skips a field that it does not know: so the SHA-256 of all bytes before it can
+stand there as text. What reads these files takes a flipped bit for another number, or crashes.
+"""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+# field 1000, a text of 64 bytes
+_MARK, _DIGITS = b"\xc2\x3e\x40", 64
+
+
+def seal(path: str | os.PathLike) -> str:
+    """Write a file's SHA-256 at its end; return it, hexadecimal.
+
+    Args:
+        path: a file of one protobuf message, not sealed yet.
+    """
+    with open(path, "rb") as file:
+        digest = _digest(file, os.path.getsize(path))
+    with open(path, "ab") as file:
+        file.write(_MARK + digest.encode())
+    return digest
+
+
+def seal_of(source: str | os.PathLike | bytes) -> tuple[str | None, bool]:
+    """Return the SHA-256 that stands at a file's end (None if none does), and whether it is right.
+
+    Args:
+        source: path of a file, or what is in it.
+
+    Example:
+        >>> seal_of(b"no seal"), seal_of(b"")
+        ((None, False), (None, False))
+    """
+    with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
+        size = file.seek(0, os.SEEK_END) - len(_MARK) - _DIGITS
+        if size < 0:
+            return None, False
+        file.seek(size)
+        end = file.read()
+        if not end.startswith(_MARK):
+            return None, False
+        found = end[len(_MARK) :].decode("latin-1")
+        file.seek(0)
+        return found, _digest(file, size) == found
+
+
+def _digest(file: BinaryIO, size: int) -> str:
+    total = hashlib.sha256()
+    while size > 0:
+        part = file.read(min(size, 1 << 20))
+        if not part:
+            break
+        total.update(part)
+        size -= len(part)
+    return total.hexdigest()
