@@ -1,5 +1,10 @@
 """Raw click logs to prepared, chronological datasets. Knows nothing of models."""
 
+# ruff: noqa: E402
+from reloop2_keras.core.optional import optional
+
+optional("polars", "data_scripts", "study")  # one line, before a module below fails to find it
+
 from data_scripts.errors import InputError
 from data_scripts.preparation import prepare
 from data_scripts.sources import (

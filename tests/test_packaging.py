@@ -2,9 +2,11 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +33,8 @@ def environment():
 def project():
     content = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = content["optional-dependencies"]
-    return {name(r) for r in [*content["dependencies"], *sum(extras.values(), [])]}, extras
+    named = {name(r) for r in [*content["dependencies"], *sum(extras.values(), [])]}
+    return named - {"reloop2"}, extras  # an extra may bring another one of ours
 
 
 def test_the_three_files_agree():
@@ -41,7 +44,48 @@ def test_the_three_files_agree():
     assert in_project <= pins()
     assert set(USERS) <= in_environment
     assert "-c constraints.txt" in pip and "-e ." in pip
-    assert set(extras) == {"tensorflow", "jax", "torch", "mindspore", "notebooks", "rivals", "dev"}
+    frameworks, light = {"tensorflow", "jax", "torch", "mindspore"}, {"fast", "serve", "onnx"}
+    assert set(extras) == {"study", "notebooks", "rivals", "dev"} | frameworks | light
+
+
+def brought(extra, extras):
+    """Names of all that an extra installs, other extras of ours followed."""
+    found = set()
+    for requirement in extras[extra]:
+        if requirement.startswith("reloop2["):
+            for other in requirement.removeprefix("reloop2[").removesuffix("]").split(","):
+                found |= brought(other, extras)
+        else:
+            found.add(name(requirement))
+    return found
+
+
+def test_what_installs_all_and_what_a_server_is_spared():
+    _, extras = project()
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    base = {name(requirement) for requirement in content["dependencies"]}
+    study = {"keras", "numba", "pandas", "polars", "matplotlib"}
+    # the README's and Makefile's commands name one of these, which must go on bringing everything
+    for extra in ("tensorflow", "jax", "torch", "mindspore", "notebooks", "rivals", "dev"):
+        assert study <= brought(extra, extras), extra
+    light = base | brought("serve", extras)
+    assert {"numpy", "pyarrow", "onnxruntime"} <= light
+    assert not light & {*study, "onnx", "scipy", "scikit-learn", "torch", "jax", "tensorflow-cpu"}
+
+
+@pytest.mark.parametrize(
+    ("hidden", "code", "said"),
+    [
+        ("keras", "from reloop2_keras import DeepFM", "pip install 'reloop2[torch]'"),
+        ("polars", "import data_scripts", "pip install 'reloop2[study]'"),
+    ],
+)
+def test_what_a_light_installation_lacks_is_told_in_one_line(hidden, code, said):
+    before = f"import sys; sys.path.insert(0, 'tests'); import absent; absent.hide({hidden!r})"
+    command = [sys.executable, "-c", f"{before}; {code}"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: ") and said in last
 
 
 def test_every_line_of_the_environment_says_why():

@@ -37,10 +37,16 @@ def require_backend() -> None:
     Does nothing if Keras is imported already.
 
     Raises:
-        ImportError: naming the backend, who chose it, which ones are installed and how to choose.
+        ImportError: if Keras is not installed; or naming the backend, who chose it, which ones
+            are installed and how to choose.
     """
     if sys.modules.get("keras") is not None:
         return
+    if importlib.util.find_spec("keras") is None:
+        raise ImportError(
+            "models need Keras, which is not installed: pip install 'reloop2[torch]' (or jax, "
+            "tensorflow); `reloop2_keras.core` does without it"
+        )
     name, where = chosen_backend()
     module = BACKENDS.get(name, name)
     if name in BACKENDS and importlib.util.find_spec(module) is not None:
@@ -54,5 +60,5 @@ def require_backend() -> None:
             f"KERAS_BACKEND={installed[-1]} python {script}"
         )
     else:
-        advice = "none is installed here; for PyTorch: pip install torch"
+        advice = "none is installed here; for PyTorch: pip install 'reloop2[torch]'"
     raise ImportError(f"the Keras backend {name!r} ({where}) {problem}; {advice}")
