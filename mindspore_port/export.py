@@ -2,10 +2,12 @@
 
 OUT ends in .mindir (any batch size), .onnx (any batch size) or .air (Ascend only). Inputs:
 `feature_ids` int32 (batch, F) and `feature_values` float32 (batch, F); output: logits float32
-(batch, 1). With hashed rows MINDIR and AIR also take `feature_hashes` int32 (batch, F), and ONNX
-takes `feature_rows` int32 (batch, F) instead of ids, which `core.hashed_rows.HashedRows.rows` makes
-on the host: MindSpore's ONNX files have no integer operation for it. A memory is not exported: it
+(batch, 1). With hashed rows also `feature_hashes` int32 (batch, F). A memory is not exported: it
 changes while serving.
+
+The .onnx file is core's (`core.serving.deepfm_graph`), from the weights alone: the same file as
+from Keras, with the outputs `probability`, `logit`, `hidden` and `embedding`. It is computed in
+float32 and served by `core.serving.OnnxBase`.
 """
 
 import argparse
@@ -21,7 +23,9 @@ from mindspore_port.logs import Log, fail
 from mindspore_port.models.checkpoint_file import load_model
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
+from mindspore_port.neutral import neutral_form
 from reloop2_keras.core.files import replaced
+from reloop2_keras.core.serving.onnx_file import export_neutral
 
 FORMATS = {".mindir": "MINDIR", ".onnx": "ONNX", ".air": "AIR"}
 
@@ -80,6 +84,7 @@ def export(checkpoint: str | Path, target: str | Path, rows: int | None = None) 
 
     Raises:
         ValueError: if the format is unknown or this MindSpore cannot write it.
+        ImportError: for .onnx, if the package onnx is not installed.
     """
     target = Path(target)
     kind = FORMATS.get(target.suffix)
@@ -87,6 +92,9 @@ def export(checkpoint: str | Path, target: str | Path, rows: int | None = None) 
         raise ValueError(f"{target}: expected OUT to end in {', '.join(FORMATS)}")
     model = load_model(checkpoint)
     base = model.base if isinstance(model, ReLoop2) else model
+    if kind == "ONNX":
+        export_neutral(*neutral_form(model), target, rows)
+        return
     width = len(base.fields)
     dtypes = [ms.int32, ms.float32, *([ms.int32] if base.takes_hashes else [])]
     inputs = [
@@ -98,33 +106,13 @@ def export(checkpoint: str | Path, target: str | Path, rows: int | None = None) 
     syntax = ms.get_context("jit_syntax_level")
     with replaced(target) as beside:
         try:
-            if kind == "ONNX":
-                _export_onnx(base, rows, width, str(beside))
-            else:
-                ms.export(Logits(base), *inputs, file_name=str(beside), file_format=kind)
+            ms.export(Logits(base), *inputs, file_name=str(beside), file_format=kind)
         except (RuntimeError, ValueError, TypeError) as error:
             first = str(error).strip().splitlines()[0]
             raise ValueError(f"{target}: {kind} cannot be written here: {first}") from error
         finally:
             # a failed `ms.export` leaves the strict level, under which cells return no dicts
             ms.set_context(jit_syntax_level=syntax)
-
-
-def _export_onnx(base: DeepFM, rows: int | None, width: int, path: str) -> None:
-    hashed = base.takes_hashes
-    names = ["feature_rows" if hashed else "feature_ids", "feature_values"]
-    # ONNX takes an example, and axes that may differ from it
-    example = (rows or 2, width)
-    axes = None if rows else {name: {0: "batch"} for name in (*names, "logit")}
-    ms.onnx.export(
-        RowLogits(base) if hashed else Logits(base),
-        Tensor(np.zeros(example, "int32")),
-        Tensor(np.zeros(example, "float32")),
-        file_name=path,
-        input_names=names,
-        output_names=["logit"],
-        dynamic_axes=axes,
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         export(args.checkpoint, args.output, args.rows)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         return fail("export", error)
     Log()(f"saved: {args.output}")
     return 0

@@ -5,6 +5,7 @@
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +19,10 @@ from reloop2_keras.core.neutral import read
 __all__ = ["dump", "load", "read"]
 
 
-def dump(model: DeepFM | ReLoop2, path: str | Path) -> None:
-    """Write a `DeepFM` or `ReLoop2` as a neutral file, beside its place, then renamed.
+def neutral_form(model: DeepFM | ReLoop2) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return description and arrays of a model, named and laid out as in the neutral file.
 
     `compute_dtype` stays behind: it says how a device computes, as a dtype policy does in Keras.
-
-    Raises:
-        ValueError: if the name does not end in .npz, or a weight is not finite.
     """
     arrays = {}
     for name, array in weights(model).items():
@@ -32,7 +30,16 @@ def dump(model: DeepFM | ReLoop2, path: str | Path) -> None:
         arrays[neutral_name] = np.ascontiguousarray(array.T) if transposed else array
     description = describe(model)
     description.get("base", description)["config"].pop("compute_dtype", None)
-    neutral.write(path, description, arrays)
+    return description, arrays
+
+
+def dump(model: DeepFM | ReLoop2, path: str | Path) -> None:
+    """Write a `DeepFM` or `ReLoop2` as a neutral file, beside its place, then renamed.
+
+    Raises:
+        ValueError: if the name does not end in .npz, or a weight is not finite.
+    """
+    neutral.write(path, *neutral_form(model))
 
 
 def load(path: str | Path) -> DeepFM | ReLoop2:

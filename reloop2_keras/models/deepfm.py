@@ -214,6 +214,20 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
             width = units
         self.deep_logit.build((None, width))
 
+    def export(self, filepath: Any, format: str = "tf_saved_model", **options: Any) -> Any:
+        """See `keras.Model.export`; "onnx" is written by core, the same file on every backend.
+
+        Raises:
+            ValueError: for "onnx", with any option but `verbose`.
+        """
+        if format != "onnx":
+            return super().export(filepath, format=format, **options)
+        from reloop2_keras.models.onnx_export import export_onnx  # which itself needs this module
+
+        if set(options) - {"verbose"}:
+            raise ValueError(f"`export` to ONNX has no options. Received: {sorted(options)}")
+        return export_onnx(self, filepath)
+
     @property
     def key_dims(self) -> dict[str, int]:
         """Dict: the width of each key that a memory can use."""

@@ -170,7 +170,8 @@ def outputs(model: keras.Model, batch: Mapping[str, np.ndarray]) -> dict[str, np
     return out
 
 
-def _model(path):
+def load_model(path: Path) -> keras.Model:
+    """Return the model of a .keras file, not compiled; one clear error if it is none."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: not found. Expected a .keras file")
     if not zipfile.is_zipfile(path):  # Keras would say that there is no such file
@@ -179,7 +180,7 @@ def _model(path):
 
 
 def _dump(arguments):
-    dump(_model(arguments.model), arguments.output)
+    dump(load_model(arguments.model), arguments.output)
 
 
 def _load(arguments):
@@ -187,7 +188,7 @@ def _load(arguments):
 
 
 def _outputs(arguments):
-    model = _model(arguments.model)
+    model = load_model(arguments.model)
     with np.load(arguments.batch) as batch:
         found = outputs(model, dict(batch))
     with replaced(arguments.output) as beside:

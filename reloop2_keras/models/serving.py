@@ -50,7 +50,7 @@ def serve(base: keras.Model, inputs: Inputs, keys: Iterable[str]) -> dict[str, T
             key_dim(base, key)
             served[key] = outputs[key]
         return {"probability": ops.sigmoid(outputs["logit"][:, 0]), **served}
-    probabilities, *outputs = keras.tree.flatten(_tapped(base, tuple(keys))(taken_by(base, inputs)))
+    probabilities, *outputs = keras.tree.flatten(tapped(base, tuple(keys))(taken_by(base, inputs)))
     served["probability"] = ops.cast(ops.reshape(probabilities, (-1,)), "float32")
     for key, output in zip(keys, outputs, strict=True):
         width = int(np.prod(output.shape[1:]))
@@ -76,13 +76,13 @@ def key_dim(base: keras.Model, key: str) -> int:
         if key not in base.key_dims:
             raise ValueError(f"`key` must be one of {sorted(base.key_dims)}. Received: {key!r}")
         return base.key_dims[key]
-    return int(np.prod(_tapped(base, (key,)).outputs[1].shape[1:]))
+    return int(np.prod(tapped(base, (key,)).outputs[1].shape[1:]))
 
 
-def _tapped(base, keys):
-    """The base as a model with more outputs; made once and kept beside the base's attributes.
+def tapped(base: keras.Model, keys: tuple[str, ...]) -> keras.Model:
+    """Return a functional base as a model with more outputs: the probability, then each key.
 
-    `__dict__` and not an attribute: Keras must not track the same weights twice.
+    Made once and kept in `__dict__`, as Keras must not track the same weights twice.
     """
     taps = base.__dict__.setdefault("_reloop2_taps", {})
     if keys not in taps:
@@ -92,8 +92,8 @@ def _tapped(base, keys):
                 raise ValueError(
                     f"`key` must name a layer of the base model, {names}. Received: {key!r}"
                 )
-        tapped = [base.get_layer(key).output for key in keys]
-        taps[keys] = keras.Model(base.inputs, [base.outputs[0], *tapped])
+        outputs = [base.get_layer(key).output for key in keys]
+        taps[keys] = keras.Model(base.inputs, [base.outputs[0], *outputs])
     return taps[keys]
 
 

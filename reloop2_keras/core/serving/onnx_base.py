@@ -1,0 +1,179 @@
+"""A base model that serves by onnxruntime: no deep-learning framework, and frozen."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reloop2_keras.core.correction import Served
+from reloop2_keras.core.input_checks import HASHES, IDS, VALUES, check_inputs, check_shape
+from reloop2_keras.core.optional import optional
+from reloop2_keras.core.rows import check_finite
+from reloop2_keras.core.seal import seal_of
+from reloop2_keras.core.serving.deepfm_graph import PROBABILITY
+from reloop2_keras.core.serving.onnx_file import ENTRY, SCHEMA
+
+_DTYPES = {
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+}
+
+
+class OnnxBase:
+    """Slow part of an arm, or a service's base: a file of `export_onnx`, run by onnxruntime.
+
+    The file's checksum is compared first: onnxruntime would take a flipped bit for another number.
+    Runs on the CPU. Calls may come from several threads at once. It does not learn.
+
+    Args:
+        model: path of the file, or what is in it.
+        keys: names of the keys to serve beside the probability; None: all that the file has.
+        threads: int >= 1, of one call. 1 is best for a service, whose requests come side by side.
+        batch_size: int >= 1, rows in one run, which bounds the memory that onnxruntime keeps.
+
+    Attributes:
+        fields: list of dicts of a `DeepFM` (or as given to `export_onnx`), which ids are checked
+            by; or None.
+        key_dims: dict, the width of each key that is served.
+        inputs: dict: name of an input -> (dtype, shape without the rows).
+        checksum: str, the file's SHA-256: by this a service names the base.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such file, it is damaged or of another kind,
+            or an argument is out of range.
+        ImportError: if onnxruntime is not installed.
+
+    Example:
+        >>> base = OnnxBase("base.onnx")  # doctest: +SKIP
+        >>> served = base.serve(slot.load())  # doctest: +SKIP
+        >>> online.predict(arrays["feature_hashes"], served["probability"])  # doctest: +SKIP
+    """
+
+    learns_from: Sequence[str] = ()
+
+    def __init__(
+        self,
+        model: str | os.PathLike | bytes,
+        keys: Sequence[str] | None = None,
+        threads: int = 1,
+        batch_size: int = 4096,
+    ) -> None:
+        for name, value in (("threads", threads), ("batch_size", batch_size)):
+            if int(value) != value or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {value}")
+        self._arguments = (model, keys, int(threads), int(batch_size))
+        self.batch_size = int(batch_size)
+        where = "`model`" if isinstance(model, bytes) else str(model)
+        if not isinstance(model, bytes) and not Path(model).is_file():
+            raise FileNotFoundError(f"{where}: not found. Expected a file of `export_onnx`")
+        checksum, whole = seal_of(model)
+        if not checksum:
+            raise ValueError(f"{where}: expected a file of `export_onnx`, found another, or a part")
+        if not whole:
+            raise ValueError(f"{where}: expected the file that was written, found another checksum")
+        self.checksum = checksum
+        self._session = _session(model, int(threads))
+        about = json.loads(self._session.get_modelmeta().custom_metadata_map.get(ENTRY, "{}"))
+        if about.get("schema") != SCHEMA:
+            raise ValueError(f"{where}: expected schema {SCHEMA}, found {about.get('schema')}")
+        self.fields: list[dict[str, Any]] | None = about["fields"]
+        self.inputs = {
+            given.name: (_DTYPES[given.type], tuple(given.shape[1:]))
+            for given in self._session.get_inputs()
+        }
+        widths = {output.name: output.shape[-1] for output in self._session.get_outputs()}
+        self.keys = tuple(about["keys"] if keys is None else keys)
+        for key in self.keys:
+            if key not in about["keys"]:
+                raise ValueError(f"`keys` must be among {about['keys']}. Received: {key!r}")
+        self.key_dims: dict[str, int] = {key: widths[key] for key in self.keys}
+
+    def __reduce__(self) -> tuple:
+        return type(self), self._arguments
+
+    def __deepcopy__(self, memo: dict) -> "OnnxBase":
+        return self  # nothing in it changes, so that copies of an arm may share it
+
+    def serve(self, arrays: Mapping[str, np.ndarray]) -> Served:
+        """Return `Served`: `probability` float32 (rows,), each key float32 (rows, width).
+
+        `feature_hashes` is handed on where the arrays have it.
+
+        Args:
+            arrays: `feature_ids` integers (rows, F) and `feature_values` (rows, F), or what else
+                the model takes, by name. Other arrays are not looked at.
+
+        Raises:
+            ValueError: naming row, field and value, if the inputs do not fit.
+        """
+        taken = self._checked(arrays)
+        rows = len(next(iter(taken.values())))
+        names = [PROBABILITY, *self.keys]
+        parts = [
+            self._run(
+                names, {name: a[first : first + self.batch_size] for name, a in taken.items()}
+            )
+            for first in range(0, rows, self.batch_size)
+        ]
+        out = parts[0]
+        if len(parts) > 1:
+            out = [np.concatenate(of_all) for of_all in zip(*parts, strict=True)]
+        served = Served(probability=out[0][:, 0], **dict(zip(self.keys, out[1:], strict=True)))
+        if HASHES in arrays:
+            served[HASHES] = arrays[HASHES]
+        return served
+
+    def observe(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Labels arrived: a frozen base does nothing."""
+
+    def _checked(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The inputs in the model's own dtypes."""
+        for name in self.inputs:
+            if not isinstance(arrays, Mapping) or name not in arrays:
+                found = sorted(arrays) if isinstance(arrays, Mapping) else type(arrays).__name__
+                raise ValueError(
+                    f"`arrays` must hold the base's inputs {list(self.inputs)}. Received: {found}"
+                )
+        taken = {name: np.asarray(arrays[name]) for name in self.inputs}
+        if self.fields is not None and IDS in taken and VALUES in taken:
+            check_inputs(taken, self.fields)
+        rows = None
+        for name, (dtype, shape) in self.inputs.items():
+            array = taken[name]
+            check_shape(name, array.shape, ("rows" if rows is None else rows, *shape))
+            rows = len(array)
+            if array.dtype.kind not in ("iu" if dtype.startswith("int") else "fiub"):
+                raise ValueError(f"`{name}` must be {dtype}. Received dtype: {array.dtype}")
+            taken[name] = np.ascontiguousarray(array, dtype)
+            if self.fields is None and dtype.startswith("float"):
+                check_finite(name, taken[name])
+            elif self.fields is None and (taken[name] != array).any():
+                raise ValueError(
+                    f"`{name}` must fit {dtype}. Received: {array.min()}, {array.max()}"
+                )
+        return taken
+
+    def _run(self, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        try:
+            return self._session.run(names, inputs)
+        except Exception as error:  # onnxruntime's errors have no common class of their own
+            raise ValueError(f"the base cannot answer for these rows: {error}") from error
+
+
+def _session(model: str | os.PathLike | bytes, threads: int) -> Any:
+    runtime = optional("onnxruntime", "a base in an ONNX file", "serve")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # Threads that wait would spin on the cores that other requests need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    source = model if isinstance(model, bytes) else os.fspath(model)
+    try:
+        return runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # as above
+        raise ValueError(f"expected an ONNX file that onnxruntime can read: {error}") from error
