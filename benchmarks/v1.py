@@ -1,5 +1,9 @@
 """V1: `ReLoop2.serve` and `predict` over the base model's `predict`, 32 x 2^12, d = 64."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
 from benchmarks.common import clicks, compare, deepfm, interleaved, need
@@ -49,20 +53,32 @@ def run(quick):
 
 def one_by_one(model, x, batch, steps):
     """A call of `ReLoop2.serve` a batch, memory and all, and the base alone in onnxruntime."""
-    from benchmarks.onnx_deepfm import session
-
     parts = [
         {name: array[i * batch : (i + 1) * batch] for name, array in x.items()}
         for i in range(steps)
     ]
-    onnx = session(model.base)
+    onnx = onnx_base(model.base)
 
     def run(part):
-        return onnx.run(None, {"ids": part["feature_ids"], "values": part["feature_values"]})[0]
+        return onnx.serve(part)["probability"]
 
-    want = model.base.predict_on_batch(parts[0])
+    want = model.base.predict_on_batch(parts[0])[:, 0]
     np.testing.assert_allclose(run(parts[0]), want, atol=1e-5)
     return {
         "calls": lambda: [model.serve(part) for part in parts][0],
         "onnx": lambda: [run(part) for part in parts][0],
     }
+
+
+def onnx_base(model, threads=None):
+    """The base as `OnnxBase`, on as many threads as the other libraries have."""
+    from reloop2_keras.core.compiled import CORES
+    from reloop2_keras.core.serving import OnnxBase
+    from reloop2_keras.models.onnx_export import export_onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        export_onnx(model, Path(folder) / "base.onnx")
+        content = (Path(folder) / "base.onnx").read_bytes()
+    return OnnxBase(
+        content, keys=(), threads=threads or int(os.environ.get("OMP_NUM_THREADS", CORES))
+    )
