@@ -58,22 +58,6 @@ class Logits(nn.Cell):
         return self.base.logits_and_keys(feature_ids, feature_values, feature_hashes)["logit"]
 
 
-class RowLogits(nn.Cell):
-    """`Logits` from rows of the tables instead of ids and hashes.
-
-    Args:
-        base: `DeepFM`.
-    """
-
-    def __init__(self, base: DeepFM) -> None:
-        super().__init__(auto_prefix=False)  # or it would rename the base's parameters
-        self.base = base
-        self.set_train(False)
-
-    def construct(self, feature_rows: Tensor, feature_values: Tensor) -> Tensor:
-        return self.base.from_rows(feature_rows, feature_values)["logit"]
-
-
 def export(checkpoint: str | Path, target: str | Path, rows: int | None = None) -> None:
     """Write the base model of a checkpoint in another format, beside its place, then renamed.
 

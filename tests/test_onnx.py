@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from threads import run_threads
 
 from reloop2_keras.core import neutral
+from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
 from reloop2_keras.core.online import Online
 from reloop2_keras.core.protocols import SlowModel
 from reloop2_keras.core.seal import seal_of
@@ -34,8 +35,8 @@ def path(tmp_path_factory):
     return out
 
 
-def near(served, arrays, x):
-    for name, array in onnx_case.expected(arrays, x).items():
+def near(served, arrays, x, rows=None):
+    for name, array in onnx_case.expected(arrays, x, rows).items():
         np.testing.assert_allclose(served[name], array, atol=1e-5, err_msg=name)
 
 
@@ -63,6 +64,30 @@ def test_any_model_and_any_number_of_rows_give_what_the_oracle_says(
         "embedding": (rows, len(sizes) * dim),
     }
     assert all(served[name].dtype == np.float32 for name in ("probability", *base.keys))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=4),
+    hashed=st.one_of(st.just(True), st.integers(0, 7)),
+    seed=st.integers(0, 99),
+)
+def test_new_values_have_the_rows_that_core_says(tmp_path_factory, sizes, hashed, seed):
+    fields = [{"cardinality": size} for size in sizes]
+    description, arrays = onnx_case.deepfm(fields, seed=seed, hashed=hashed)
+    out = tmp_path_factory.mktemp("hashed") / "base.onnx"
+    export_neutral(description, arrays, out)
+    base, x = OnnxBase(out), onnx_case.batch(60, fields, seed)
+    x["feature_ids"][::2] = np.cumsum(sizes) - sizes  # a field's first id: all new values
+    rows = HashedRows.of(fields, checked_bits(fields, hashed)).rows(
+        x["feature_ids"], x["feature_hashes"]
+    )
+    near(base.serve(x), arrays, x, rows)
+    wide = {**x, "feature_hashes": x["feature_hashes"].astype("int64")}
+    np.testing.assert_array_equal(base.serve(wide)["probability"], base.serve(x)["probability"])
+    for hashes, said in ((None, "feature_hashes"), (x["feature_values"], "integers")):
+        with pytest.raises(ValueError, match=said):
+            base.serve({n: a for n, a in {**x, "feature_hashes": hashes}.items() if a is not None})
 
 
 def test_what_the_file_says(path):
@@ -221,6 +246,7 @@ from absent import hide
 hide("keras", "tensorflow", "torch", "jax", "mindspore", "pandas", "polars", "matplotlib", "onnx",
      "scipy", "numba")
 import numpy as np, onnx_case
+from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
 from reloop2_keras.core.online import Online
 from reloop2_keras.core.serving import OnnxBase
 x, online = onnx_case.batch(), Online(width=3, bases=["deep"])

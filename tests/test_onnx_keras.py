@@ -56,6 +56,21 @@ def test_a_trained_deepfm_serves_alike(options, rows, tmp_path):
     np.testing.assert_allclose(found["probability"], predicted, atol=1e-5)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 77])
+def test_a_hashed_deepfm_serves_alike(rows, tmp_path):
+    keras.utils.set_random_seed(2)
+    model = DeepFM(onnx_case.FIELDS, 4, (8, 6), initializer_stddev=0.5, hashed=[5, 3, 0])
+    model.compile(keras.optimizers.Adam(0.05), "binary_crossentropy")
+    x = onnx_case.batch(256)
+    x["feature_ids"][::2] = [0, 20, 30]
+    model.fit(x, np.arange(256) % 2, batch_size=64, epochs=2, verbose=0)
+    export_onnx(model, tmp_path / "base.onnx")
+    part = {name: array[:rows] for name, array in x.items()}
+    want, found = FrozenBase(model).serve(part), OnnxBase(tmp_path / "base.onnx").serve(part)
+    for name, array in want.items():
+        np.testing.assert_allclose(found[name], array, atol=1e-5, err_msg=name)
+
+
 def test_half_precision_is_served_in_whole_precision(tmp_path):
     model = trained(dtype="mixed_bfloat16")
     export_onnx(model, tmp_path / "base.onnx")
@@ -142,5 +157,7 @@ def test_a_functional_model_needs_an_example(tmp_path):
         export_onnx(functional(), tmp_path / "base.onnx")
     with pytest.raises(ValueError, match="at least two rows"):
         export_onnx(functional(), tmp_path / "base.onnx", example=inputs(1))
+    with pytest.raises(ValueError, match=r"`key` must be one of \['embedding', 'hidden'\]"):
+        export_onnx(trained(), tmp_path / "base.onnx", ["none"])
     with pytest.raises(ValueError, match="`key` must name a layer"):
         export_onnx(functional(), tmp_path / "base.onnx", ["none"], inputs())

@@ -202,7 +202,6 @@ class DeepFM(nn.Cell):
         """Return the row of the tables that each value has, int32; see `core.hashed_rows`."""
         if not self.takes_hashes:
             return feature_ids
-        # and not floor_mod, of which MindSpore's ONNX files make a division of float32
         new = ops.bitwise_and(feature_hashes, self.masks) + self.starts
         return ops.select(ops.equal(feature_ids, self.unseen), new, feature_ids)
 
@@ -215,11 +214,8 @@ class DeepFM(nn.Cell):
             dict: `logit` float32 (batch, 1); `hidden` float32 (batch, hidden_units[-1]), the last
             hidden layer after ReLU; `embedding` float32 (batch, F * embedding_dim), flattened v.
         """
-        return self.from_rows(self.rows(feature_ids, feature_hashes), feature_values)
-
-    def from_rows(self, rows: Tensor, feature_values: Tensor) -> dict[str, Tensor]:
-        """The same from `rows` int32 (batch, F) of the tables."""
         # (batch, F, D) and (batch, F, 1)
+        rows = self.rows(feature_ids, feature_hashes)
         vectors = self.field_embedding(rows, feature_values)
         linear = self.linear_embedding(rows, feature_values)
         return self.from_vectors(vectors, linear)

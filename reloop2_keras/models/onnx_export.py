@@ -27,7 +27,7 @@ from reloop2_keras.core.serving.onnx_file import export_neutral, with_outputs, w
 from reloop2_keras.models.deepfm import DeepFM
 from reloop2_keras.models.neutral import arrays_of, describe, load_model
 from reloop2_keras.models.reloop2 import ReLoop2
-from reloop2_keras.models.serving import Serving, tapped
+from reloop2_keras.models.serving import Serving, key_dim, tapped
 
 TOLERANCE = 1e-5
 
@@ -69,6 +69,8 @@ def export_onnx(
         model = model.base
     if not isinstance(model, DeepFM):
         return _traced(model, Path(path), tuple(keys), example, fields)
+    for key in keys:
+        key_dim(model, key)
     return export_neutral(describe(model), arrays_of(model), path)
 
 

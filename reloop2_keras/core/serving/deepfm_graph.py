@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from reloop2_keras.core.input_checks import IDS, VALUES
+from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
+from reloop2_keras.core.input_checks import HASHES, IDS, VALUES
 from reloop2_keras.core.optional import optional
 from reloop2_keras.core.weight_shapes import check_shapes
 
@@ -42,10 +43,11 @@ def deepfm_graph(
 ) -> Any:
     """Return `onnx.ModelProto` of a DeepFM (docs/method.md, section 1), without dropout.
 
-    Inputs: `feature_ids` int32 (batch, F), `feature_values` float32 (batch, F). Outputs, float32:
-    `probability` and `logit` (batch, 1), and the keys `hidden` (batch, hidden_units[-1]) and
-    `embedding` (batch, F * embedding_dim). Everything is computed in float32, whatever the dtype
-    policy in training was. Opset 18.
+    Inputs: `feature_ids` int32 (batch, F), `feature_values` float32 (batch, F), and with hashed
+    rows `feature_hashes` int32 (batch, F), see `core.hashed_rows`. Outputs, float32: `probability`
+    and `logit` (batch, 1), and the keys `hidden` (batch, hidden_units[-1]) and `embedding`
+    (batch, F * embedding_dim). Everything is computed in float32, whatever the dtype policy in
+    training was. Opset 18.
 
     Args:
         config: arguments of the `DeepFM`.
@@ -79,7 +81,20 @@ class _Graph:
         self._arrays = arrays
         self.fields, self.dim = len(config["fields"]), int(config["embedding_dim"])
         self.units = [int(units) for units in config["hidden_units"]]
-        self._lay_out(IDS)
+        bits = checked_bits(config["fields"], config.get("hashed"))
+        self.hashed = None if bits is None else HashedRows.of(config["fields"], bits)
+        self._lay_out(IDS if self.hashed is None else self._rows(self.hashed))
+
+    def _rows(self, hashed: HashedRows) -> str:
+        """The row of each value, int32 (batch, F): that of its id, or of its hash."""
+        masks, starts, unseen = (
+            self._constant(name, getattr(hashed, name), "int32")
+            for name in ("masks", "starts", "unseen")
+        )
+        low = self._node("BitwiseAnd", [HASHES, masks], "low_bits")
+        new = self._node("Add", [low, starts], "new_rows")
+        is_new = self._node("Equal", [IDS, unseen], "is_new")
+        return self._node("Where", [is_new, new, IDS], "rows")
 
     def _lay_out(self, rows: str) -> None:
         fields_axis = self._constant("fields_axis", [1], "int64")
@@ -147,6 +162,8 @@ class _Graph:
             value(IDS, kinds.INT32, self.fields),
             value(VALUES, kinds.FLOAT, self.fields),
         ]
+        if self.hashed is not None:
+            inputs.append(value(HASHES, kinds.INT32, self.fields))
         widths = {PROBABILITY: 1, LOGIT: 1, "hidden": self.units[-1]}
         widths["embedding"] = self.fields * self.dim
         outputs = [value(name, kinds.FLOAT, width) for name, width in widths.items()]

@@ -49,9 +49,18 @@ class OnnxBase:
         ImportError: if onnxruntime is not installed.
 
     Example:
-        >>> base = OnnxBase("base.onnx")  # doctest: +SKIP
-        >>> served = base.serve(slot.load())  # doctest: +SKIP
-        >>> online.predict(arrays["feature_hashes"], served["probability"])  # doctest: +SKIP
+        >>> import tempfile
+        >>> from reloop2_keras.core.serving.onnx_file import export_neutral
+        >>> from reloop2_keras.core.weight_shapes import weight_shapes
+        >>> config = {"fields": [{"cardinality": 3}], "embedding_dim": 2, "hidden_units": [4]}
+        >>> model = {"class": "DeepFM", "config": config}
+        >>> zeros = {name: np.zeros(shape) for name, shape in weight_shapes(model).items()}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = export_neutral(model, zeros, f"{folder}/base.onnx")
+        ...     base = OnnxBase(f"{folder}/base.onnx", keys=["hidden"])
+        >>> served = base.serve({"feature_ids": [[2], [0]], "feature_values": [[1.0], [1.0]]})
+        >>> served["probability"].tolist(), served["hidden"].shape
+        ([0.5, 0.5], (2, 4))
     """
 
     learns_from: Sequence[str] = ()
@@ -82,10 +91,11 @@ class OnnxBase:
         if about.get("schema") != SCHEMA:
             raise ValueError(f"{where}: expected schema {SCHEMA}, found {about.get('schema')}")
         self.fields: list[dict[str, Any]] | None = about["fields"]
-        self.inputs = {
-            given.name: (_DTYPES[given.type], tuple(given.shape[1:]))
-            for given in self._session.get_inputs()
-        }
+        self.inputs: dict[str, tuple[str, tuple]] = {}
+        for given in self._session.get_inputs():
+            if given.type not in _DTYPES:
+                raise ValueError(f"{where}: {given.name}: expected a number, found {given.type}")
+            self.inputs[given.name] = _DTYPES[given.type], tuple(given.shape[1:])
         widths = {output.name: output.shape[-1] for output in self._session.get_outputs()}
         self.keys = tuple(about["keys"] if keys is None else keys)
         for key in self.keys:
@@ -105,8 +115,9 @@ class OnnxBase:
         `feature_hashes` is handed on where the arrays have it.
 
         Args:
-            arrays: `feature_ids` integers (rows, F) and `feature_values` (rows, F), or what else
-                the model takes, by name. Other arrays are not looked at.
+            arrays: `feature_ids` integers (rows, F) and `feature_values` (rows, F), with hashed
+                rows `feature_hashes` integers (rows, F), or what else the model takes, by name.
+                Other arrays are not looked at.
 
         Raises:
             ValueError: naming row, field and value, if the inputs do not fit.
@@ -141,7 +152,7 @@ class OnnxBase:
                 )
         taken = {name: np.asarray(arrays[name]) for name in self.inputs}
         if self.fields is not None and IDS in taken and VALUES in taken:
-            check_inputs(taken, self.fields)
+            check_inputs(taken, self.fields, hashed=HASHES in taken)
         rows = None
         for name, (dtype, shape) in self.inputs.items():
             array = taken[name]
