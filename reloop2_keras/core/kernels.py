@@ -8,6 +8,7 @@ import numpy as np
 from reloop2_keras.core.compiled import COMPILED, jit, over
 
 _COLUMNS = 8  # tables that a thread adds to at a time
+_HASHED = 1 << 10  # rows hashed at a time without Numba
 _LARGE = 1 << 22  # bytes of a table from which on its pages count
 
 
@@ -57,18 +58,25 @@ def hash_rows_numpy(
 ) -> np.ndarray:
     """See `hash_rows`; table k begins at k * step, by default 2^bits."""
     step = 1 << bits if step is None else step
-    words = keys.view("uint32")
-    out, first = np.empty((len(keys), len(ends)), "int32"), 0
-    for k, end in enumerate(ends):
-        mixed = words[:, columns[first]].copy()
-        for column in columns[first + 1 : end]:
-            mixed = (mixed * np.uint32(16777619)) ^ words[:, column]
-        first = end
-        mixed ^= np.uint32((k * 0x9E3779B9) & 0xFFFFFFFF)
+    ends = np.asarray(ends, "int64")
+    firsts = np.concatenate([[0], ends[:-1]])
+    crosses = np.flatnonzero(ends - firsts > 1)  # tables of more than one column
+    salts = (np.arange(len(ends)) * 0x9E3779B9).astype("uint32")
+    out = np.empty((len(keys), len(ends)), "int32")
+    # All tables at once, as one row is hashed again and again by a server; and some rows at once,
+    # as what is made on the way should fit the cache.
+    for start in range(0, len(keys), _HASHED):
+        words = keys[start : start + _HASHED].view("uint32")
+        mixed = words[:, columns[firsts]]
+        for k in crosses:
+            for column in columns[firsts[k] + 1 : ends[k]]:
+                mixed[:, k] = (mixed[:, k] * np.uint32(16777619)) ^ words[:, column]
+        mixed ^= salts
         for factor, shift in ((0x85EBCA6B, 13), (0xC2B2AE35, 16)):
             mixed *= np.uint32(factor)
             mixed ^= mixed >> np.uint32(shift)
-        out[:, k] = (mixed & np.uint32((1 << bits) - 1)).astype("int32") + k * step
+        mixed &= np.uint32((1 << bits) - 1)
+        out[start : start + _HASHED] = mixed + np.arange(len(ends)) * step
     return out
 
 
