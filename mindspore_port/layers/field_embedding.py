@@ -59,5 +59,4 @@ class FieldEmbedding(nn.Cell):
         # (batch, fields, dim)
         vectors = ops.gather(self.embeddings, feature_ids, 0)
         # (batch, fields, 1): a numeric field is its vector times its value
-        # (reshape and not expand_dims: ONNX export would fix the batch size)
         return vectors * feature_values.reshape(-1, feature_values.shape[1], 1)
