@@ -8,6 +8,10 @@ import onnx_case
 import pytest
 
 from reloop2_keras import DeepFM, ReLoop2, SketchErrorMemory
+from reloop2_keras.core.arms import Memory
+from reloop2_keras.core.memories import ExactMemory
+from reloop2_keras.core.online import Online
+from reloop2_keras.core.online.fast_part import OnlinePart
 from reloop2_keras.core.serving import OnnxBase
 from reloop2_keras.models.onnx_export import export_onnx, main
 from reloop2_keras.models.serving import Serving
@@ -72,6 +76,32 @@ def test_a_hashed_deepfm_serves_alike(rows, tmp_path):
     want, found = FrozenBase(model).serve(part), OnnxBase(tmp_path / "base.onnx").serve(part)
     for name, array in want.items():
         np.testing.assert_allclose(found[name], array, atol=1e-5, err_msg=name)
+
+
+def test_arms_learn_the_same_over_either_base(tmp_path):
+    model, fast = trained(), []
+    export_onnx(model, tmp_path / "base.onnx")
+    for base in (FrozenBase(model), OnnxBase(tmp_path / "base.onnx")):
+        exact = ExactMemory(200, 5, key_normalization="none")
+        exact.build(6)
+        online = Online(3, ["deep"], block_rows=100)
+        parts = [Memory(exact, "hidden", 0.5), OnlinePart(online)]
+        shown = []
+        for seed in range(4):
+            x = onnx_case.batch(90, seed=seed)
+            x["feature_hashes"] %= 9
+            labels = np.random.default_rng(seed).integers(0, 2, 90)
+            served = base.serve(x)
+            kept = [part.predict(served) for part in parts]
+            for part, (corrected, needed) in zip(parts, kept, strict=True):
+                shown.append(corrected)
+                part.observe(served, labels, needed)
+        fast.append(({**exact.state(), **online.state()}, shown))
+    (one, corrected), (other, mine) = fast
+    np.testing.assert_allclose(mine, corrected, atol=1e-5)
+    assert len(one) > 5 and set(one) == set(other)
+    for name, array in one.items():
+        np.testing.assert_allclose(other[name], array, rtol=1e-4, atol=1e-4, err_msg=name)
 
 
 def test_half_precision_is_served_in_whole_precision(tmp_path):
