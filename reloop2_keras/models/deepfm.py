@@ -19,6 +19,7 @@ from reloop2_keras.core.input_checks import (
 from reloop2_keras.layers.factorization_machine import FactorizationMachine
 from reloop2_keras.layers.field_embedding import FieldEmbedding
 from reloop2_keras.models.checked_inputs import CheckedInputs, is_host
+from reloop2_keras.models.onnx_files import OnnxFiles
 from reloop2_keras.models.portable_files import PortableFiles
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
 
@@ -42,7 +43,7 @@ PRESETS = {
 
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
+class DeepFM(CheckedInputs, OnnxFiles, PortableFiles, RowSparseTraining, keras.Model):
     """DeepFM over F fields in one embedding table (Guo et al., 2017; docs/method.md, section 1).
 
     v_f = V[id_f] * value_f, w_f = w[id_f] * value_f;
@@ -213,20 +214,6 @@ class DeepFM(CheckedInputs, PortableFiles, RowSparseTraining, keras.Model):
             layer.build((None, width))
             width = units
         self.deep_logit.build((None, width))
-
-    def export(self, filepath: Any, format: str = "tf_saved_model", **options: Any) -> Any:
-        """See `keras.Model.export`; "onnx" is written by core, the same file on every backend.
-
-        Raises:
-            ValueError: for "onnx", with any option but `verbose`.
-        """
-        if format != "onnx":
-            return super().export(filepath, format=format, **options)
-        from reloop2_keras.models.onnx_export import export_onnx  # which itself needs this module
-
-        if set(options) - {"verbose"}:
-            raise ValueError(f"`export` to ONNX has no options. Received: {sorted(options)}")
-        return export_onnx(self, filepath)
 
     @property
     def key_dims(self) -> dict[str, int]:
