@@ -97,8 +97,9 @@ def test_a_file_of_a_feature_error_memory_goes_on_as_belief_tables(tmp_path):
 
 @pytest.mark.parametrize("bases", [[], ["base"], ["a", "b"]])
 @pytest.mark.parametrize("crosses", [None, [], [[0, 2], [0, 1, 2]]])
-def test_shapes_are_told_without_allocating(bases, crosses):
-    online = Online(3, bases, crosses, bits=4, block_rows=7)
+@pytest.mark.parametrize("again", [False, True])
+def test_shapes_are_told_without_allocating(bases, crosses, again):
+    online = Online(3, bases, crosses, bits=4, block_rows=7, again=again)
     want = {name: array.shape for name, array in online.state().items()}
     assert online_shapes(online.get_config()) == want
     with pytest.raises(ValueError, match="bits"):

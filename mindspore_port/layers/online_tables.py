@@ -1,7 +1,7 @@
 """Belief tables in two stages as a cell: they stand on a base's probability (ours)."""
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 from mindspore import Tensor
@@ -15,7 +15,18 @@ from reloop2_keras.core.served import Served
 from reloop2_keras.core.shown import shows
 
 
-@shows("width", "bases", "crosses", "bits", "prior", "block_rows", "names")
+@shows(
+    "width",
+    "bases",
+    "crosses",
+    "bits",
+    "prior",
+    "block_rows",
+    "rank_within",
+    "found",
+    "again",
+    "names",
+)
 class OnlineTables(ShownState):
     """`core.online.Online` over one base model: read and learnt on the host, in float64.
 
@@ -24,7 +35,8 @@ class OnlineTables(ShownState):
     `cell.load_state(layer.core.state())`, and `layer.load_state(cell.core.state())`.
 
     Args:
-        width, bases, crosses, bits, prior, block_rows: see `Online`; `bases` has one name.
+        width, bases, crosses, bits, prior, block_rows, rank_within, found, again: see `Online`;
+            `bases` has one name.
 
     Attributes:
         core: `Online`.
@@ -58,8 +70,11 @@ class OnlineTables(ShownState):
         bits: int | Sequence[int] = 16,
         prior: float = 1.0,
         block_rows: int = BLOCK_ROWS,
+        rank_within: int | None = None,
+        found: Mapping[str, Any] | None = None,
+        again: bool = False,
     ) -> None:
-        core = Online(width, bases, crosses, bits, prior, block_rows)
+        core = Online(width, bases, crosses, bits, prior, block_rows, rank_within, found, again)
         super().__init__(checked_online(core))
 
     @classmethod

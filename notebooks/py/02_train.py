@@ -66,7 +66,7 @@ figure
 ages = []
 for slot in dataset.slots():
     arrays = slot.load()
-    x = {name: arrays[name] for name in ("feature_ids", "feature_values")}
+    x = {name: arrays[name] for name in ("feature_ids", "feature_values", "feature_hashes")}
     p = base.predict(x, batch_size=4096, verbose=0)[:, 0]
     ages.append(evaluate(arrays["label"], p))
 pd.DataFrame(ages)[["auc", "logloss", "ctr_bias"]].iloc[[0, 1, -2, -1]].round(4)

@@ -127,7 +127,7 @@ def test_tuning_looks_for_a_lambda_that_helps():
     assert len(grid) == 24
     assert best_setting(grid)["compensation"] > 0
     assert best_setting(grid, "auc")["candidate"] == "exact"
-    with pytest.raises(ValueError, match="`slots` must hold more than"):
+    with pytest.raises(ValueError, match="`slots` must be more than 1"):
         tune_memory(base(), slots[:1], memories)
     with pytest.raises(ValueError, match="`fill` must be in"):
         tune_memory(base(), slots, memories, fill=5)

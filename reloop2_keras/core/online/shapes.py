@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from reloop2_keras.core.online.again import RECENT_ROWS
 from reloop2_keras.core.online.forms import GATES, default_arms
 from reloop2_keras.core.online.table_arms import LEAST_BITS
 
@@ -49,6 +50,19 @@ def online_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         size = 1 + (alone if gate.alone else all_arms)
         shapes[f"stage/gate_{number}/coefficients"] = (size,)
         shapes[f"stage/gate_{number}/precision"] = (size, size)
+    if config.get("again"):
+        crosses = config["crosses"] or []
+        longest = max(map(len, crosses), default=0)
+        shapes |= {
+            "recent/columns": (len(crosses), longest) if crosses else (0,),
+            "recent/renewed": (len(crosses),),
+            "recent/hashes": (RECENT_ROWS, width),
+            "recent/labels": (RECENT_ROWS,),
+            "recent/probabilities": (RECENT_ROWS,),
+            "recent/seen": (),
+            "recent/since": (),
+            "recent/generation": (),
+        }
     return {
         **shapes,
         "waiting/means": (rows, len(bits) + 1, len(arms)),
