@@ -48,6 +48,8 @@ class Candidates:
         max_crosses: int, how many crosses `Online` may choose.
         crosses: of the feature memory: field names of each cross, such as `[("user", "genres")]`:
             one more table each.
+        learning_rates: of the bases that are trained on; given to `compare` as
+            `incremental_options`, a rate is taken as it is.
         forms: name -> list of memories, each a dict of `FeatureMemory`'s arguments and `warm`.
 
     Example:
@@ -68,6 +70,7 @@ class Candidates:
     online_crosses: Sequence[Sequence[str]] | None = None
     max_crosses: int = 4
     crosses: Sequence[Sequence[str]] = ()
+    learning_rates: Sequence[float] = (1e-3, 3e-3, 1e-2)
     forms: Mapping[str, Sequence[Mapping[str, Any]]] = dataclasses.field(
         default_factory=lambda: dict(FORMS)
     )

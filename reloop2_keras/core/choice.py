@@ -10,9 +10,16 @@ import numpy as np
 from reloop2_keras.core.arms import Arm, Corrected, Gated, Memory, Recalibration
 from reloop2_keras.core.candidates import HASHES, Candidates, FeatureForms, similarity_memories
 from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.incremental import (
+    BOTH,
+    INCREMENTAL,
+    incremental_scores,
+    slow_part,
+    trained_kinds,
+)
 from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.pending import first_learnt
-from reloop2_keras.core.tune import best_setting, replay, replay_arms, training_keys, tune_memory
+from reloop2_keras.core.tune import best_setting, replay, training_keys, tune_memory
 from reloop2_keras.core.verdict import RIVALS
 
 ONLINE = ("tables", "online", "online+incremental")
@@ -37,9 +44,6 @@ OWN = tuple(arm for arm in ARMS if arm not in RIVALS)
 KNOWN = {"frozen", "recalibrated", "shuffled", "incremental", "exact", "sketch", "feature"}
 TOGETHER = {"feature+sketch": {"feature", "sketch"}}  # names that hold more than one part's
 BATCH = 4096  # training rows served at once
-# slow parts that are trained on: without and with rows for values that training never saw
-INCREMENTAL = {"incremental": "incremental", "incremental hashed": "incremental_hashed"}
-BOTH = "online+incremental"  # on the frozen base and that of the two which validation picks
 
 
 class Choice:
@@ -50,8 +54,9 @@ class Choice:
     Attributes:
         grid: list of dicts, validation's scores of each memory of similarity, lambda and gamma.
         form_scores: list of dicts, validation's scores of each form of the feature memory.
-        picked: dict: "exact", "sketch", "feature", "online+incremental" (which incremental base)
-            and names of rivals -> the picked row of those, for those asked for.
+        picked: dict: "exact", "sketch", "feature", "incremental" and "incremental hashed" (their
+            learning rate), "online+incremental" (which of the two) and names of rivals -> the
+            picked row of those, for those asked for.
         rivals: name -> what `choose_rival` returned: has a `part` and a `setting`.
     """
 
@@ -72,6 +77,9 @@ class Choice:
         if form_scores:
             tried = [row for row in form_scores if row["candidate"] != "frozen"]
             self.picked["feature"] = best_setting(tried)
+        for kind in dict.fromkeys(row["candidate"] for row in incremental):
+            rates = [row for row in incremental if row["candidate"] == kind]
+            self.picked[kind] = best_setting(rates)
         if incremental:
             self.picked[BOTH] = best_setting(incremental)
         self.rivals = rivals
@@ -122,15 +130,15 @@ class Choice:
                 return slow parts; see `TrainedBase`.
         """
         parts = {name: self._part(name) for name in names}
-        keys: dict[str, set[str]] = {_slow(name): set() for name in names}
+        keys: dict[str, set[str]] = {slow_part(name): set() for name in names}
         for name, fast in parts.items():
-            keys[_slow(name)] |= set() if fast is None else set(fast.keys) - {HASHES}
+            keys[slow_part(name)] |= set() if fast is None else set(fast.keys) - {HASHES}
         both = [name for name in names if name.endswith(BOTH)]
         trained = self.picked[BOTH]["candidate"] if both else ""
         if both:
             keys.setdefault(trained, set())
         slows = {
-            slow: getattr(base, INCREMENTAL.get(slow, slow))(tuple(sorted(keys[slow])))
+            slow: self._slow_part(base, slow, tuple(sorted(keys[slow])))
             for slow in keys
             if slow not in self.rivals
         }
@@ -138,8 +146,15 @@ class Choice:
         slows |= {name: copy.deepcopy(self.rivals[name].part) for name in keys if name in RIVALS}
         more = {name: {"incremental": slows[trained]} for name in both}
         return [
-            Arm(name, slows[_slow(name)], fast, more.get(name, {})) for name, fast in parts.items()
+            Arm(name, slows[slow_part(name)], fast, more.get(name, {}))
+            for name, fast in parts.items()
         ]
+
+    def _slow_part(self, base: Any, slow: str, keys: tuple[str, ...]) -> Any:
+        if slow == "frozen":
+            return base.frozen(keys)
+        rate = self.picked[slow]["learning_rate"]
+        return getattr(base, INCREMENTAL[slow])(keys, learning_rate=rate)
 
     def _part(self, name: str) -> Corrected | OnlinePart | None:
         if name in ("frozen", *INCREMENTAL, *RIVALS):
@@ -150,7 +165,7 @@ class Choice:
             return self.fast(next(iter(self.picked)), shuffled=True)
         if name.startswith("shuffled "):
             return self.fast(name[len("shuffled ") :], shuffled=True)
-        return self.fast(name.removeprefix(f"{_slow(name)}+"))
+        return self.fast(name.removeprefix(f"{slow_part(name)}+"))
 
 
 def choose(
@@ -224,17 +239,10 @@ def choose(
             raise ValueError(f"`choose_rival` must be given for the arm {name!r}")
         on = frozen if name == "vw+base" else None
         rivals[name] = choose_rival(name, dataset, on, delay, settings.validation_slots)
-    trained = []
-    if any(arm.endswith(BOTH) for arm in arms):
-        trained = _incremental_scores(base, slots, delay, progress)
+    kinds_trained = trained_kinds(arms, getattr(base, "can_hash", False))
+    rates = settings.learning_rates
+    trained = incremental_scores(base, kinds_trained, slots, delay, rates, progress)
     return Choice(memories, forms, grid, scores, tables, rivals, trained)
-
-
-def _incremental_scores(base, slots, delay, progress):
-    """Validation's scores of each kind of incremental base that this one can have."""
-    kinds = INCREMENTAL if getattr(base, "can_hash", False) else ["incremental"]
-    made = [Arm(kind, getattr(base, INCREMENTAL[kind])(())) for kind in kinds]
-    return replay_arms(made, slots, delay, progress=progress)
 
 
 def needed(arms: Iterable[str]) -> tuple[list[str], bool]:
@@ -267,13 +275,6 @@ def needed(arms: Iterable[str]) -> tuple[list[str], bool]:
             f"feature. Received: {arms}"
         )
     return kinds, "feature" in words
-
-
-def _slow(name: str) -> str:
-    if name in RIVALS:
-        return name
-    slow = name.partition("+")[0]
-    return slow if slow in INCREMENTAL else "frozen"
 
 
 def feature_forms(

@@ -38,6 +38,9 @@ class TrainedBase:
         frozen: class of the slow part that serves it as it is: `frozen(model, keys=...)`.
         incremental: class of the slow part that trains a copy on each slot.
         **options: further arguments of `incremental`, such as `learning_rate`.
+
+    Attributes:
+        options: dict, those arguments.
     """
 
     def __init__(
@@ -48,22 +51,27 @@ class TrainedBase:
         **options: Any,
     ) -> None:
         self.model = model
-        self._classes, self._options = (frozen, incremental), options
+        self._classes, self.options = (frozen, incremental), options
 
     def frozen(self, keys: Sequence[str]) -> Any:
         """Return the model as it was trained, serving these keys."""
         return self._classes[0](self.model, keys=tuple(keys))
 
-    def incremental(self, keys: Sequence[str]) -> Any:
-        """Return a copy that is trained on each slot, serving these keys."""
-        return self._classes[1](self.model, **self._options, keys=tuple(keys))
+    def incremental(self, keys: Sequence[str], **options: Any) -> Any:
+        """Return a copy that is trained on each slot, serving these keys.
+
+        Args:
+            keys: names of keys.
+            **options: arguments of the class; those given to this object go before.
+        """
+        return self._classes[1](self.model, **{**options, **self.options}, keys=tuple(keys))
 
     @property
     def can_hash(self) -> bool:
         """Whether there is `incremental_hashed`."""
         return hasattr(self.model, "with_hashed")
 
-    def incremental_hashed(self, keys: Sequence[str]) -> Any:
+    def incremental_hashed(self, keys: Sequence[str], **options: Any) -> Any:
         """Return such a copy in which values that training never saw have rows of their own.
 
         It starts with the model's own weights, and with its predictions; see
@@ -78,7 +86,7 @@ class TrainedBase:
                 f"Received: {type(self.model).__name__}"
             )
         model = self.model if self.model.takes_hashes else self.model.with_hashed()
-        return self._classes[1](model, **self._options, keys=tuple(keys))
+        return self._classes[1](model, **{**options, **self.options}, keys=tuple(keys))
 
 
 @dataclasses.dataclass(frozen=True)
