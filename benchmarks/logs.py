@@ -92,6 +92,7 @@ def main() -> int:
     parser.add_argument("logs", nargs="*", metavar="LOG", help=f"of {', '.join(LOGS)}; all")
     parser.add_argument("--raw", type=Path, default=Path("../shared/data"), help="raw data")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--search-seconds", default="60", help="for each log's base, of wall time")
     parser.add_argument("--again", action="store_true", help="run again what is there already")
     args = parser.parse_args()
     wrong = [name for name in args.logs if name not in LOGS]
@@ -106,7 +107,8 @@ def main() -> int:
         out = FOLDER / name
         if args.again or not (out / "metrics.json").exists():
             command = [sys.executable, "-m", "reloop2_keras", "compare", str(dataset), str(out)]
-            command += ["--seeds", str(args.seeds), *LOGS[name][2]]
+            command += ["--seeds", str(args.seeds), "--search-seconds", args.search_seconds]
+            command += LOGS[name][2]
             if subprocess.run(command, check=False).returncode:
                 broken.append(name)
                 continue
