@@ -33,9 +33,10 @@ class RetractingModel:
             ValueError: as `observe`, or if a memory of one's own cannot retract.
 
         Example:
-            >>> receipt = model.observe_with_receipt(model.serve(x), zeros)  # no click in an hour
-            >>> served = model.retract(receipt)  # but then they came
-            >>> model.observe(served, ones)
+            >>> served = model.serve(x)  # doctest: +SKIP
+            >>> receipt = model.observe_with_receipt(served, zeros)  # doctest: +SKIP
+            >>> served = model.retract(receipt)  # the clicks came late  # doctest: +SKIP
+            >>> model.observe(served, ones)  # doctest: +SKIP
         """
         return self._learner().learn_with_receipt(served, np.asarray(y))
 
