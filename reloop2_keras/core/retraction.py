@@ -126,6 +126,14 @@ class Receipts:
             self.rows -= len(numbers)
             self.dropped += len(numbers)
 
+    def __contains__(self, name: Any) -> bool:
+        """Whether a row of this name is kept."""
+        return name in self._of
+
+    def items(self) -> Iterator[tuple[Any, np.ndarray, Receipt]]:
+        """Yield (name, rows, receipt) of all that is kept, the oldest first."""
+        yield from self._kept.values()
+
     def _forget(self, key, name):
         del self._kept[key]
         self._of[name].remove(key)

@@ -1,8 +1,9 @@
-"""The light runtime: a base model served by onnxruntime, beside core's tables and rules.
+"""The light runtime: a model that serves and learns, over a base by onnxruntime, or by Keras.
 
 `onnxruntime` is imported when a base is opened, `onnx` when one is written; see README.md here.
 """
 
 from reloop2_keras.core.serving.onnx_base import OnnxBase
+from reloop2_keras.core.serving.online_model import OnlineModel, Prediction
 
-__all__ = ["OnnxBase"]
+__all__ = ["OnlineModel", "OnnxBase", "Prediction"]

@@ -1,0 +1,167 @@
+"""The events that change an `OnlineModel`, and its state as arrays; the same live and replayed."""
+
+import collections
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from reloop2_keras.core.online.online import Online
+from reloop2_keras.core.serving.alarms import Alarms
+from reloop2_keras.core.serving.late_labels import Learner
+from reloop2_keras.core.serving.requests import Arrays, Requests
+
+
+class ModelState:
+    """Mixin of `OnlineModel`: does events, and is saved and loaded."""
+
+    learner: Learner
+    requests: Requests
+    alarms: Alarms
+    counts: collections.Counter
+    base_name: str
+    log: Callable[[Mapping[str, Any], Arrays], None] | None
+    writing: Any
+    lock: Any
+    _unseen: np.ndarray
+
+    def _do(self, head: Mapping[str, Any], arrays: Arrays) -> dict[str, int]:
+        """Write an event down, then do it."""
+        with self.lock:
+            if self.log is not None:
+                self.log(head, arrays)  # or an OSError, and nothing is changed
+            work = self._begun(head, arrays)
+        # `writing` is held here, so that learning is in the log's order; `lock` is not, so that
+        # requests are served meanwhile
+        return work() if work is not None else {}
+
+    def replay(self, head: Mapping[str, Any], arrays: Arrays) -> None:
+        """Do an event that a log holds."""
+        with self.writing:
+            work = self._begun(head, arrays)
+            if work is not None:
+                work()
+
+    def _begun(self, head, arrays):
+        """What takes moments; returns what is left to do, which `lock` need not be held for."""
+        kind = head["kind"]
+        if kind == "served":
+            self.requests.put(head["id"], head["time"], arrays)
+            self.counts["requests"] += 1
+            self.counts["rows"] += len(arrays["corrected"])
+            return None
+        if kind == "release":
+            self.base_name = head["base"]
+            self.counts["releases"] += 1
+            return None
+        if kind == "rows":
+            served = {name: array for name, array in arrays.items() if name != "truth"}
+            every = np.arange(len(arrays["truth"]))
+            return lambda: self._learn([("", every, served)], [arrays["truth"]], keep=False)
+        if kind in ("expired", "negatives"):
+            labels = [[0] * self.requests.size(name) for name in head["ids"]]
+            parts, truth, _ = self._taken(head["ids"], labels)
+            rows = sum(map(len, truth))
+            self.counts[kind] += rows
+            if kind == "expired":
+                return lambda: {"expired": rows}
+            return lambda: self._learn(parts, truth)
+        if kind == "labels":
+            parts, truth, clicks = self._taken(head["ids"], head["labels"])
+            return lambda: {**self._learn(parts, truth), "retracted": self._click(clicks)}
+        raise ValueError(f"expected an event of a known kind, found {kind!r}")
+
+    def _taken(self, names, labels):
+        """(parts that wait, their labels, clicks of rows that were learnt already)."""
+        parts, truth, clicks = [], [], []
+        for name, given in zip(names, labels, strict=True):
+            known = np.array([label is not None for label in given], bool)
+            of_rows = np.array([label or 0 for label in given], "float64")
+            waiting = np.empty(0, "int64")
+            if name in self.requests:
+                waiting = self.requests.waiting(name)
+                waiting = waiting[known[waiting]]
+            late = np.setdiff1d(np.flatnonzero(of_rows), waiting)
+            if len(waiting):
+                parts.append((name, waiting, self.requests.take(name, waiting)))
+                truth.append(of_rows[waiting])
+            if len(late):
+                clicks.append((name, late))
+        return parts, truth, clicks
+
+    def _learn(self, parts, truth, keep=True):
+        learner = self.learner
+        if not keep and learner.receipts is not None:
+            learner = Learner(learner.online)  # rows without a request: no label comes again
+        learner.learn(parts, truth)
+        rows = sum(map(len, truth))
+        with self.lock:
+            for (_, _, served), labels in zip(parts, truth, strict=True):
+                self.alarms.add(served["corrected"], labels)
+            self.counts["learnt"] += rows
+        return {"learnt": rows}
+
+    def _click(self, clicks):
+        rows = sum(len(self.learner.click(name, late)) for name, late in clicks)
+        with self.lock:
+            self.counts["retracted"] += rows
+        return rows
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """Return all that events have made, as (plain values, arrays); copies."""
+        with self.writing, self.lock:
+            online = self.learner.online
+            pending, waiting = self.requests.state()
+            receipts, kept = self.learner.state()
+            head = {
+                "config": online.get_config(),
+                "base": self.base_name,
+                "counts": dict(self.counts),
+                "alarms": self.alarms.state(),
+                "requests": pending,
+                "receipts": receipts,
+            }
+            arrays = {f"online/{name}": array for name, array in online.state().items()}
+            # `Online` numbers rows that wait as the last ones, which retraction may have changed
+            arrays["numbers"] = online.waiting.numbers.copy()
+            arrays["unseen"] = self._unseen.copy()
+            arrays |= {f"requests/{name}": array for name, array in waiting.items()}
+            arrays |= {f"receipts/{name}": array for name, array in kept.items()}
+        return head, arrays
+
+    def load_state(
+        self, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray], requests: bool = True
+    ) -> None:
+        """Take what `state` returned.
+
+        Args:
+            head, arrays: see `state`.
+            requests: bool; False keeps what waits for labels now.
+
+        Raises:
+            ValueError: if it is another model's. Nothing is changed then.
+        """
+        with self.writing, self.lock:
+            online = self.learner.online
+            mine, config = online.get_config(), dict(head["config"])
+            if (config["width"], config["bases"]) != (mine["width"], mine["bases"]):
+                raise ValueError(
+                    f"expected a state of {mine['width']} columns and bases {mine['bases']}, "
+                    f"found {config['width']}, {config['bases']}"
+                )
+            fresh = Online(**config)
+            fresh.load_state(_below("online/", arrays))
+            fresh.waiting.numbers[...] = arrays["numbers"]
+            limit = 0 if self.learner.receipts is None else self.learner.receipts.limit
+            learner = Learner(fresh, limit)
+            learner.load(head["receipts"], _below("receipts/", arrays))
+            self.learner, self.base_name = learner, head["base"]
+            self.counts = collections.Counter(head["counts"])
+            self.alarms.load(head["alarms"])
+            self._unseen[...] = arrays["unseen"]
+            if requests:
+                self.requests.load(head["requests"], _below("requests/", arrays))
+
+
+def _below(prefix, arrays):
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

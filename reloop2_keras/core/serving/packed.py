@@ -1,0 +1,60 @@
+"""Named arrays and plain values as bytes: what the label log and snapshots are made of (ours).
+
+No pickle: whoever can write such a file can give wrong numbers, and run nothing.
+"""
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+_LENGTH = struct.Struct("<Q")
+_KINDS = "biufU"
+
+
+def pack(head: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> bytes:
+    """Return values that JSON can hold, and arrays, as bytes.
+
+    Args:
+        head: dict of plain values.
+        arrays: name -> array of numbers or of text.
+
+    Example:
+        >>> head, arrays = unpack(pack({"kind": "labels"}, {"labels": np.array([0, 1])}))
+        >>> head, arrays["labels"].tolist()
+        ({'kind': 'labels'}, [0, 1])
+    """
+    parts = {name: np.asarray(array) for name, array in (arrays or {}).items()}
+    listed = [[name, part.dtype.str, part.shape] for name, part in parts.items()]
+    text = json.dumps([dict(head), listed], separators=(",", ":")).encode()
+    return b"".join([_LENGTH.pack(len(text)), text, *[part.tobytes() for part in parts.values()]])
+
+
+def unpack(data: bytes | memoryview) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return what `pack` was given; arrays are copies.
+
+    Raises:
+        ValueError: if it is not what `pack` wrote.
+    """
+    view = memoryview(data)
+    try:
+        (length,) = _LENGTH.unpack(view[: _LENGTH.size])
+        at = _LENGTH.size + length
+        head, listed = json.loads(bytes(view[_LENGTH.size : at]))
+        arrays = {}
+        for name, kind, shape in listed:
+            dtype = np.dtype(kind)
+            if dtype.kind not in _KINDS:
+                raise ValueError(f"{name}: expected numbers or text, found {kind}")
+            size = dtype.itemsize * int(np.prod(shape, dtype="int64"))
+            if at + size > len(view):
+                raise ValueError(f"{name}: expected {size} bytes, found {len(view) - at}")
+            arrays[name] = np.frombuffer(bytes(view[at : at + size]), dtype).reshape(shape).copy()
+            at += size
+    except (struct.error, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"expected packed arrays: {error}") from error
+    if at != len(view) or not isinstance(head, dict):
+        raise ValueError(f"expected packed arrays of {at} bytes, found {len(view)}")
+    return head, arrays

@@ -1,0 +1,155 @@
+"""Raw texts of the values seen lately, and where their beliefs stood: a drift monitor (ours)."""
+
+import collections
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from reloop2_keras.core.online.online import Online
+from reloop2_keras.core.raw_columns import RawColumns
+from reloop2_keras.core.raw_fields import RawFields
+from reloop2_keras.core.serving.explaining import coefficients
+
+LONGEST = 200  # characters of a text that are kept
+
+
+class SeenValues:
+    """A bounded reverse map from hashed values to raw text, with marks of their beliefs.
+
+    A mark is a moment and what was believed then of all values in the map. `moved` compares with
+    the last mark before a moment; a value that came later is compared with what was believed when
+    it came. Crosses are not followed: their values are those of single fields.
+
+    Memory: about 400 bytes a value and 4 A bytes a value and mark, with A arms of tables.
+
+    Args:
+        fields: list of dicts, as in dataset.json.
+        raw: dict, `Encoder.description["raw"]`.
+        arms: int, arms of tables of the `Online`.
+        limit: int >= 1, values; those that came the longest ago are let go of, and counted.
+        marks: int >= 1, moments that are kept.
+
+    Attributes:
+        dropped: int, values that were let go of.
+    """
+
+    def __init__(
+        self,
+        fields: Sequence[Mapping[str, Any]],
+        raw: Mapping[str, Any],
+        arms: int,
+        limit: int = 16_384,
+        marks: int = 8,
+    ) -> None:
+        if int(limit) != limit or limit < 1:
+            raise ValueError(f"`values` must be a positive integer. Received: {limit}")
+        self.names = [field["name"] for field in fields]
+        taken = RawFields(self.names, RawColumns.of_json(dict(raw)), strict=False)
+        self._read = [taken.reader(name) for name in self.names]
+        self.limit, self.dropped = int(limit), 0
+        self._lock = threading.Lock()
+        # (column, hash) -> place; the one that came the longest ago first
+        self._places: collections.OrderedDict[tuple[int, int], int] = collections.OrderedDict()
+        self._texts = [""] * self.limit
+        self._first = np.zeros((self.limit, arms), "float32")
+        self._marks: collections.deque[tuple[float, np.ndarray]]
+        self._marks = collections.deque(maxlen=int(marks))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def note(self, rows: Any, hashes: np.ndarray, means: np.ndarray) -> None:
+        """Remember the values of rows.
+
+        Args:
+            rows: list of dicts of raw values; a table is not read.
+            hashes: int32 (rows, width).
+            means: float (rows, K, A), what is believed of them; the first K are the fields'.
+        """
+        if isinstance(rows, Mapping):
+            rows = (rows,)
+        if not isinstance(rows, list | tuple):
+            return
+        with self._lock:
+            places = self._places
+            for r, of_row in enumerate(hashes.tolist()):
+                for column, value in enumerate(of_row):
+                    key = (column, value)
+                    if key in places:
+                        places.move_to_end(key)
+                        continue
+                    place = len(places)
+                    if place >= self.limit:
+                        _, place = places.popitem(last=False)
+                        self.dropped += 1
+                    places[key] = place
+                    self._texts[place] = str(self._read[column](rows[r]))[:LONGEST]
+                    self._first[place] = means[r, column]
+                    for _, marked in self._marks:
+                        marked[place] = np.nan
+
+    def _now(self, online: Online) -> tuple[list[tuple[int, int]], np.ndarray, np.ndarray]:
+        """(keys, places, means (values, A)) of all values in the map; holds the lock."""
+        keys, places = list(self._places), np.array(list(self._places.values()), "int64")
+        means = np.zeros((len(keys), self._first.shape[1]))
+        columns, values = np.array(keys, "int64").reshape(-1, 2).T
+        width, rank = len(self.names), np.zeros(len(keys), "int64")
+        for column in range(width):
+            here = columns == column
+            rank[here] = np.arange(here.sum())
+        # a row of the table reads one value of each column
+        hashes = np.zeros((int(rank.max(initial=-1)) + 1, width), "int32")
+        hashes[rank, columns] = values
+        if len(hashes):
+            tables = online.arms.tables
+            means = tables.read(tables.words(hashes))[0].transpose(0, 2, 1)[rank, columns]
+        return keys, places, means
+
+    def mark(self, online: Online, time: float) -> None:
+        """Note where all beliefs stand."""
+        with self._lock:
+            _, places, means = self._now(online)
+            marked = np.full(self._first.shape, np.nan, "float32")
+            marked[places] = means
+            self._marks.append((time, marked))
+
+    def moved(self, online: Online, since: float, count: int = 20) -> dict[str, Any]:
+        """Return the values of which the beliefs moved most.
+
+        Args:
+            online: `Online`.
+            since: seconds, a moment as `mark` was given.
+            count: int >= 1, how many.
+
+        Returns:
+            dict: `since`, the moment that they are compared with, or None if no mark is as old
+            (then: what was believed when each value was first seen); `values`, a list of dicts
+            `field`, `text`, `before`, `now`, `moved`: what the value adds to the served logit, by
+            the weights of now.
+        """
+        with self._lock:
+            keys, places, means = self._now(online)
+            old = [mark for mark in self._marks if mark[0] <= since]
+            before = self._first[places].astype("float64")
+            if old:
+                marked = old[-1][1][places]
+                before = np.where(np.isnan(marked), before, marked)
+            tables, _ = coefficients(online)
+            columns = np.array([column for column, _ in keys], "int64")
+            was = (before * tables[columns]).sum(axis=1)
+            now = (means * tables[columns]).sum(axis=1)
+            order = np.argsort(-np.abs(now - was), kind="stable")[:count]
+            texts = [self._texts[place] for place in places[order]]
+        values = [
+            {
+                "field": self.names[columns[k]],
+                "text": text,
+                "before": float(was[k]),
+                "now": float(now[k]),
+                "moved": float(now[k] - was[k]),
+            }
+            for k, text in zip(order.tolist(), texts, strict=True)
+        ]
+        return {"since": old[-1][0] if old else None, "values": values}
