@@ -3,7 +3,8 @@
 `onnxruntime` is imported when a base is opened, `onnx` when one is written; see README.md here.
 """
 
-from reloop2_keras.core.serving.onnx_base import OnnxBase
 from reloop2_keras.core.serving.online_model import OnlineModel, Prediction
+from reloop2_keras.core.serving.onnx_base import OnnxBase
+from reloop2_keras.core.serving.store import Store
 
-__all__ = ["OnlineModel", "OnnxBase", "Prediction"]
+__all__ = ["OnlineModel", "OnnxBase", "Prediction", "Store"]

@@ -1,0 +1,104 @@
+"""Events of an `OnlineModel`, written down before they are done: a kill loses none (ours).
+
+A segment holds frames: length and CRC-32 of what `packed.pack` made, four bytes each, then that.
+An event has reached the system's cache before it is done, so that killing the process loses
+nothing. What a power cut may lose is what was not synced: see `EventLog`.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from reloop2_keras.core.files import sync
+from reloop2_keras.core.serving.packed import pack, unpack
+from reloop2_keras.core.serving.requests import Arrays
+
+_FRAME = struct.Struct("<II")
+SYNCS = ("always", "snapshots")
+
+
+class EventLog:
+    """Appends events to a segment, which is one file.
+
+    Args:
+        path: a new file.
+        position: int, number of its first event.
+        sync: "always": events that teach are on the disk before they are done, some ms each;
+            "snapshots": the disk holds all there is at each snapshot, and else what the system
+            has written by then.
+
+    Attributes:
+        position: int, number of the next event.
+
+    Raises:
+        ValueError: if `sync` is none of these.
+        FileExistsError: if the file is there.
+    """
+
+    def __init__(self, path: Path, position: int, sync: str = "snapshots") -> None:
+        if sync not in SYNCS:
+            raise ValueError(f"`sync` must be among {SYNCS}. Received: {sync!r}")
+        self.path, self.position, self._always = path, position, sync == "always"
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        self._size = 0
+
+    def append(self, head: Mapping[str, Any], arrays: Arrays) -> None:
+        """Write an event down.
+
+        Raises:
+            OSError: if it cannot be; the file is as it was then.
+        """
+        data = pack(head, arrays)
+        frame = memoryview(_FRAME.pack(len(data), zlib.crc32(data)) + data)
+        try:
+            done = 0
+            while done < len(frame):
+                done += os.write(self._file, frame[done:])
+            if self._always and head["kind"] != "served":
+                os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, self._size)
+            os.lseek(self._file, self._size, os.SEEK_SET)
+            raise
+        self._size += len(frame)
+        self.position += 1
+
+    def close(self) -> None:
+        """Sync and close the file."""
+        os.fsync(self._file)
+        os.close(self._file)
+
+
+def read_events(path: Path, last: bool) -> Iterator[tuple[dict[str, Any], Arrays]]:
+    """Yield (head, arrays) of a segment's events.
+
+    Args:
+        path: of the segment.
+        last: bool, whether no segment comes after it: its last event may then be a part, which a
+            kill in the middle of writing leaves. It was never done, and is cut off.
+
+    Raises:
+        ValueError: naming file and byte, for any other damage: labels were acknowledged there.
+    """
+    data = memoryview(path.read_bytes())
+    at = 0
+    while at < len(data):
+        start = at + _FRAME.size
+        if start > len(data):
+            break
+        size, checksum = _FRAME.unpack(data[at:start])
+        if start + size > len(data):
+            break
+        part = data[start : start + size]
+        if zlib.crc32(part) != checksum:
+            raise ValueError(f"{path}: byte {at}: expected an event of checksum {checksum}")
+        yield unpack(part)
+        at = start + size
+    if at < len(data):
+        if not last:
+            raise ValueError(f"{path}: byte {at}: expected a whole event, found a part")
+        os.truncate(path, at)
+        sync(path)
