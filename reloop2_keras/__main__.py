@@ -13,6 +13,7 @@ from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.verdict import sentence
+from reloop2_keras.service import command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -85,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
         "--no-search", action="store_true", help="train the base model with fixed options instead"
     )
     compare.add_argument("--quiet", action="store_true", help="no progress bars")
+    command.add_parsers(commands)
     return made
 
 
@@ -157,11 +159,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
     args = parser().parse_args(argv)
     try:
-        _compare(args)
+        if args.command == "serve":
+            command.serve(args)
+        elif args.command == "release":
+            print(f"serving: {command.release(args)}")
+        else:
+            _compare(args)
     except KeyboardInterrupt:
         print(f"reloop2_keras {args.command}: stopped", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"reloop2_keras {args.command}: {error}", file=sys.stderr)
         return 2
     return 0

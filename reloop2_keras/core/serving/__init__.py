@@ -5,6 +5,15 @@
 
 from reloop2_keras.core.serving.online_model import OnlineModel, Prediction
 from reloop2_keras.core.serving.onnx_base import OnnxBase
+from reloop2_keras.core.serving.shipped import Shipped, load_shipped, ship
 from reloop2_keras.core.serving.store import Store
 
-__all__ = ["OnlineModel", "OnnxBase", "Prediction", "Store"]
+__all__ = [
+    "OnlineModel",
+    "OnnxBase",
+    "Prediction",
+    "Shipped",
+    "Store",
+    "load_shipped",
+    "ship",
+]

@@ -1,6 +1,6 @@
 """Labels of requests: learnt a batch at a time, and taken back when a click comes late (ours)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,17 +53,23 @@ class Learner:
         online: `Online`.
         late_rows: int >= 0, negatives of which a receipt is kept (2.8 kB each with 9 arms of 8
             tables), so that a click that comes after all takes the negative's place.
+        give_way: called before each batch, without a lock.
 
     Raises:
         ValueError: if receipts are asked for and `online` keeps none.
     """
 
-    def __init__(self, online: Online, late_rows: int = 0) -> None:
+    def __init__(
+        self,
+        online: Online,
+        late_rows: int = 0,
+        give_way: Callable[[], None] | None = None,
+    ) -> None:
         if int(late_rows) != late_rows or late_rows < 0:
             raise ValueError(f"`late_rows` must be an integer >= 0. Received: {late_rows}")
         if late_rows and online.recent is not None:
             raise ValueError("`late_rows` must be 0 for an Online with again=True")
-        self.online = online
+        self.online, self.give_way = online, give_way
         self.receipts = Receipts(late_rows) if late_rows else None
 
     def learn(self, parts: list[tuple[str, np.ndarray, Arrays]], labels: list[np.ndarray]) -> None:
@@ -79,6 +85,8 @@ class Learner:
         owner = np.repeat(np.arange(len(parts)), [len(rows) for _, rows, _ in parts])
         numbers = np.concatenate([rows for _, rows, _ in parts])
         for first in range(0, len(truth), BATCH):
+            if self.give_way is not None:
+                self.give_way()
             at = slice(first, first + BATCH)
             served = Served({name: array[at] for name, array in arrays.items()})
             if self.receipts is None:

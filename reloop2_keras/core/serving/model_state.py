@@ -92,7 +92,9 @@ class ModelState:
     def _learn(self, parts, truth, keep=True):
         learner = self.learner
         if not keep and learner.receipts is not None:
-            learner = Learner(learner.online)  # rows without a request: no label comes again
+            learner = Learner(
+                learner.online, 0, learner.give_way
+            )  # rows without a request: no label comes again
         learner.learn(parts, truth)
         rows = sum(map(len, truth))
         with self.lock:
@@ -153,7 +155,7 @@ class ModelState:
             fresh.load_state(_below("online/", arrays))
             fresh.waiting.numbers[...] = arrays["numbers"]
             limit = 0 if self.learner.receipts is None else self.learner.receipts.limit
-            learner = Learner(fresh, limit)
+            learner = Learner(fresh, limit, self.learner.give_way)
             learner.load(head["receipts"], _below("receipts/", arrays))
             self.learner, self.base_name = learner, head["base"]
             self.counts = collections.Counter(head["counts"])

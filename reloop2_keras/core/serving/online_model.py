@@ -19,6 +19,7 @@ from reloop2_keras.core.serving.late_labels import BATCH, Labels, Learner, check
 from reloop2_keras.core.serving.model_state import ModelState
 from reloop2_keras.core.serving.requests import Arrays, Requests
 from reloop2_keras.core.serving.seen_values import SeenValues
+from reloop2_keras.core.serving.turns import Turns
 
 HASHES = "feature_hashes"
 Log = Callable[[Mapping[str, Any], Arrays], None]
@@ -104,7 +105,9 @@ class OnlineModel(ModelState):
         self.encoder, self.base, self.base_name = encoder, base, base_name
         self.wait, self.negatives, self.clock = float(wait), bool(negatives), clock
         late = (20_000 if negatives else 0) if late_rows is None else late_rows
-        self.learner, self.requests = Learner(online, late), Requests(max_rows)
+        self.turns = Turns()
+        self.learner = Learner(online, late, self.turns.give_way)
+        self.requests = Requests(max_rows)
         self.alarms, self.counts = Alarms(), collections.Counter[str]()
         raw, arms = encoder.description["raw"], len(online.arms.arms)
         self.seen = SeenValues(encoder.fields, raw, arms, values)
@@ -152,7 +155,9 @@ class OnlineModel(ModelState):
         arrays = self.encoder.encode(rows)
         if not len(arrays[HASHES]):
             raise ValueError("`rows` must hold at least one row. Received: none")
-        return arrays, dict(self.online.predict(arrays[HASHES], self._probabilities(arrays)))
+        p = self._probabilities(arrays)
+        with self.turns.reading():
+            return arrays, dict(self.online.predict(arrays[HASHES], p))
 
     def _probabilities(self, arrays):
         base = self.base  # one that is released meanwhile serves the next request

@@ -1,0 +1,138 @@
+"""A model as it is shipped: a folder of encoder, base, tables and card, which `serve` loads (ours).
+
+`model.json` names the other files with their SHA-256; `encoder.parquet` is the encoder's file,
+`online.state` the tables and the rule as they were at the stream's end, `base.onnx` or `base.keras`
+the base, where there is one.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reloop2_keras.core.encoder import Encoder
+from reloop2_keras.core.files import file_checksum, sync
+from reloop2_keras.core.online.online import Online
+from reloop2_keras.core.serving.snapshot_file import read_state, write_state
+
+SCHEMA = 1
+ABOUT, ENCODER, STATE = "model.json", "encoder.parquet", "online.state"
+BASES = (".onnx", ".keras")
+
+
+@dataclasses.dataclass(frozen=True)
+class Shipped:
+    """A shipped model, loaded.
+
+    Attributes:
+        name: str, by its content: states of other models are not taken for its own.
+        online: `Online`.
+        encoder: `Encoder`.
+        base: path of the base's file, or None.
+        card: dict, what is said of it: verdict, dataset, date, figures.
+    """
+
+    name: str
+    online: Online
+    encoder: Encoder
+    base: Path | None
+    card: dict[str, Any]
+
+
+def ship(
+    folder: str | os.PathLike,
+    online: Online,
+    encoder: Encoder,
+    base: str | os.PathLike | None = None,
+    card: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a model as a folder, beside its place, then renamed.
+
+    Args:
+        folder: where to; a shipped model that is there is replaced, anything else is an error.
+        online: `Online`, started; with one base if there is a `base`, else none.
+        encoder: `Encoder` of the same dataset.
+        base: path of a .onnx or .keras file; None: tables alone.
+        card: plain values.
+
+    Raises:
+        ValueError: if these do not fit one another, or `folder` holds something else. Nothing is
+            written then.
+    """
+    folder = Path(folder)
+    if len(online.bases) != (base is not None) or online.width != len(encoder.fields):
+        raise ValueError(
+            "`online` must have one base if `base` is given, else none, and the encoder's "
+            f"{len(encoder.fields)} columns. Received: {online.bases}, {online.width} columns"
+        )
+    if base is not None and Path(base).suffix not in BASES:
+        raise ValueError(f"`base` must be a file that ends in one of {BASES}. Received: {base}")
+    if folder.exists() and not (folder / ABOUT).is_file():
+        raise ValueError(f"{folder}: expected a shipped model to replace, or nothing")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        whole = beside / "new"
+        whole.mkdir()
+        encoder.save(whole / ENCODER)
+        write_state(whole / STATE, {"config": online.get_config()}, online.state())
+        if base is not None:
+            shutil.copyfile(base, whole / f"base{Path(base).suffix}")
+        files = {path.name: file_checksum(path) for path in sorted(whole.iterdir())}
+        about = {"schema": SCHEMA, "files": files, "card": dict(card or {})}
+        (whole / ABOUT).write_text(json.dumps(about, indent=1, sort_keys=True), encoding="utf-8")
+        for path in whole.iterdir():
+            sync(path)
+        sync(whole)
+        if folder.exists():
+            os.rename(folder, beside / "old")
+        os.rename(whole, folder)
+        sync(folder.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
+def load_shipped(folder: str | os.PathLike, strict: bool = True) -> Shipped:
+    """Return the model of a folder that `ship` wrote.
+
+    Args:
+        folder: path.
+        strict: bool, see `Encoder`.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: naming the file, if one is damaged, or of another schema.
+    """
+    folder = Path(folder)
+    about = folder / ABOUT
+    if not about.is_file():
+        raise FileNotFoundError(f"{about}: not found. Expected a model that `compare` shipped")
+    text = about.read_bytes()
+    try:
+        said = json.loads(text)
+        if said["schema"] != SCHEMA:
+            raise ValueError(f"expected schema {SCHEMA}, found {said['schema']!r}")
+        files, card = dict(said["files"]), dict(said["card"])
+        names = {Path(name).name for name in files}
+        if names != set(files) or not {ENCODER, STATE} <= names:
+            raise ValueError(f"expected files {ENCODER}, {STATE}, found {sorted(files)}")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{about}: expected a shipped model's description: {error}") from error
+    for name, want in files.items():
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder / name}: not found, which {about} names")
+        if (found := file_checksum(folder / name)) != want:
+            raise ValueError(f"{folder / name}: expected sha256 {want}, found {found}")
+    head, arrays = read_state(folder / STATE)
+    online = Online(**head["config"])
+    online.load_state(arrays)
+    bases = [folder / name for name in files if name.startswith("base.")]
+    name = hashlib.sha256(text).hexdigest()[:16]
+    encoder = Encoder.load(folder / ENCODER, strict=strict)
+    return Shipped(name, online, encoder, bases[0] if bases else None, card)

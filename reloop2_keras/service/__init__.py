@@ -1,0 +1,1 @@
+"""A model over HTTP: FastAPI and uvicorn around `core.serving.OnlineModel`; see README.md here."""

@@ -1,0 +1,162 @@
+"""The routes of a running model."""
+
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from reloop2_keras.service.bodies import (
+    ExplainBody,
+    LearnBody,
+    LearnRowsBody,
+    PredictBody,
+    ReleaseBody,
+    RollbackBody,
+)
+from reloop2_keras.service.limits import Limits
+from reloop2_keras.service.metrics import made_registry
+from reloop2_keras.service.running import Running
+
+HERE = 16  # rows that are predicted at once; more go to a thread, so that others are answered
+
+
+def made_app(running: Running, max_bytes: int = 8 << 20, token: str | None = None) -> Any:
+    """Return the ASGI application of a running model; at its end it writes a last snapshot.
+
+    Args:
+        running: `Running`, not begun.
+        max_bytes: int, of a request's body.
+        token: str that requests must bear; None: none.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        running.begin()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(running.end)
+
+    app = FastAPI(title="reloop2", lifespan=lifespan)
+    registry, seconds = made_registry(running)
+    _add_learning(app, running)
+    _add_looking(app, running)
+    _add_keeping(app, running)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    app.add_exception_handler(RequestValidationError, _misfit)
+    app.add_exception_handler(ValueError, _refused)
+    app.add_exception_handler(OSError, _unable)
+    app.add_exception_handler(ImportError, _refused)
+    app.add_exception_handler(HTTPException, _told)
+    routes = tuple(str(getattr(route, "path", "")) for route in app.routes)
+    return Limits(app, max_bytes, token, seconds, routes)
+
+
+def _json(content: Any) -> Response:
+    # plain JSON: going through a model of the answer takes as long as the prediction
+    return Response(json.dumps(content), media_type="application/json")
+
+
+def _add_learning(app: FastAPI, running: Running) -> None:
+    model = running.model
+
+    @app.post("/predict")
+    async def predict(body: PredictBody) -> Response:
+        if len(body.rows) <= HERE:
+            found = model.predict(body.rows)
+        else:
+            found = await run_in_threadpool(model.predict, body.rows)
+        return _json({"id": found.id, "scores": found.scores.tolist()})
+
+    @app.post("/learn")
+    async def learn(body: LearnBody) -> Response:
+        return _json(await run_in_threadpool(model.learn, body.ids, body.labels))
+
+    @app.post("/learn_rows")
+    async def learn_rows(body: LearnRowsBody) -> Response:
+        learnt = await run_in_threadpool(model.learn_rows, body.rows, body.labels)
+        return _json({"learnt": learnt})
+
+
+def _add_looking(app: FastAPI, running: Running) -> None:
+    model = running.model
+
+    @app.post("/explain")
+    def explain(body: ExplainBody) -> Response:
+        return _json(model.explain(body.row))
+
+    @app.get("/moved")
+    def moved(
+        seconds: Annotated[float, Query(ge=0, le=1e9)] = 3600.0,
+        count: Annotated[int, Query(ge=1, le=1000)] = 20,
+    ) -> Response:
+        return _json(model.moved(time.time() - seconds, count))
+
+    @app.get("/health")
+    def health() -> Response:
+        return _json(
+            {
+                "status": "ok",
+                "model": running.shipped.name,
+                "base": model.base_name or None,
+                "position": running.store.position,
+                "snapshots": running.store.snapshots(),
+                "alarms": model.alarms.raised[-10:],
+                "last_block": model.alarms.last,
+                "card": running.shipped.card,
+            }
+        )
+
+
+def _add_keeping(app: FastAPI, running: Running) -> None:
+    @app.post("/snapshot")
+    def snapshot() -> Response:
+        return _json({"snapshot": running.store.snapshot()})
+
+    @app.post("/rollback")
+    def rollback(body: RollbackBody) -> Response:
+        return _json({"snapshot": running.store.rollback(body.number)})
+
+    @app.post("/release")
+    def release(body: ReleaseBody) -> Response:
+        return _json({"base": running.release(body.path)})
+
+
+async def _misfit(_: Request, error: Exception) -> JSONResponse:
+    """422: which fields of the body do not fit."""
+    found = []
+    for entry in error.errors() if isinstance(error, RequestValidationError) else ():
+        where = [str(part) for part in entry["loc"] if part != "body"]
+        found.append({"field": ".".join(where) or "body", "error": entry["msg"]})
+        if len(found) == 20:
+            break
+    text = "; ".join(f"{entry['field']}: {entry['error']}" for entry in found[:3])
+    return JSONResponse({"error": text, "fields": found}, 422)
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    """422: core says in one line what does not fit."""
+    return JSONResponse({"error": str(error)}, 422)
+
+
+async def _unable(_: Request, error: Exception) -> JSONResponse:
+    """404 for a file that is not there; 503 for a disk that does not take what is written."""
+    return JSONResponse({"error": str(error)}, 404 if isinstance(error, FileNotFoundError) else 503)
+
+
+async def _told(_: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else "internal error"
+    return JSONResponse({"error": detail}, status)

@@ -1,0 +1,60 @@
+"""What Prometheus is told of a running model."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from reloop2_keras.service.running import Running
+
+SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0)
+
+
+class ModelCollector:
+    """Reads the model's counts when it is asked.
+
+    Args:
+        running: `Running`.
+    """
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    def collect(self) -> Iterator[Any]:
+        """Yield metric families."""
+        model, store = self._running.model, self._running.store
+        counts = CounterMetricFamily("reloop2_events", "what the model did", labels=["kind"])
+        for name, value in [*model.counts.items(), ("unknown", model.unknown)]:
+            counts.add_metric([name], value)
+        yield counts
+        unseen = CounterMetricFamily("reloop2_unseen", "rows of unseen values", labels=["field"])
+        for name, value in model.unseen.items():
+            unseen.add_metric([name], value)
+        yield unseen
+        alarms = CounterMetricFamily("reloop2_drift_alarms", "alarms", labels=["watch"])
+        for name, watch in model.alarms.watches.items():
+            alarms.add_metric([name], watch.alarms)
+        yield alarms
+        last = GaugeMetricFamily("reloop2_last_block", "of 512 labelled rows", labels=["figure"])
+        for name, figure in model.alarms.last.items():
+            last.add_metric([name], figure)
+        yield last
+        for name, text, value in (
+            ("reloop2_waiting_rows", "rows that wait for labels", model.requests.rows),
+            ("reloop2_dropped_rows", "rows let go of: too many waited", model.requests.dropped),
+            ("reloop2_log_position", "events written down", store.position),
+            ("reloop2_failures", "failures of the keeper", self._running.failures),
+        ):
+            yield GaugeMetricFamily(name, text, value=value)
+
+
+def made_registry(running: Running) -> tuple[CollectorRegistry, Histogram]:
+    """Return a registry of a model, and the histogram of requests' seconds by route and status."""
+    registry = CollectorRegistry()
+    registry.register(ModelCollector(running))
+    names = ["route", "status"]
+    seconds = Histogram(
+        "reloop2_request_seconds", "time of a request", names, buckets=SECONDS, registry=registry
+    )
+    return registry, seconds

@@ -1,0 +1,12 @@
+"""A small shipped model, and a service of it in process."""
+
+from served_model import encoder
+
+from reloop2_keras.core.online import Online
+from reloop2_keras.core.serving import ship
+
+
+def ship_tables(folder, block_rows=32):
+    """Ship tables alone over two fields."""
+    online = Online(2, [], crosses=[[0, 1]], bits=6, block_rows=block_rows)
+    return ship(folder, online, encoder(), card={"verdict": "made for a test"})
