@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from reloop2_keras.core.base_search import BaseSearch
 from reloop2_keras.core.candidates import Candidates
@@ -139,13 +140,14 @@ def _compare(args: argparse.Namespace) -> None:
         "base_options": {"max_epochs": args.max_epochs, "search": search},
         "progress": False if args.quiet else None,
     }
+    kept: dict[str, Any] = {}
     if args.delays:
         report = reloop2_keras.compare_delays(dataset, delays=delays, **shared)
     elif args.late_clicks is not None:
         late = {"share": args.late_clicks, "longest": args.longest}
         report = reloop2_keras.compare_late_clicks(dataset, delay=delays[0], **late, **shared)
     else:
-        report = reloop2_keras.compare(dataset, delay=delays[0], **shared)
+        report = reloop2_keras.compare(dataset, delay=delays[0], **shared, kept=kept)
     written = report.save(args.out)
     print(report.table())
     if not (args.delays or args.late_clicks is not None):
@@ -153,6 +155,22 @@ def _compare(args: argparse.Namespace) -> None:
         if crosses := report.info.get("crosses"):
             print("crosses (by the training period): " + ", ".join(map(" x ".join, crosses)))
     print(f"written: {written[0]} and {len(written) - 1} figures")
+    if kept:
+        _ship(report, kept, dataset, Path(args.out) / "model")
+
+
+def _ship(report, arms, dataset, folder):
+    """Write the pick, and say how it is served; a comparison without `online` has none."""
+    from reloop2_keras.streaming.shipping import SHIPPED, ship_pick
+
+    if not set(SHIPPED) & set(arms):
+        return
+    try:
+        ship_pick(report, arms, dataset, folder)
+    except ValueError as error:  # the report is written all the same
+        print(f"not shipped: {error}")
+        return
+    print(f"next: python -m reloop2_keras serve {folder}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -161,6 +161,7 @@ def compare(
     choose_rival: Callable[..., Any] | None = None,
     late: LateClicks | None = None,
     tables: StartedTables | None = None,
+    kept: dict[str, Any] | None = None,
 ) -> PrequentialReport:
     """Compare arms on a dataset's stream: each slot is predicted, scored, and only then learnt.
 
@@ -185,6 +186,7 @@ def compare(
         late: `LateClicks`, clicks that come after the delay, in the slots that are scored and in
             the validation period before them; choices are made without them. Or None.
         tables: `StartedTables`, to share them between comparisons; None makes them.
+        kept: dict, where the first seed's arms are put by name, as they are at the stream's end.
 
     Returns:
         report over all seeds; its `info` says what was compared, when, and what was picked.
@@ -220,6 +222,8 @@ def compare(
         reports.append(
             prequential(stream, made, delay, warmup, seed, progress, report=report, late=late)
         )
+        if kept is not None and not kept:
+            kept.update({arm.name: arm for arm in made})
         for arm in made:
             if isinstance(arm.fast, OnlinePart):
                 weights.setdefault(arm.name, []).append(arm.fast.history)

@@ -73,6 +73,7 @@ def compare(
     incremental_options: dict[str, Any] | None = None,
     choices: dict[int, Choice] | None = None,
     progress: bool | None = None,
+    kept: dict[str, Any] | None = None,
 ) -> PrequentialReport:
     """Compare arms on a dataset's stream; what notebook 04 shows, in one call.
 
@@ -82,7 +83,7 @@ def compare(
             a trained model; or a trained model, which serves for every seed.
         arms: names; None: `core.choice.ARMS`, but rivals whose packages are not installed, and
             "incremental hashed" for a model that is no `DeepFM`.
-        seeds, delay, slots, settings, choices, progress: see `core.study.compare`.
+        seeds, delay, slots, settings, choices, progress, kept: see `core.study.compare`.
         base_options: arguments of `train_base`, such as `max_epochs`; for `base=None` only. What
             is not given is chosen on the validation period, once for all seeds; `search=None`
             takes defaults instead, `search=BaseSearch(seconds=…)` another budget.
@@ -104,7 +105,8 @@ def compare(
     dataset, make, arms, info = _started(dataset, base, arms, *trained)
     shared = arms, seeds, delay, slots, settings, info, choices, progress
     return cast(
-        PrequentialReport, study.compare(dataset, make, *shared, PrequentialReport, choose_rival)
+        PrequentialReport,
+        study.compare(dataset, make, *shared, PrequentialReport, choose_rival, kept=kept),
     )
 
 
