@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.encoder import Encoder
 from reloop2_keras.core.files import file_checksum, replaced
 from reloop2_keras.core.serving.online_model import Base, OnlineModel
 from reloop2_keras.core.serving.onnx_base import OnnxBase
@@ -36,6 +37,20 @@ def load_base(path: Path) -> Base:
     from reloop2_keras.streaming.arms import FrozenBase
 
     return FrozenBase(keras.saving.load_model(path), keys=())
+
+
+def check_fits(base: Base, encoder: Encoder) -> None:
+    """Raise ValueError if a base that says its fields has other ones than an encoder."""
+    fields = getattr(base, "fields", None)
+    if fields is None:
+        return
+    mine = [field["cardinality"] for field in encoder.fields]
+    theirs = [field["cardinality"] for field in fields]
+    if mine != theirs:
+        raise ValueError(
+            f"expected a base of {len(mine)} fields with {sum(mine)} ids, as the encoder has, "
+            f"found {len(theirs)} with {sum(theirs)}"
+        )
 
 
 class Running:
@@ -126,7 +141,7 @@ class Running:
                 The old one goes on then.
         """
         path = Path(path)
-        load_base(path)  # or an error, before anything is copied
+        check_fits(load_base(path), self.model.encoder)  # or an error, and nothing is copied
         name = f"base-{file_checksum(path)[:16]}{path.suffix}"
         with replaced(self.state / name) as beside:
             shutil.copyfile(path, beside)
