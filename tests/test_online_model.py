@@ -1,6 +1,7 @@
 """OnlineModel: served rows are learnt by their ids, as `Online` alone would learn them."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -288,3 +289,32 @@ def test_requests_are_served_in_the_middle_of_a_long_learn():
     served.online.learn = learn_a_batch
     served.learn(prediction.id, labels(some))
     assert batches == [True] * 16
+
+
+def test_a_prediction_waits_for_one_batch_at_most(monkeypatch):
+    """A lock alone lets the learner in again and again; between batches readers have their turn."""
+    monkeypatch.setattr("reloop2_keras.core.serving.turns.PATIENCE", 30.0)
+    served = model()
+    some = rows(4000)
+    prediction = served.predict(some)
+    learn, predict, begun, passed = served.online.learn, served.online.predict, [], []
+
+    def slow(*arguments):
+        with served.online.lock:
+            begun.append(None)
+            time.sleep(0.002)
+            learn(*arguments)
+
+    def counted(*arguments):
+        before = len(begun)
+        found = predict(*arguments)
+        passed.append(len(begun) - before)
+        return found
+
+    served.online.learn, served.online.predict = slow, counted
+    thread = threading.Thread(target=served.learn, args=(prediction.id, labels(some)))
+    thread.start()
+    while thread.is_alive():
+        served.predict(rows(1))
+    thread.join()
+    assert len(begun) == 16 and passed and max(passed) <= 1

@@ -74,6 +74,8 @@ class SeenValues:
             return
         with self._lock:
             places = self._places
+            new: list[int] = []
+            at: list[tuple[int, int]] = []
             for r, of_row in enumerate(hashes.tolist()):
                 for column, value in enumerate(of_row):
                     key = (column, value)
@@ -86,9 +88,12 @@ class SeenValues:
                         self.dropped += 1
                     places[key] = place
                     self._texts[place] = str(self._read[column](rows[r]))[:LONGEST]
-                    self._first[place] = means[r, column]
-                    for _, marked in self._marks:
-                        marked[place] = np.nan
+                    new.append(place)
+                    at.append((r, column))
+            if new:  # all at once, as an assignment takes as long for one
+                self._first[new] = means[tuple(np.array(at).T)]
+                for _, marked in self._marks:
+                    marked[new] = np.nan
 
     def _now(self, online: Online) -> tuple[list[tuple[int, int]], np.ndarray, np.ndarray]:
         """(keys, places, means (values, A)) of all values in the map; holds the lock."""
