@@ -86,25 +86,25 @@ class Connection:
 
 
 @contextlib.contextmanager
-def service(folder):
+def service(folder, state, options=()):
+    """Yield (port, process); it is told to stop at the end."""
     with socket.socket() as some:
         some.bind(("127.0.0.1", 0))
         port = some.getsockname()[1]
-    with tempfile.TemporaryDirectory() as state:
-        words = ["serve", str(folder), "--port", str(port), "--state", state, "--lenient"]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen([sys.executable, "-m", "reloop2_keras", *words], **quiet)
-        try:
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            yield port
-        finally:
-            process.terminate()
-            process.wait()
+    words = ["serve", str(folder), "--port", str(port), "--state", str(state), "--lenient"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([sys.executable, "-m", "reloop2_keras", *words, *options], **quiet)
+    try:
+        while process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield port, process
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def asking(port, bodies, stop, taken, ids=None):
@@ -135,7 +135,7 @@ def over_loopback(folder, rows, seconds):
         size: [json.dumps({"rows": rows[k : k + size]}).encode() for k in range(400)]
         for size in (1, 100)
     }
-    with service(folder) as port:
+    with tempfile.TemporaryDirectory() as state, service(folder, state) as (port, _):
         for size, clients in ((1, 1), (100, 1), (1, 4)):
             stop, taken, learnt = threading.Event(), [], []
             jobs = [(asking, port, bodies[size], stop, taken) for _ in range(clients)]

@@ -112,6 +112,10 @@ MALFORMED = [
     ("/release", {"path": "nowhere.onnx"}, "nowhere.onnx: not found"),
     ("/release", {"path": "x.txt"}, "expected a name that ends in"),
     ("/release", {"path": "a\0b.onnx"}, ""),
+    ("/predict", b'{"rows": [{"user": "a", "age": 1' + b"0" * 400 + b"}]}", "field age"),
+    ("/predict", b'{"rows": [{"user": "a", "age": 1' + b"0" * 5000 + b"}]}", ""),
+    ("/predict", b'{"rows": [{"user": "\\ud800", "age": 3}]}', ""),
+    ("/learn", b'{"ids": ["\\ud800", "\\ud800"], "labels": [1, 1]}', "`ids` must be distinct"),
 ]
 
 
@@ -128,7 +132,16 @@ def test_malformed_requests_get_a_clear_answer(client, running, place, caplog):
     assert running.model.state()[0] == before
 
 
+def test_a_page_of_another_site_cannot_post(client):
+    """Browsers send text/plain to any address without asking; JSON they ask about first."""
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        body = b'{"rows": [{"user": "u1", "age": 3}]}'
+        answer = client.post("/predict", content=body, headers={"content-type": kind})
+        assert answer.status_code == 422
+
+
 def test_other_refusals(client):
+    assert client.get("/docs").status_code == 404
     assert client.get("/nowhere").json() == {"error": "Not Found"}
     assert client.get("/predict").status_code == 405
     assert client.get("/moved", params={"seconds": "soon"}).json()["fields"][0]["field"]

@@ -45,7 +45,8 @@ def made_app(running: Running, max_bytes: int = 8 << 20, token: str | None = Non
         finally:
             await run_in_threadpool(running.end)
 
-    app = FastAPI(title="reloop2", lifespan=lifespan)
+    # no page of documentation: it would load scripts from elsewhere
+    app = FastAPI(title="reloop2", lifespan=lifespan, docs_url=None, redoc_url=None)
     registry, seconds = made_registry(running)
     _add_learning(app, running)
     _add_looking(app, running)
