@@ -54,15 +54,17 @@ def in_process(folder, rows, seconds):
     with tempfile.TemporaryDirectory() as state:
         running = Running(folder, state, strict=False)
         for size in (1, 100):
-            taken, at, end = [], 0, time.perf_counter() + seconds
+            taken, used, at, end = [], [], 0, time.perf_counter() + seconds
             while time.perf_counter() < end:
                 some = rows[at % 500 : at % 500 + size]
                 at += size
-                start = time.perf_counter()
+                start, busy = time.perf_counter(), time.thread_time()
                 prediction = running.model.predict(some)
+                used.append(time.thread_time() - busy)
                 taken.append(time.perf_counter() - start)
                 running.model.learn(prediction.id, [int(at % 3 == 0)] * size)
-            tell(f"in process, {size} rows", taken[20:])
+            cpu = round(float(np.median(used[20:])) * 1e3, 3)  # what others on the machine spare
+            tell(f"in process, {size} rows", taken[20:], cpu_p50_ms=cpu)
         running.end()
 
 

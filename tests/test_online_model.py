@@ -218,6 +218,15 @@ def test_the_values_that_are_remembered_are_bounded():
     assert any(v["text"] == "late" for v in served.moved(1.0)["values"])
 
 
+def test_a_request_adds_64_values_at_most():
+    served = model()
+    many = [{"user": f"new{n}", "age": 1} for n in range(500)]
+    served.predict(many)
+    assert len(served.seen) == 64
+    served.predict(many[63:90])
+    assert len(served.seen) == 91
+
+
 def test_unseen_values_are_counted():
     served = model()
     served.predict([{"user": "stranger", "age": 3}, {"user": "u1", "age": 3}, {"age": 3}])

@@ -13,6 +13,7 @@ from reloop2_keras.core.raw_fields import RawFields
 from reloop2_keras.core.serving.explaining import coefficients
 
 LONGEST = 200  # characters of a text that are kept
+NEW = 64  # values that one call may add, so that a prediction waits for no more
 
 
 class SeenValues:
@@ -61,7 +62,7 @@ class SeenValues:
         return len(self._places)
 
     def note(self, rows: Any, hashes: np.ndarray, means: np.ndarray) -> None:
-        """Remember the values of rows.
+        """Remember the values of rows; of those that are new, 64 at most.
 
         Args:
             rows: list of dicts of raw values; a table is not read.
@@ -82,6 +83,8 @@ class SeenValues:
                     if key in places:
                         places.move_to_end(key)
                         continue
+                    if len(new) == NEW:
+                        continue  # it will come again, or does not matter
                     place = len(places)
                     if place >= self.limit:
                         _, place = places.popitem(last=False)
