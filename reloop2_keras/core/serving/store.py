@@ -36,11 +36,11 @@ class Store:
         BlockingIOError: if another process has the folder.
 
     Example:
-        >>> store = Store("runs/service/state")
-        >>> store.start(model)
-        >>> prediction = model.predict(rows)
-        >>> _ = store.snapshot()
-        >>> store.close()
+        >>> store = Store("runs/service/state")  # doctest: +SKIP
+        >>> store.start(model)  # doctest: +SKIP
+        >>> prediction = model.predict(rows)  # doctest: +SKIP
+        >>> number = store.snapshot()  # doctest: +SKIP
+        >>> store.close()  # doctest: +SKIP
     """
 
     def __init__(
