@@ -246,7 +246,8 @@ def _report(args, meta):
         f"about {periods['slots'][0]['rows']:,}; {len(meta['fields'])} fields, "
         f"{meta['num_ids']:,} ids"
     )
-    print(f"next: make demo DATASET={shlex.quote(str(args.output))}")
+    quoted = shlex.quote(str(args.output))
+    print(f"next: python -m reloop2_keras compare {quoted} OUT, or make demo DATASET={quoted}")
 
 
 if __name__ == "__main__":

@@ -170,6 +170,10 @@ def _ship(report, arms, dataset, folder):
     except ValueError as error:  # the report is written all the same
         print(f"not shipped: {error}")
         return
+    name = next(name for name in SHIPPED if name in arms)
+    print(f"shipped: {folder}, the arm {name} as it is at the stream's end")
+    if not sentence(report).endswith(f"deploy {name}"):
+        print(f"(the sentence above does not say to deploy {name}: look before you do)")
     print(f"next: python -m reloop2_keras serve {folder}")
 
 

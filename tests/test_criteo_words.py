@@ -39,7 +39,7 @@ def test_the_command_works_as_it_is_typed(data, capsys):
     assert meta["options"]["skip_id_convert"] is False and meta["options"]["train_rows"] is None
     told = capsys.readouterr().out
     assert "--train-line-count 45,840,617: the log has fewer lines; all are used" in told
-    assert f"next: make demo DATASET='{data}/dataset'" in told
+    assert f"make demo DATASET='{data}/dataset'" in told
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def add_parsers(commands: Any) -> None:
     )
     serve.add_argument("model", help="folder that compare shipped")
     serve.add_argument("--host", default="127.0.0.1", help="beyond loopback only with a token")
-    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--port", type=_port, default=8000)
     serve.add_argument("--state", help="folder of snapshots and events; MODEL-state if not given")
     serve.add_argument("--wait", type=float, default=3600.0, help="seconds until labels must come")
     serve.add_argument(
@@ -50,6 +50,12 @@ def add_parsers(commands: Any) -> None:
     release.add_argument("file", help=".onnx or .keras file, or a folder that compare shipped")
     release.add_argument("--url", default="http://127.0.0.1:8000")
     release.add_argument("--token-file", help=f"file of the token; or set {TOKEN}")
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port in [0, 65535], found {text!r}")
+    return int(text)
 
 
 def token_of(args: argparse.Namespace) -> str | None:

@@ -114,7 +114,10 @@ class Store:
             return number
         if numbers or self._numbers("events-*.log"):
             found = "; ".join(self.notes) or "none"
-            raise ValueError(f"{self.folder}: expected a snapshot that verifies: {found}")
+            raise ValueError(
+                f"{self.folder}: expected a snapshot of this model that verifies: {found}. A model "
+                "that was shipped anew needs another folder for its state (--state)"
+            )
         return 0
 
     def _read(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
