@@ -41,7 +41,8 @@ def test_a_report_holds_the_columns_of_all_slots_in_order():
     np.testing.assert_array_equal(report.labels, np.concatenate(labels))
     np.testing.assert_array_equal(report.groups, np.concatenate([s.arrays["group"] for s in slots]))
     np.testing.assert_array_equal(report.slot_of_row, np.repeat(range(4), [6, 7, 8, 9]))
-    assert report.true_probability is None and report.info == {"delay": 0}
+    assert report.true_probability is None and report.info["delay"] == 0
+    assert set(report.info["microseconds"]) == {"a", "b"}
     assert report.unseen_share["user"].tolist() == [0, 1, 2, 3]
     learnt, want = [0, 0], []
     for y in labels:
