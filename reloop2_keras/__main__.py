@@ -110,7 +110,8 @@ def _seconds(text: str) -> float:
 def _compare(args: argparse.Namespace) -> None:
     needed(args.arms or ARMS)  # wrong words and folders are told before a framework is imported
     PreparedDataset(args.dataset)
-    delays = [Delay.of(text, "--delay") for text in (args.delays or args.delay).split(",")]
+    given = args.delays.split(",") if args.delays else [args.delay]
+    delays = [Delay.of(text, "--delay") for text in given]
     if args.delays and (args.late_clicks is not None or args.delay != "0"):
         raise ValueError("--delays: expected without --delay and --late-clicks")
     for delay in delays:

@@ -84,6 +84,7 @@ def test_command_line(dataset, tmp_path, capsys):
         ({"more": ["--arms", "frozn"]}, "'frozn'"),
         ({"more": ["--cross", "C1", "C99"]}, "'C99'"),
         ({"more": ["--validation-slots", "1"]}, "--validation-slots must be"),
+        ({"more": ["--delay", "1,2"]}, "`--delay` must be"),
         ({"more": ["--slots", "1000000"]}, "`count`"),
     ],
 )
