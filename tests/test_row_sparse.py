@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reloop2_keras import DeepFM, FieldEmbedding, ReLoop2, SketchErrorMemory
+from reloop2_keras.backend.lookup import take_or_nan
 
 pytestmark = pytest.mark.backend
 numpy = keras.ops.convert_to_numpy
@@ -276,3 +277,12 @@ def test_an_id_out_of_range_does_not_pass_in_silence():
         assert re.search(r"(?i)out of range|not in \[0, 5\)", str(error))
     else:  # on JAX, and on PyTorch's GPU, whose process would be of no use after an error
         assert np.isnan(found).all()
+
+
+def test_a_gpus_lookup_gives_nan_for_an_id_out_of_range():
+    """What a GPU does, on any device: the kernel is asked for rows that are there."""
+    table = keras.ops.convert_to_tensor(np.arange(10.0, dtype="float32").reshape(5, 2))
+    ids = keras.ops.convert_to_tensor([[0, 4], [-1, 5]], "int32")
+    found = numpy(take_or_nan(lambda rows, kept: keras.ops.take(rows, kept, axis=0), table, ids))
+    np.testing.assert_array_equal(found[0], [[0, 1], [8, 9]])
+    assert np.isnan(found[1]).all()

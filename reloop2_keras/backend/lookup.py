@@ -12,6 +12,19 @@ from reloop2_keras.backend.tensors import Tensor
 _BACKEND = keras.backend.backend()
 _capture = threading.local()
 
+
+def take_or_nan(take: Callable[[Tensor, Tensor], Tensor], table: Tensor, ids: Tensor) -> Tensor:
+    """Return `take(table, ids)`, and NaN for an id out of range, which `take` is not asked for.
+
+    Args:
+        take: function of (table, ids).
+        table: float tensor (rows, width).
+        ids: integer tensor (...).
+    """
+    kept = ops.clip(ids, 0, table.shape[0] - 1)
+    return ops.where(ops.expand_dims(kept == ids, -1), take(table, kept), float("nan"))
+
+
 if _BACKEND == "torch":
     import torch
 
@@ -20,14 +33,14 @@ if _BACKEND == "torch":
         if ids.device.type == "cpu":
             return torch.nn.functional.embedding(ids, table)
         # a GPU would raise later, somewhere else, and be of no use to the process from then on
-        kept = ids.clamp(0, table.shape[0] - 1)
-        rows = torch.nn.functional.embedding(kept, table)
-        return rows.masked_fill((kept != ids)[..., None], float("nan"))
+        return take_or_nan(lambda rows, kept: torch.nn.functional.embedding(kept, rows), table, ids)
 
 elif _BACKEND == "tensorflow":
     import tensorflow as tf
 
     def _take(table, ids):
+        if tf.config.list_physical_devices("GPU"):  # whose kernel gives zeros, and no error
+            return take_or_nan(tf.gather, table, ids)
         return tf.gather(table, ids)
 
 else:
@@ -41,7 +54,7 @@ else:
 def take_rows(table: Tensor, ids: Tensor) -> Tensor:
     """Return `table[ids]`, both tensors.
 
-    An id out of range raises; on JAX, and on a GPU of PyTorch's, it gives NaN.
+    An id out of range raises; on JAX, and on a GPU of any backend, it gives NaN.
     """
     return _take(table, ids)
 
