@@ -69,7 +69,9 @@ def markdown(found: dict[str, dict]) -> str:
         metric, sign = METRICS[title]
         cells = [_regret(metrics["arms"], others, metric, sign) for metrics in found.values()]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    lines += ["", *(f"- {name}: {metrics['verdict']}" for name, metrics in found.items())]
+    lines += [""]
+    for name, metrics in found.items():
+        lines.append(f"- {name}, run {metrics.get('date')}: {metrics['verdict']}")
     return "\n".join(lines).lstrip() + "\n"
 
 
@@ -112,6 +114,8 @@ def main() -> int:
             if subprocess.run(command, check=False).returncode:
                 broken.append(name)
                 continue
+        else:
+            print(f"{name}: as it was run before, --again runs it anew")
         found[name] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     if found:
         text = markdown(found)

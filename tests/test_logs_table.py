@@ -10,7 +10,7 @@ from benchmarks import logs
 def metrics(**arms):
     names = ("auc", "gauc_slot", "logloss", "ece", "microseconds")
     rows = {arm.replace("_", " "): dict(zip(names, row, strict=True)) for arm, row in arms.items()}
-    return {"arms": rows, "verdict": "online is better"}
+    return {"arms": rows, "verdict": "online is better", "date": "2026-11-26"}
 
 
 def test_each_metric_is_a_table_and_the_loss_is_to_the_best_other_arm():
@@ -27,7 +27,7 @@ def test_each_metric_is_a_table_and_the_loss_is_to_the_best_other_arm():
     assert "| AUC | +0.0100 (vw) | -0.1000 (frozen) |" in lines
     assert "| gAUC in slot | -0.0300 (vw) |  |" in lines  # no group, no gAUC
     assert "| log loss | -0.0100 (vw) | -0.1000 (frozen) |" in lines
-    assert "- two: online is better" in lines
+    assert "- two, run 2026-11-26: online is better" in lines
 
 
 def test_what_is_there_is_shown_and_what_is_not_is_said(tmp_path, monkeypatch, capsys):
