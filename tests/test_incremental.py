@@ -5,8 +5,8 @@ import pytest
 from rivals_rows import HeldSlot, rows_of
 
 from reloop2_keras.core.choice import Choice
+from reloop2_keras.core.framework import TrainedBase
 from reloop2_keras.core.incremental import incremental_scores, trained_kinds
-from reloop2_keras.core.study import TrainedBase
 
 
 class Part:

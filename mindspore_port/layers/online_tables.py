@@ -3,15 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-import numpy as np
 from mindspore import Tensor
 
 from mindspore_port.layers.shown_state import ShownState
-from mindspore_port.tensors import TensorLike, to_numpy
-from reloop2_keras.core.online.one_base import HOST_ONLY, checked_online
+from mindspore_port.tensors import to_numpy
+from reloop2_keras.core.online.one_base import HOST_ONLY, OneBase, checked_online
 from reloop2_keras.core.online.online import BLOCK_ROWS, Online
-from reloop2_keras.core.retraction import Receipt
-from reloop2_keras.core.served import Served
 from reloop2_keras.core.shown import shows
 
 
@@ -27,7 +24,7 @@ from reloop2_keras.core.shown import shows
     "again",
     "names",
 )
-class OnlineTables(ShownState):
+class OnlineTables(OneBase, ShownState):
     """`core.online.Online` over one base model: read and learnt on the host, in float64.
 
     Nothing of it is a parameter, and it cannot become part of a graph: its tables are open hash
@@ -60,7 +57,7 @@ class OnlineTables(ShownState):
         True
     """
 
-    core: Online
+    on_host = staticmethod(to_numpy)
 
     def __init__(
         self,
@@ -91,36 +88,7 @@ class OnlineTables(ShownState):
         return True
 
     def __call__(self, probabilities: Tensor, hashes: Tensor) -> Tensor:
-        served = self.predict(to_numpy(hashes), to_numpy(probabilities))
-        return Tensor(served["corrected"])
+        return Tensor(self.predict(hashes, probabilities)["corrected"])
 
     def construct(self, probabilities: Tensor, hashes: Tensor) -> Tensor:
         raise ValueError(HOST_ONLY)
-
-    def predict(self, hashes: TensorLike, probabilities: TensorLike) -> Served:
-        """Return what `Online.predict` does, and the base's `probability` float32 (rows,).
-
-        Args:
-            hashes: integers (rows, width).
-            probabilities: float (rows,) in [0, 1], the base's.
-
-        Raises:
-            ValueError: naming what does not fit.
-        """
-        probabilities = np.asarray(to_numpy(probabilities), "float32").reshape(-1)
-        served = self.core.predict(to_numpy(hashes), probabilities)
-        served["probability"] = probabilities
-        return served
-
-    def learn(self, served: Served, labels: TensorLike) -> int:
-        """Learn rows whose labels came, see `Online.learn`; return how many."""
-        self.core.learn(served, to_numpy(labels))
-        return len(served["corrected"])
-
-    def learn_with_receipt(self, served: Served, labels: TensorLike) -> Receipt:
-        """Learn rows, and keep what they taught; see `Online.learn_with_receipt`."""
-        return self.core.learn_with_receipt(served, to_numpy(labels))
-
-    def retract(self, receipt: Receipt) -> Served:
-        """Take back what rows have taught; see `Online.retract`."""
-        return self.core.retract(receipt)

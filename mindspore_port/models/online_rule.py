@@ -1,6 +1,6 @@
 """ReLoop2 by `rule="online"`: belief tables in two stages over the base's probability (ours)."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from mindspore_port.layers.online_tables import OnlineTables
 from mindspore_port.models.deepfm import DeepFM
 from reloop2_keras.core.input_checks import checked_hashes
 from reloop2_keras.core.online import Online
+from reloop2_keras.core.online.training import check_repeatable
 
 WANTED = "online"
 
@@ -62,11 +63,7 @@ def started(
     Raises:
         ValueError: if they are shuffled, or can be read once only.
     """
-    if isinstance(batches, Iterator):
-        raise ValueError(
-            "`batches` must be a dataset, a list, or a function that returns an iterable: they are "
-            f"read several times. Received: {type(batches).__name__}"
-        )
+    check_repeatable(batches)
 
     def pairs():
         found = batches() if callable(batches) else batches

@@ -3,19 +3,20 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from mindspore_port.data import PreparedDataset
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.early_stopping import train_base
 from mindspore_port.streaming.arms import FrozenBase, IncrementalBase
 from mindspore_port.streaming.prequential_loop import backend
 from reloop2_keras.core import choice, study
-from reloop2_keras.core.base_search import with_search
 from reloop2_keras.core.candidates import Candidates, FeatureForms
 from reloop2_keras.core.choice import OWN, Choice
 from reloop2_keras.core.curve import Curve, delay_curve, late_curve
 from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.framework import Framework
 from reloop2_keras.core.report import PrequentialReport
 
-MINDSPORE = study.Framework(train_base, DeepFM, FrozenBase, IncrementalBase)
+MINDSPORE = Framework(train_base, DeepFM, FrozenBase, IncrementalBase, PreparedDataset)
 
 
 def choose(
@@ -69,7 +70,7 @@ def compare(
     """Compare arms on a dataset's stream, as `reloop2_keras.compare` does for Keras models.
 
     Args:
-        dataset: `PreparedDataset` of this package.
+        dataset: `PreparedDataset` of this package, or the path of its folder.
         base: None trains a `DeepFM` a seed (`train_base`); or a function of the seed that returns
             a trained one; or a trained one, which serves for every seed.
         arms: names; None: `core.choice.OWN`, without rivals.
@@ -83,10 +84,9 @@ def compare(
     Example:
         >>> report = compare(PreparedDataset("runs/demo/dataset"), seeds=[1, 2, 3])
     """
-    base_options, info = with_search(base, base_options, progress)
-    make = MINDSPORE.maker(dataset, base, base_options, incremental_options)
+    given = dataset, base, base_options, incremental_options, progress
+    dataset, make, info = MINDSPORE.start(*given, backend())
     arms = OWN if arms is None else arms
-    info["backend"] = backend()
     shared = arms, seeds, delay, slots, settings, info, choices, progress
     return study.compare(dataset, make, *shared)
 
@@ -102,9 +102,8 @@ def compare_delays(
     **options: Any,
 ) -> Curve:
     """Compare arms at several delays of labels; see `core.curve.delay_curve` and `compare`."""
-    base_options, info = with_search(base, base_options, options.get("progress"))
-    make = MINDSPORE.maker(dataset, base, base_options, incremental_options)
-    options = {**options, "info": {**info, "backend": backend()}}
+    given = dataset, base, base_options, incremental_options, options.get("progress")
+    dataset, make, options["info"] = MINDSPORE.start(*given, backend())
     return delay_curve(dataset, make, OWN if arms is None else arms, seeds, delays, **options)
 
 
@@ -121,8 +120,7 @@ def compare_late_clicks(
     **options: Any,
 ) -> Curve:
     """Compare arms where clicks come late; see `core.curve.late_curve` and `compare`."""
-    base_options, info = with_search(base, base_options, options.get("progress"))
-    make = MINDSPORE.maker(dataset, base, base_options, incremental_options)
-    options = {**options, "info": {**info, "backend": backend()}}
+    given = dataset, base, base_options, incremental_options, options.get("progress")
+    dataset, make, options["info"] = MINDSPORE.start(*given, backend())
     shared = OWN if arms is None else arms, seeds, delay, share, longest
     return late_curve(dataset, make, *shared, **options)

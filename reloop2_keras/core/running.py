@@ -105,7 +105,8 @@ class RunningArms:
         for arrival, item in steps:
             for slow in self._slows:
                 if arrival.corrects and hasattr(slow, "observe_late"):
-                    slow.observe_late(self._labelled(arrival, item))
+                    with self._timed(id(slow)):
+                        slow.observe_late(self._labelled(arrival, item))
         for arrival, item in steps:
             (self._correct if arrival.corrects else self._learn)(arrival, item)
             arrays = self._labelled(arrival, item)
@@ -162,9 +163,10 @@ class RunningArms:
             if arm.name not in self.receipts:
                 continue
             for receipt, at in self.receipts[arm.name].take(arrival.number, rows):
-                kept = arm.fast.retract(receipt)
-                served = divided(dict(item.served[id(arm.slow)]), at)
-                arm.fast.observe(served, arrival.labels[at], kept)
+                with self._timed(arm.name):
+                    kept = arm.fast.retract(receipt)
+                    served = divided(dict(item.served[id(arm.slow)]), at)
+                    arm.fast.observe(served, arrival.labels[at], kept)
 
 
 def _numbers(rows, count):

@@ -9,10 +9,8 @@ from keras import ops
 
 from reloop2_keras.backend import Shape, Tensor
 from reloop2_keras.backend.tracing import is_traced
-from reloop2_keras.core.correction import Served
-from reloop2_keras.core.online.one_base import HOST_ONLY, checked_online
+from reloop2_keras.core.online.one_base import HOST_ONLY, OneBase, checked_online
 from reloop2_keras.core.online.online import BLOCK_ROWS, Online
-from reloop2_keras.core.retraction import Receipt
 from reloop2_keras.core.shown import shows
 from reloop2_keras.layers.shown_state import ShownState
 
@@ -33,7 +31,7 @@ _SEPARATOR = "."
     "names",
 )
 @keras.saving.register_keras_serializable(package="reloop2")
-class OnlineTables(ShownState):
+class OnlineTables(OneBase, ShownState):
     """`core.online.Online` over one base model: read and learnt on the host, in float64.
 
     Nothing of it is a weight. Its tables are open hash tables, whose reading follows up to 8 places
@@ -100,34 +98,6 @@ class OnlineTables(ShownState):
             raise ValueError(HOST_ONLY)
         p, hashes = ops.convert_to_numpy(probabilities), ops.convert_to_numpy(hashes)
         return ops.convert_to_tensor(self.predict(hashes, p)["corrected"])
-
-    def predict(self, hashes: np.ndarray, probabilities: np.ndarray) -> Served:
-        """Return what `Online.predict` does, and the base's `probability` float32 (rows,).
-
-        Args:
-            hashes: integers (rows, width).
-            probabilities: float (rows,) in [0, 1], the base's.
-
-        Raises:
-            ValueError: naming what does not fit.
-        """
-        probabilities = np.asarray(probabilities, "float32").reshape(-1)
-        served = self.core.predict(hashes, probabilities)
-        served["probability"] = probabilities
-        return served
-
-    def learn(self, served: Served, labels: np.ndarray) -> int:
-        """Learn rows whose labels came, see `Online.learn`; return how many."""
-        self.core.learn(served, labels)
-        return len(served["corrected"])
-
-    def learn_with_receipt(self, served: Served, labels: np.ndarray) -> Receipt:
-        """Learn rows, and keep what they taught; see `Online.learn_with_receipt`."""
-        return self.core.learn_with_receipt(served, labels)
-
-    def retract(self, receipt: Receipt) -> Served:
-        """Take back what rows have taught; see `Online.retract`."""
-        return self.core.retract(receipt)
 
     def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Keep all arrays of the core object, in full precision."""

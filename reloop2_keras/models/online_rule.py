@@ -14,6 +14,7 @@ from reloop2_keras.core.correction import Served
 from reloop2_keras.core.input_checks import checked_hashes
 from reloop2_keras.core.online import Online
 from reloop2_keras.core.online.one_base import HOST_ONLY
+from reloop2_keras.core.online.training import check_repeatable
 from reloop2_keras.layers.online_tables import OnlineTables
 from reloop2_keras.models.mixin import Mixin
 from reloop2_keras.models.serving import HASHES, taken_by
@@ -73,11 +74,7 @@ def in_log_order(batches: Any) -> Callable[[], Iterator[tuple[Any, Any]]]:
     Raises:
         ValueError: if they are shuffled, or can be read once only.
     """
-    if isinstance(batches, Iterator):
-        raise ValueError(
-            "`batches` must be a dataset, a list, or a function that returns an iterable: they are "
-            f"read several times. Received: {type(batches).__name__}"
-        )
+    check_repeatable(batches)
     _check_order(batches)
 
     def read():

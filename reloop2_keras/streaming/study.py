@@ -1,17 +1,16 @@
 """The study of core for Keras models: `compare` and `choose`."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import keras
 
 from reloop2_keras.core import choice, study
 from reloop2_keras.core import curve as core_curve
-from reloop2_keras.core.base_search import with_search
 from reloop2_keras.core.candidates import Candidates, FeatureForms
 from reloop2_keras.core.choice import ARMS, OWN, Choice
 from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.framework import Framework
 from reloop2_keras.data import PreparedDataset
 from reloop2_keras.models.early_stopping import train_base
 from reloop2_keras.rivals import choose_rival, installed
@@ -20,8 +19,13 @@ from reloop2_keras.streaming.curve import Curve
 from reloop2_keras.streaming.report import PrequentialReport
 
 # the seed decides the dropout of what is trained on the stream
-KERAS = study.Framework(
-    train_base, keras.Model, FrozenBase, IncrementalBase, keras.utils.set_random_seed
+KERAS = Framework(
+    train_base,
+    keras.Model,
+    FrozenBase,
+    IncrementalBase,
+    PreparedDataset,
+    keras.utils.set_random_seed,
 )
 
 
@@ -180,13 +184,10 @@ def compare_late_clicks(
 
 def _started(dataset, base, arms, base_options, incremental_options, progress):
     """Dataset, maker of bases, names of arms, and what is noted of the run."""
-    if isinstance(dataset, str | Path):
-        dataset = PreparedDataset(dataset)
-    base_options, info = with_search(base, base_options, progress)
-    make = KERAS.maker(dataset, base, base_options, incremental_options)
+    given = dataset, base, base_options, incremental_options, progress
+    dataset, make, info = KERAS.start(*given, keras.backend.backend())
     if arms is None:
         arms = installed(ARMS)
         if isinstance(base, keras.Model) and not hasattr(base, "with_hashed"):
             arms = [arm for arm in arms if arm != "incremental hashed"]
-    info["backend"] = keras.backend.backend()
     return dataset, make, arms, info

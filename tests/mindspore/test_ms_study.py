@@ -63,3 +63,11 @@ def test_tables_alone_are_cores_whatever_the_base(dataset, base):
 def test_rivals_are_the_keras_packages(dataset, base):
     with pytest.raises(ValueError, match="`choose_rival` must be given"):
         compare(dataset, base, ["frozen", "vw"], [7], settings=SMALL, progress=False)
+
+
+def test_the_path_of_a_folder_will_do(dataset, base):
+    shared = ["frozen", "tables"], [7]
+    given = compare(dataset, base, *shared, settings=SMALL, progress=False)
+    opened = compare(str(dataset.folder), base, *shared, settings=SMALL, progress=False)
+    for arm in shared[0]:
+        np.testing.assert_array_equal(given.predictions[arm][0], opened.predictions[arm][0])

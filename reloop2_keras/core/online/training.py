@@ -29,6 +29,19 @@ def bits_for(distinct: int, max_bits: int) -> int:
     return min(max(LEAST_BITS, wanted), max_bits)
 
 
+def check_repeatable(batches: Any) -> None:
+    """Check that batches can be read more than once.
+
+    Raises:
+        ValueError: for an iterator, which is used up by the first reading.
+    """
+    if isinstance(batches, Iterator):
+        raise ValueError(
+            "`batches` must be a dataset, a list, or a function that returns an iterable: they are "
+            f"read several times. Received: {type(batches).__name__}"
+        )
+
+
 class Training:
     """The training period: batches that can be read more than once, in the order of time.
 
@@ -48,11 +61,7 @@ class Training:
     """
 
     def __init__(self, batches: Batches, width: int, slots: int = 10, max_bits: int = 18) -> None:
-        if isinstance(batches, Iterator):
-            raise ValueError(
-                "`batches` must be a list, or a function that returns an iterable: they are read "
-                f"several times. Received: {type(batches).__name__}"
-            )
+        check_repeatable(batches)
         self._batches, self.width, self.max_bits = batches, width, max_bits
         self.rows, most = 0, (1 << max_bits) // SPACE
         seen = [np.empty(0, "int32")] * width
