@@ -1,5 +1,6 @@
 """ReLoop2 on MindSpore: the names of reloop2_keras on Ascend, GPU and CPU."""
 
+from mindspore_port import import_mindspore  # noqa: F401  # before anything imports MindSpore
 from mindspore_port.data import PreparedDataset
 from mindspore_port.layers import (
     ErrorMemory,

@@ -1,5 +1,6 @@
 """Runs of the command line that end badly, or that another one gets ahead of."""
 
+import contextlib
 import os
 import re
 import signal
@@ -30,13 +31,19 @@ def prepare_at(out, seed):
     return out
 
 
+@contextlib.contextmanager
 def start(code, *arguments):
-    """A process of its own that runs `code` with the command line in place."""
+    """A process of its own that runs `code` with the command line in place; use it by `with`."""
     head = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom data_scripts.__main__ import main\n"
     )
     command = [sys.executable, "-c", head + code, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield run
+    finally:
+        run.kill()  # does nothing to one that has ended
+        run.communicate()
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -60,11 +67,12 @@ sys.exit(main(words))
     words = ["--slots", "3", "--interactions", "0", *(["--overwrite"] if overwrite else [])]
     if overwrite:
         prepare(source(9), out, **MAKE)
-    runs = [
-        start(code, out, *pair, *words, "--seed", seed)
-        for seed, pair in ((1, marks), (2, marks[::-1]))
-    ]
-    ends = [(*run.communicate(timeout=300), run.returncode) for run in runs]
+    with contextlib.ExitStack() as stack:
+        runs = [
+            stack.enter_context(start(code, out, *pair, *words, "--seed", seed))
+            for seed, pair in ((1, marks), (2, marks[::-1]))
+        ]
+        ends = [(*run.communicate(timeout=300), run.returncode) for run in runs]
     assert sorted(status for _, _, status in ends) == ([0, 0] if overwrite else [0, 2]), ends
     if not overwrite:
         loser = next(error for _, error, status in ends if status == 2)
@@ -86,7 +94,10 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests may i
 from data_scripts import preparation
 def stuck(*arguments):
     print("writing", flush=True)
-    time.sleep(600)
+    # In short pieces: a signal between two of Python's steps is seen at the next step, and one
+    # that comes just before a sleep of ten minutes (1 of 4,000 do) is seen ten minutes later.
+    for _ in range(60_000):
+        time.sleep(0.01)
 preparation.PeriodWriter.write = stuck
 sys.exit(main(["synthetic", sys.argv[1], "--rows", "600", "--overwrite"]))
 """
@@ -94,11 +105,11 @@ sys.exit(main(["synthetic", sys.argv[1], "--rows", "600", "--overwrite"]))
     out = tmp_path / "runs" / "out"
     prepare(source(), out, **MAKE)
     before = files(out)
-    run = start(code, out)
-    assert run.stdout.readline() == "writing\n"
-    assert len(os.listdir(tmp_path / "runs")) == 3  # OUT, the work folder, its lock
-    run.send_signal(number)
-    _, error = run.communicate(timeout=300)
+    with start(code, out) as run:
+        assert run.stdout.readline() == "writing\n"
+        assert len(os.listdir(tmp_path / "runs")) == 3  # OUT, the work folder, its lock
+        run.send_signal(number)
+        _, error = run.communicate(timeout=300)
     assert run.returncode == status and "Traceback" not in error
     assert os.listdir(tmp_path / "runs") == ["out"] and files(out) == before
 
@@ -117,8 +128,8 @@ sys.exit(main(words))
     prepare(synthetic(rows=30_000), tmp_path / "whole")
     sizes = {p: p.stat().st_size for p in (tmp_path / "whole").rglob("*") if p.is_file()}
     for name in ("train/000.parquet", "vocabulary.parquet"):
-        run = start(code, out, sizes[tmp_path / "whole" / name] - 1)
-        _, error = run.communicate(timeout=300)
+        with start(code, out, sizes[tmp_path / "whole" / name] - 1) as run:
+            _, error = run.communicate(timeout=300)
         assert run.returncode == 2 and error.count("\n") == 1, error
         seen |= set(re.findall(re.escape(f"{out}/") + r"(\S+): cannot be written", error))
         assert files(out) == before and os.listdir(tmp_path / "runs") == ["out"]
