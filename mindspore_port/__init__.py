@@ -15,8 +15,7 @@ from mindspore_port.layers import (
 )
 from mindspore_port.models import DeepFM, ReLoop2
 from mindspore_port.streaming import iter_prequential, prequential, tune_memory
-
-__version__ = "0.1.0"
+from reloop2_keras.core import __version__  # noqa: F401
 
 __all__ = [
     "DeepFM",

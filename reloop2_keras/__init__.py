@@ -8,7 +8,7 @@ already all is imported at once, so that `keras.saving.load_model` knows our cla
 import importlib
 import sys
 
-__version__ = "0.1.0"
+from reloop2_keras.core import __version__  # noqa: F401  # as every package has it
 
 _ROOM_OF = {
     "Candidates": "streaming",

@@ -45,7 +45,7 @@ def test_the_three_files_agree():
     assert set(USERS) <= in_environment
     assert "-c constraints.txt" in pip and "-e ." in pip
     frameworks, light = {"tensorflow", "jax", "torch", "mindspore"}, {"fast", "serve", "onnx"}
-    assert set(extras) == {"study", "notebooks", "rivals", "dev"} | frameworks | light
+    assert set(extras) == {"study", "notebooks", "rivals", "dev", "docs"} | frameworks | light
 
 
 def brought(extra, extras):
