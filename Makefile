@@ -6,6 +6,8 @@ DATASET ?=
 VENV := .venv
 BENCH := .venv-bench
 RIVER := .venv-river
+DOCS := .venv-docs
+SITE := runs/site
 PEERS := fuxictr faiss-cpu onnxruntime onnx
 PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -21,7 +23,7 @@ EXTRA_torch := torch
 EXTRA_jax := jax
 EXTRA_tensorflow := tensorflow
 
-.PHONY: help demo test lab bench tables notebooks lint clean
+.PHONY: help demo test lab bench tables notebooks lint docs clean
 help:  ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -86,8 +88,18 @@ $(RIVER)/.ready: benchmarks/peers-river.txt
 bench: $(BENCH)/.ready $(RIVER)/.ready  ## benchmarks against peers (ARGS="--quick t1 m1")
 	$(BENCH)/bin/python -m benchmarks $(ARGS)
 
-tables: $(VENV)/.ready  ## README's table: every log, every arm (ARGS="--seeds 1 lasting")
+tables: $(VENV)/.ready  ## the table of results: every log, every arm (ARGS="--seeds 1 lasting")
 	KERAS_BACKEND=$(call quoted,$(BACKEND)) TF_CPP_MIN_LOG_LEVEL=2 $(PY) -m benchmarks.logs $(ARGS)
+
+# no framework is needed to read docstrings
+$(DOCS)/.ready: pyproject.toml constraints.txt
+	$(call quoted,$(PYTHON)) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	touch $@
+
+docs: $(DOCS)/.ready  ## these pages, docstrings and notebooks as a site in runs/site
+	$(DOCS)/bin/python docs/site/build.py $(SITE)
+	@echo "to read it, with its search: $(DOCS)/bin/python -m http.server -d $(SITE)"
 
 clean:  ## remove runs and caches; the environment stays
 	rm -rf runs .pytest_cache .hypothesis .ruff_cache .mypy_cache rank_0

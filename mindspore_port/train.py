@@ -1,4 +1,4 @@
-"""Train the base model: python -m mindspore_port.train [--config_path FILE] [--name value …].
+"""Train the base model: `python -m mindspore_port.train [--config_path FILE] [--name value …]`.
 
 Every key of default_config.yaml is a flag. Writes checkpoints, `base.ckpt` (the last epoch's
 weights), loss.log and, on the validation period, auc.log. Goes on from the newest checkpoint.

@@ -120,7 +120,7 @@ def test_no_host_and_no_path_of_a_machine():
 
 def test_makefile_has_the_targets():
     text = (ROOT / "Makefile").read_text()
-    for target in ("demo", "test", "lab", "bench", "notebooks", "lint"):
+    for target in ("demo", "test", "lab", "bench", "notebooks", "lint", "docs"):
         assert re.search(rf"^{target}:.*##", text, re.M), target
     ci = ROOT / ".ci" / "run"
     assert "make test" in ci.read_text() and "set -euo pipefail" in ci.read_text()
