@@ -35,7 +35,7 @@ if _BACKEND == "torch":
         if table.shape[1] == 2:  # a pair is one complex number, copied in half the time
             pairs = torch.view_as_complex(table).index_select(0, index.reshape(-1))
             return torch.view_as_real(pairs).view(*index.shape, 2)
-        # bags of one: the bag's kernel prefetches, the plain lookup does not
+        # embedding_bag with one row a bag is a plain lookup, but its kernel prefetches: faster
         rows = torch.nn.functional.embedding_bag(index.reshape(-1, 1), table, mode="sum")
         return rows.view(*index.shape, table.shape[1])
 

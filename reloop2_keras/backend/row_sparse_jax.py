@@ -107,35 +107,36 @@ def _by_table(taken, gradients):
 def _owners(ids, num_rows):
     """For each place (n,) of `ids`, one place that holds the same id; the same for all of them.
 
-    Every place writes its number into a board of `num_rows` and reads what stands there in the
-    end. No sort (31 ms for 160,000 ids on a CPU, and this .5), and every shape is static.
+    An array has one cell for each of the `num_rows` ids. Every place writes its number into its
+    id's cell, and reads which number is left there. No sort (31 ms for 160,000 ids on a CPU, and
+    this .5), and every shape is static.
     """
-    # clearing the board is O(table): 13 ms for 1e7 rows, where hashing 160,000 ids takes 1.6.
-    # A GPU clears it in no time, but waits for the host in each round of a loop
+    # zeroing the cells is O(table): 13 ms for 1e7 rows, where hashing 160,000 ids takes 1.6.
+    # A GPU zeroes them in no time, but waits for the host in each round of a loop
     if num_rows > 32 * ids.size and jax.default_backend() == "cpu":
         return _hashed_owners(ids)
     places = jnp.arange(ids.size, dtype="int32")
-    board = jnp.zeros(num_rows, "int32").at[ids].set(places, mode="drop")
-    return board.at[ids].get(mode="clip")
+    cells = jnp.zeros(num_rows, "int32").at[ids].set(places, mode="drop")
+    return cells.at[ids].get(mode="clip")
 
 
 def _hashed_owners(ids):
-    """`_owners` on a board of four times the ids, whatever the table's size.
+    """`_owners` with four cells an id, chosen by hash, whatever the table's size.
 
-    An id's places share a square of the board, and so may ids of the same hash: those that do
-    not read their own id there try again with another hash. In each round at least one id of
-    every square comes through, so that this ends; 3 rounds are usual.
+    An id's places share a cell, and so may ids of the same hash: those that do not read their own
+    id there try again with another hash. In each round at least one id of every cell comes
+    through, so that this ends; 3 rounds are usual.
     """
     places = jnp.arange(ids.size, dtype="int32")
     bits = max(int(4 * ids.size - 1).bit_length(), 1)
 
     def body(state):
         owners, odd = state
-        square = (ids.astype("uint32") * odd) >> (32 - bits)
+        cell = (ids.astype("uint32") * odd) >> (32 - bits)
         pending = owners < 0
-        board = jnp.zeros(1 << bits, "int32")
-        board = board.at[jnp.where(pending, square, 1 << bits)].set(places, mode="drop")
-        winner = board[square]
+        cells = jnp.zeros(1 << bits, "int32")
+        cells = cells.at[jnp.where(pending, cell, 1 << bits)].set(places, mode="drop")
+        winner = cells[cell]
         return jnp.where(pending & (ids[winner] == ids), winner, owners), odd * 747796405
 
     start = jnp.full(ids.size, -1, "int32"), jnp.uint32(2654435769)

@@ -31,7 +31,7 @@ FORMS: dict[str, list[dict[str, Any]]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Candidates:
-    """The settings that `choose` tries; the defaults are those of README's tables.
+    """The settings that `choose` tries; the defaults are those of docs/results.md.
 
     Attributes:
         validation_slots: int, slots that the validation period is cut into for the replay.

@@ -132,7 +132,7 @@ class VowpalWabbit:
                 before.write_bytes(self.state)
                 words += ["-i", str(before)]
             if learn:
-                # Else nothing is kept; VW's own `-t` would pass over the offsets, too.
+                # Without -f nothing is kept. VW's `-t` is not used: it would ignore the offsets.
                 words += ["-f", str(after)]
             try:
                 with pyvw.Workspace(arg_list=words):

@@ -50,7 +50,7 @@ class SimilarityMemory(Memory):
         self.normalization = Normalization(key_normalization)
 
     def _allocate(self, width: int) -> None:
-        if not self.normalization.fitted:  # else `adapt` came first
+        if not self.normalization.fitted:  # where `adapt` has fitted it, keep that
             self.normalization.build(width)
 
     def adapt(self, keys: np.ndarray | Iterable[np.ndarray]) -> None:
