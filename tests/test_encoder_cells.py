@@ -26,7 +26,7 @@ FIELDS[2]["edges"] = [0.0, 1.0, 7.0]
 EQUAL = [0, 0.0, -0.0, False, 1, 1.0, True, np.float32(1), 10**16, 1e16, math.nan, None, ""]
 EQUAL += [0.1, np.float32(0.1), float(np.float32(0.1)), decimal.Decimal("0.1"), np.int64(7), 7]
 EQUAL += ["7", "7.0", b"7", np.str_("7"), "-0.0", "1e16", "true"]
-NUMBERS = [value for value in EQUAL if value != "true" or value is True]
+NUMBERS = EQUAL
 
 
 def encoder():
@@ -73,3 +73,14 @@ def test_what_is_kept_is_bounded_and_values_that_were_refused_are_none_of_it(mon
     held = [*cells._plain, *cells._floats]
     assert all(len(kept) <= 10 for kept in held) and any(held)
     assert not any(str(key).startswith("other") for kept in held for key in kept)
+
+
+@pytest.mark.parametrize("name", ["c", "x", "b"])
+def test_one_value_is_never_taken_for_another_that_equals_it(name):
+    values = EQUAL if name == "c" else NUMBERS
+    fresh = [encoder().encode({"c": 1, "x": 1, "b": 1} | {name: value}) for value in values]
+    for first in values:
+        used = encoder()
+        used.encode({"c": 1, "x": 1, "b": 1} | {name: first})
+        for value, want in zip(values, fresh, strict=True):
+            assert_equal(used.encode({"c": 1, "x": 1, "b": 1} | {name: value}), want)

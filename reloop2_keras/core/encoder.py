@@ -15,6 +15,7 @@ import numpy as np
 from reloop2_keras.core import encoder_file
 from reloop2_keras.core.encoder_rows import RowEncoder
 from reloop2_keras.core.field_codes import CategoricalField, NumericFields, TextHashes
+from reloop2_keras.core.input_checks import Fitting
 from reloop2_keras.core.labels import LabelRule
 from reloop2_keras.core.raw_columns import RawColumns
 from reloop2_keras.core.raw_fields import RawFields
@@ -92,6 +93,10 @@ class Encoder:
         kept = vocabulary.by_field([] if raw.final_ids else self.fields)
         kinds = np.array([field["kind"] == "categorical" for field in self.fields], bool)
         self._places = np.flatnonzero(kinds), np.flatnonzero(~kinds)
+        sizes = [field["cardinality"] for field in self.fields]
+        starts = [field["offset"] for field in self.fields]
+        gapless = starts == np.cumsum([0, *sizes])[:-1].tolist()  # as a base has its fields
+        self._sizes: tuple[int, ...] | None = tuple(sizes) if gapless else None
         self._categorical = [
             CategoricalField(self.fields[i], kept.get(self.fields[i]["name"], {}), raw.final_ids)
             for i in self._places[0]
@@ -160,7 +165,8 @@ class Encoder:
         if isinstance(rows, Mapping):
             rows = (rows,)
         if isinstance(rows, list | tuple):
-            return self._rows.encode(rows)
+            arrays = self._rows.encode(rows)
+            return arrays if self._sizes is None or not rows else Fitting(arrays, self._sizes)
         if not is_table(rows):
             raise ValueError(f"`rows` must be {EXPECTED}. Received: {type(rows).__name__}")
         return self._encode_table(RawTable(rows))
