@@ -69,9 +69,11 @@ def in_process(folder, rows, seconds):
                 used.append(time.thread_time() - busy)
                 taken.append(time.perf_counter() - start)
                 running.model.learn(prediction.id, [int(at % 3 == 0)] * size)
-            cpu = round(float(np.median(used[200:])) * 1e3, 3)  # what others on the machine spare
+            cpu = round(
+                float(np.median(used[len(used) // 10 :])) * 1e3, 3
+            )  # what others on the machine spare
             what = ", each value new" if new else ""
-            tell(f"in process, {size} rows{what}", taken[200:], cpu_p50_ms=cpu)
+            tell(f"in process, {size} rows{what}", taken[len(taken) // 10 :], cpu_p50_ms=cpu)
         running.end()
 
 
@@ -175,7 +177,11 @@ def over_loopback(folder, rows, seconds):
             # of one core: a client that takes much is the limit itself
             rates["client_cpu"] = round((time.process_time() - mine) / seconds, 2)
             rates["service_cpu"] = round((cpu_of(process) - theirs) / seconds, 2)
-            tell(f"loopback, {size} rows, {clients} clients, learning on", taken[20:], **rates)
+            tell(
+                f"loopback, {size} rows, {clients} clients, learning on",
+                taken[len(taken) // 10 :],
+                **rates,
+            )
 
 
 def cpu_of(process):
