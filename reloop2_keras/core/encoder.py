@@ -162,7 +162,7 @@ class Encoder:
             ValueError: naming row, field, what was expected and what was found, for a value of a
                 wrong type, a label in some rows alone, and as the mode says (see `Encoder`).
         """
-        if isinstance(rows, Mapping):
+        if type(rows) is not list and isinstance(rows, Mapping):
             rows = (rows,)
         if isinstance(rows, list | tuple):
             arrays = self._rows.encode(rows)

@@ -55,7 +55,7 @@ class RowEncoder:
         labels: list[int] = []
         taken, label, at = self._taken, self._taken.raw.label, ""  # `at`: should it be refused
         for place, row in enumerate(rows):
-            if not isinstance(row, Mapping):
+            if type(row) is not dict and not isinstance(row, Mapping):
                 found = type(row).__name__
                 raise ValueError(f"`rows` must be {EXPECTED}. Received in row {place}: {found}")
             if not taken.knows(row):

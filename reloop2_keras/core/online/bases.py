@@ -26,7 +26,7 @@ def base_logits(
         >>> base_logits({"deep": [0.5]}, ["deep"], 1)
         array([[0.]])
     """
-    if isinstance(probabilities, Mapping):
+    if type(probabilities) is dict or isinstance(probabilities, Mapping):
         if set(probabilities) != set(names):
             raise ValueError(
                 f"`probabilities` must have the bases {list(names)}. "

@@ -73,7 +73,7 @@ class SeenValues:
             hashes: int32 (rows, width).
             means: float (rows, K, A), what is believed of them; the first K are the fields'.
         """
-        if isinstance(rows, Mapping):
+        if type(rows) is not list and isinstance(rows, Mapping):
             rows = (rows,)
         if not isinstance(rows, list | tuple):
             return
