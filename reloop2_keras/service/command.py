@@ -5,6 +5,7 @@ import ipaddress
 import json
 import logging
 import os
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -116,6 +117,7 @@ def serve(args: argparse.Namespace) -> None:
     app = made_app(running, args.max_bytes, token)
     # a request that is answered within 30 seconds is answered before the end
     options = {"access_log": False, "timeout_graceful_shutdown": 30, "log_level": "info"}
+    sys.setswitchinterval(0.001)  # a request that is to be answered waits so long for a learner
     uvicorn.run(app, host=args.host, port=args.port, **options)
 
 

@@ -29,7 +29,8 @@ class SeenValues:
         fields: list of dicts, as in dataset.json.
         raw: dict, `Encoder.description["raw"]`.
         arms: int, arms of tables of the `Online`.
-        limit: int >= 1, values; those that came the longest ago are let go of, and counted.
+        limit: int >= 1, values; of those that came the longest ago some (one in 64) are let go of
+            where there is no room, and counted.
         marks: int >= 1, moments that are kept.
 
     Attributes:
@@ -51,9 +52,12 @@ class SeenValues:
         self._read = [taken.reader(name) for name in self.names]
         self.limit, self.dropped = int(limit), 0
         self._lock = threading.Lock()
-        # (column, hash) -> place; the one that came the longest ago first
-        self._places: collections.OrderedDict[tuple[int, int], int] = collections.OrderedDict()
+        # (column, hash) as one number -> place; of each place its number, text, and when it came
+        self._places: dict[int, int] = {}
+        self._numbers, self._came = np.zeros((2, self.limit), "int64")
         self._texts = [""] * self.limit
+        self._free, self._time = list(range(self.limit))[::-1], 0
+        self._columns = np.arange(len(self.names), dtype="int64") << 32
         self._first = np.zeros((self.limit, arms), "float32")
         self._marks: collections.deque[tuple[float, np.ndarray]]
         self._marks = collections.deque(maxlen=int(marks))
@@ -69,41 +73,59 @@ class SeenValues:
             hashes: int32 (rows, width).
             means: float (rows, K, A), what is believed of them; the first K are the fields'.
         """
-        if isinstance(rows, Mapping):
+        if type(rows) is not list and isinstance(rows, Mapping):
             rows = (rows,)
         if not isinstance(rows, list | tuple):
             return
+        numbers = (hashes.view("uint32") + self._columns).ravel().tolist()
         with self._lock:
-            places = self._places
-            new: list[int] = []
-            at: list[tuple[int, int]] = []
-            for r, of_row in enumerate(hashes.tolist()):
-                for column, value in enumerate(of_row):
-                    key = (column, value)
-                    if key in places:
-                        places.move_to_end(key)
-                        continue
-                    if len(new) == NEW:
-                        continue  # it will come again, or does not matter
-                    place = len(places)
-                    if place >= self.limit:
-                        _, place = places.popitem(last=False)
-                        self.dropped += 1
-                    places[key] = place
-                    self._texts[place] = str(self._read[column](rows[r]))[:LONGEST]
-                    new.append(place)
-                    at.append((r, column))
-            if new:  # all at once, as an assignment takes as long for one
-                self._first[new] = means[tuple(np.array(at).T)]
-                for _, marked in self._marks:
-                    marked[new] = np.nan
+            found = list(map(self._places.get, numbers))
+            if None in found:
+                self._touch([place for place in found if place is not None])
+                self._add(numbers, rows, means)
+            else:
+                self._touch(found)
 
-    def _now(self, online: Online) -> tuple[list[tuple[int, int]], np.ndarray, np.ndarray]:
-        """(keys, places, means (values, A)) of all values in the map; holds the lock."""
-        keys, places = list(self._places), np.array(list(self._places.values()), "int64")
-        means = np.zeros((len(keys), self._first.shape[1]))
-        columns, values = np.array(keys, "int64").reshape(-1, 2).T
-        width, rank = len(self.names), np.zeros(len(keys), "int64")
+    def _touch(self, places):
+        self._time += 1
+        self._came[places] = self._time
+
+    def _add(self, numbers, rows, means):
+        new: list[tuple[int, int, int]] = []
+        for at, number in enumerate(numbers):
+            if number in self._places:
+                continue
+            if len(new) == NEW:
+                break  # the others will come again, or do not matter
+            place = self._places[number] = self._room()
+            self._numbers[place] = number
+            self._touch([place])
+            row, column = divmod(at, len(self.names))
+            self._texts[place] = str(self._read[column](rows[row]))[:LONGEST]
+            new.append((place, row, column))
+        places, of_rows, columns = np.array(new).T  # all at once takes as long as one
+        self._first[places] = means[of_rows, columns]
+        for _, marked in self._marks:
+            marked[places] = np.nan
+
+    def _room(self):
+        """A free place; where there is none, a few of those that came the longest ago are freed."""
+        if not self._free:
+            some = max(1, self.limit // 64)  # to look for them takes as long as for one
+            self._free = np.argpartition(self._came, some - 1)[:some].tolist()
+            for number in self._numbers[self._free].tolist():
+                del self._places[number]
+            self.dropped += some
+        return self._free.pop()
+
+    def _now(self, online: Online) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(columns, places, means (values, A)) of all values in the map; holds the lock."""
+        count = len(self._places)
+        numbers = np.fromiter(self._places, "int64", count)
+        places = np.fromiter(self._places.values(), "int64", count)
+        columns, values = numbers >> 32, (numbers & 0xFFFFFFFF).astype("uint32").view("int32")
+        means = np.zeros((count, self._first.shape[1]))
+        width, rank = len(self.names), np.zeros(count, "int64")
         for column in range(width):
             here = columns == column
             rank[here] = np.arange(here.sum())
@@ -113,7 +135,7 @@ class SeenValues:
         if len(hashes):
             tables = online.arms.tables
             means = tables.read(tables.words(hashes))[0].transpose(0, 2, 1)[rank, columns]
-        return keys, places, means
+        return columns, places, means
 
     def mark(self, online: Online, time: float) -> None:
         """Note where all beliefs stand."""
@@ -138,14 +160,13 @@ class SeenValues:
             the weights of now.
         """
         with self._lock:
-            keys, places, means = self._now(online)
+            columns, places, means = self._now(online)
             old = [mark for mark in self._marks if mark[0] <= since]
             before = self._first[places].astype("float64")
             if old:
                 marked = old[-1][1][places]
                 before = np.where(np.isnan(marked), before, marked)
             tables, _ = coefficients(online)
-            columns = np.array([column for column, _ in keys], "int64")
             was = (before * tables[columns]).sum(axis=1)
             now = (means * tables[columns]).sum(axis=1)
             order = np.argsort(-np.abs(now - was), kind="stable")[:count]
