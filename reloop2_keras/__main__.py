@@ -14,7 +14,7 @@ from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.verdict import sentence
-from reloop2_keras.service import command
+from reloop2_keras.service import batch_command, command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--quiet", action="store_true", help="no progress bars")
     command.add_parsers(commands)
+    batch_command.add_parsers(commands)
     return made
 
 
@@ -186,6 +187,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.serve(args)
         elif args.command == "release":
             print(f"serving: {command.release(args)}")
+        elif args.command in ("predict", "learn"):
+            said, whole = getattr(batch_command, args.command)(args)
+            print(said)
+            return 0 if whole else 130
         else:
             _compare(args)
     except KeyboardInterrupt:
