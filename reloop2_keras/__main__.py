@@ -163,7 +163,7 @@ def _compare(args: argparse.Namespace) -> None:
 
 def _ship(report, arms, dataset, folder):
     """Write the pick, and say how it is served; a comparison without `online` has none."""
-    from reloop2_keras.streaming.shipping import SHIPPED, ship_pick
+    from reloop2_keras.streaming.shipping import SHIPPED, said_of_shipping, ship_pick
 
     if not set(SHIPPED) & set(arms):
         return
@@ -172,11 +172,7 @@ def _ship(report, arms, dataset, folder):
     except ValueError as error:  # the report is written all the same
         print(f"not shipped: {error}")
         return
-    name = next(name for name in SHIPPED if name in arms)
-    print(f"shipped: {folder}, the arm {name} as it is at the stream's end")
-    if not sentence(report).endswith(f"deploy {name}"):
-        print(f"(the sentence above does not say to deploy {name}: look before you do)")
-    print(f"next: python -m reloop2_keras serve {folder}")
+    print(said_of_shipping(report, arms, folder))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
