@@ -14,7 +14,7 @@ from reloop2_keras.core.serving.late_labels import BATCH
 
 LISTED = 20  # bad rows that are kept to show
 HINT = "--on-error skip leaves such rows out and counts them"
-_ROW = re.compile(r"row \d+: ")
+_ROW = re.compile(r"row (\d+): ")
 
 
 class BadRows:
@@ -153,27 +153,29 @@ class FileArrays:
         except ValueError:
             good = np.ones(len(table), bool)
             for first in range(0, len(table), BATCH):
-                part = table.slice(first, BATCH)
-                if self._wrong(part) is None:
-                    continue
-                for row in range(first, first + len(part)):
-                    if (wrong := self._wrong(table.slice(row, 1))) is not None:
-                        good[row] = False
-                        line = piece.lines[places[row]]
-                        bad.append((int(places[row]), f"{self.file.path}:{line}: {wrong}"))
-            if good.all():
-                raise  # of no one row
+                for row, message in self._faults(table.slice(first, BATCH)):
+                    good[first + row], place = False, int(places[first + row])
+                    bad.append((place, f"{self.file.path}:{piece.lines[place]}: {message}"))
             places = places[good]
             arrays = self.encoder.encode(table.filter(pa.array(good)))
         self.bad.take(bad)
         return Encoded(piece, places, arrays)
 
-    def _wrong(self, rows: pa.Table) -> str | None:
-        try:
-            self.encoder.encode(rows)
-        except ValueError as error:
-            return _ROW.sub("", str(error), count=1)
-        return None
+    def _faults(self, table: pa.Table) -> list[tuple[int, str]]:
+        """Bad rows of a table and what is wrong with each: the first field that is."""
+        found: list[tuple[int, str]] = []
+        left = np.arange(len(table))
+        while True:
+            try:
+                self.encoder.encode(table.take(pa.array(left)))
+                return found
+            except ValueError as error:
+                told = _ROW.match(str(error))
+                if told is None:
+                    raise  # of no one row
+                row = int(told[1])
+                found.append((int(left[row]), str(error)[told.end() :]))
+                left = np.delete(left, row)
 
     def copied(self, piece: Piece) -> pa.Table:
         """Return the columns to copy, of all rows of a piece; null where a row cannot be read."""
