@@ -1,12 +1,24 @@
 """`python -m reloop2_keras learn` and `predict`: what they print, and what they refuse."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import onnx_case
+import pyarrow.parquet as pq
 import pytest
 from batch_case import labelled, shipped_model, text, write
+from served_model import FIELDS, encoder
 
 from reloop2_keras.__main__ import main, parser
-from reloop2_keras.core.serving import Store
-from reloop2_keras.service.running import Running
+from reloop2_keras.core.online import Online
+from reloop2_keras.core.serving import OnlineModel, Store, ship
+from reloop2_keras.core.serving.onnx_file import export_neutral
+from reloop2_keras.service.running import Running, load_base
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -49,6 +61,67 @@ def test_learn_serve_and_predict_have_one_state(folder, capsys):
     assert not np.allclose(before, after)
     ran(capsys, "predict", model, log, folder / "again.csv", "--as-shipped")
     assert (folder / "again.csv").read_bytes() == (folder / "before.csv").read_bytes()
+
+
+def ship_with_base(folder):
+    """Ship tables over a base in an ONNX file."""
+    description, arrays = onnx_case.deepfm(FIELDS)
+    export_neutral(description, arrays, folder / "made.onnx")
+    online = Online(2, ["base"], crosses=[[0, 1]], bits=6, block_rows=32)
+    ship(folder / "model", online, encoder(), folder / "made.onnx")
+
+
+def test_a_base_in_an_onnx_file(tmp_path, capsys):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    ship_with_base(tmp_path)
+    some, model = labelled(700), tmp_path / "model"
+    for kind in ("csv", "parquet"):
+        log = write(tmp_path, some, kind, name=kind)
+        arguments = ["learn", model, log, "--state", tmp_path / f"{kind}-state"]
+        assert ran(capsys, *arguments)[0] == 0
+    runs = [Running(model, tmp_path / f"{kind}-state") for kind in ("csv", "parquet")]
+    want = OnlineModel(runs[0].shipped.online, encoder(), load_base(model / "base.onnx"), "first")
+    for first in range(0, 700, 256):
+        part = some[first : first + 256]
+        rows = [{"user": row["user"], "age": row["age"]} for row in part]
+        want.learn_rows(rows, [row["click"] for row in part])
+    for one in runs:
+        for name, array in one.model.online.state().items():
+            np.testing.assert_array_equal(array, want.online.state()[name], err_msg=name)
+        one.store.close()
+    out, log = tmp_path / "out.csv", tmp_path / "csv.csv"
+    assert ran(capsys, "predict", model, log, out, "--state", tmp_path / "csv-state")[0] == 0
+    scores = np.loadtxt(out, skiprows=1).astype("float32")
+    np.testing.assert_array_equal(scores[512:], want.predict(rows).scores)
+
+
+LIGHT = """
+import sys
+sys.path.insert(0, "tests")
+import absent
+absent.hide("keras", "tensorflow", "torch", "jax", "mindspore", "polars", "pandas", "scipy",
+            "matplotlib", "fastapi", "uvicorn", "prometheus_client", "pydantic", "onnx")
+from reloop2_keras.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_the_light_installation_is_enough(tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    ship_with_base(tmp_path)
+    log, model = write(tmp_path, labelled(600), "csv.gz"), tmp_path / "model"
+    for arguments in (["learn", model, log], ["predict", model, log, tmp_path / "out.parquet"]):
+        run = subprocess.run(
+            [sys.executable, "-c", LIGHT, *map(str, arguments)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert run.returncode == 0, run.stderr[-3000:]
+    assert pq.read_metadata(tmp_path / "out.parquet").num_rows == 600
 
 
 def test_one_process_has_a_state(folder, capsys):
