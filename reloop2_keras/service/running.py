@@ -64,6 +64,7 @@ class Running:
             whichever comes first, if anything happened.
         mark_seconds: float, between two marks of `OnlineModel.moved`.
         strict: bool, see `Encoder`.
+        shipped: `Shipped`, the model's, if it is loaded already; None loads it.
         **options: of `OnlineModel`: wait, negatives, max_rows, late_rows, values.
 
     Attributes:
@@ -83,10 +84,11 @@ class Running:
         snapshot_events: int = 100_000,
         mark_seconds: float = 300.0,
         strict: bool = True,
+        shipped: Shipped | None = None,
         **options: Any,
     ) -> None:
         folder = Path(model)
-        self.shipped: Shipped = load_shipped(folder, strict)
+        self.shipped: Shipped = shipped or load_shipped(folder, strict)
         shipped, base = self.shipped, self.shipped.base
         self.model = OnlineModel(
             shipped.online,

@@ -8,6 +8,7 @@ import numpy as np
 
 from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.serving.alarms import Alarms
+from reloop2_keras.core.serving.files_learnt import FilesLearnt
 from reloop2_keras.core.serving.late_labels import Learner
 from reloop2_keras.core.serving.requests import Arrays, Requests
 
@@ -18,6 +19,7 @@ class ModelState:
     learner: Learner
     requests: Requests
     alarms: Alarms
+    files: FilesLearnt
     counts: collections.Counter
     base_name: str
     log: Callable[[Mapping[str, Any], Arrays], None] | None
@@ -132,6 +134,8 @@ class ModelState:
             arrays["unseen"] = self._unseen.copy()
             arrays |= {f"requests/{name}": array for name, array in waiting.items()}
             arrays |= {f"receipts/{name}": array for name, array in kept.items()}
+            head["files"], learnt = self.files.state()
+            arrays |= {f"files/{name}": array for name, array in learnt.items()}
         return head, arrays
 
     def load_state(
@@ -164,6 +168,7 @@ class ModelState:
             self.counts = collections.Counter(head["counts"])
             self.alarms.load(head["alarms"])
             self._unseen[...] = arrays["unseen"]
+            self.files.load(head.get("files", []), _below("files/", arrays))
             if requests:
                 self.requests.load(head["requests"], _below("requests/", arrays))
 

@@ -15,6 +15,7 @@ from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.rows import check_labels
 from reloop2_keras.core.serving.alarms import Alarms
 from reloop2_keras.core.serving.explaining import explained
+from reloop2_keras.core.serving.files_learnt import FilesLearnt
 from reloop2_keras.core.serving.late_labels import BATCH, Labels, Learner, checked_labels
 from reloop2_keras.core.serving.model_state import ModelState
 from reloop2_keras.core.serving.requests import Arrays, Requests
@@ -76,6 +77,7 @@ class OnlineModel(ModelState):
         unknown: int, ids with labels that are not known, or no more, since this object was made.
         unseen: dict field -> rows whose value training had not seen.
         alarms: `Alarms`.
+        files: `FilesLearnt`, how far files were learnt.
         log: function of (head, arrays), or None.
 
     Raises:
@@ -109,6 +111,7 @@ class OnlineModel(ModelState):
         self.learner = Learner(online, late, self.turns.give_way)
         self.requests = Requests(max_rows)
         self.alarms, self.counts = Alarms(), collections.Counter[str]()
+        self.files = FilesLearnt()
         raw, arms = encoder.description["raw"], len(online.arms.arms)
         self.seen = SeenValues(encoder.fields, raw, arms, values)
         self._offsets = np.array(
@@ -164,6 +167,14 @@ class OnlineModel(ModelState):
         if base is None:
             return None
         return {self.online.bases[0]: np.asarray(base.serve(arrays)["probability"]).ravel()}
+
+    def score(self, arrays: Arrays) -> Arrays:
+        """Return what is served for encoded rows, which are counted and not kept."""
+        p = self._probabilities(arrays)
+        with self.lock:
+            self._count(arrays)
+        with self.turns.reading():
+            return dict(self.online.predict(arrays[HASHES], p))
 
     def _count(self, arrays):
         self._unseen += (arrays["feature_ids"] == self._offsets).sum(axis=0)

@@ -6,6 +6,7 @@ start loads the newest snapshot that verifies and does the events after it again
 
 import fcntl
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,9 @@ class Store:
             fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._owner)
-            raise BlockingIOError(f"{self.folder}: another service has it") from None
+            raise BlockingIOError(f"{self.folder}: another service or `learn` has it") from None
+        for left in self.folder.glob(".snapshot-*"):  # of a kill while it was written
+            shutil.rmtree(left, ignore_errors=True)
         self._busy = threading.RLock()
         self._log: EventLog | None = None
         self._model: OnlineModel | None = None
@@ -97,10 +100,11 @@ class Store:
         with self._busy:
             position = self._loaded(model)
             position = self._replayed(model, position)
+            if not self.snapshots():
+                # before there is a log, which rests on it: a kill may come in between
+                self._write(position, model.state())
             self._model = model
             self._begin(position)
-            if not self.snapshots():
-                self.snapshot()
 
     def _loaded(self, model: OnlineModel) -> int:
         numbers = self.snapshots()
@@ -220,19 +224,42 @@ class Store:
                 base = model.base_name
                 model.load_state(head, arrays, requests=False)
                 model.base_name = base
-                position = self.position + 1  # a number that no snapshot has
-                # the events to come rest on it, so that it is written before one of them is
-                self._write(position, model.state())
-                if self._log is not None:
-                    self._log.close()
-                self._begin(position)
+                self._write_anew(model)
         return number
 
-    def close(self) -> None:
-        """Write a last snapshot and let go of the folder; the model goes on unwritten."""
+    def checkpoint(self) -> int:
+        """Write the state as the newest snapshot, though no event says how it came about.
+
+        For what is learnt from a file, which holds the rows, so that no log has to.
+
+        Returns:
+            int, its number.
+        """
+        model = self._model
+        if model is None:
+            raise ValueError("`start` must come before `checkpoint`")
+        with self._busy, model.writing, model.lock:
+            self._write_anew(model)
+            return self.position
+
+    def _write_anew(self, model: OnlineModel) -> None:
+        position = self.position + 1  # a number that no snapshot has
+        # the events to come rest on it, so that it is written before one of them is
+        self._write(position, model.state())
+        if self._log is not None:
+            self._log.close()
+        self._begin(position)
+
+    def close(self, snapshot: bool = True) -> None:
+        """Write a last snapshot and let go of the folder; the model goes on unwritten.
+
+        Args:
+            snapshot: bool; False leaves the folder as it would be after a kill.
+        """
         with self._busy:
             if self._model is not None:
-                self.snapshot()
+                if snapshot:
+                    self.snapshot()
                 self._model.log = None
                 self._model = None
             if self._log is not None:
