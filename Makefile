@@ -23,6 +23,10 @@ EXTRA_torch := torch
 EXTRA_jax := jax
 EXTRA_tensorflow := tensorflow
 
+# where the environment is activated Keras takes a backend that is installed, unless one is named
+chosen = grep -q KERAS_BACKEND $(VENV)/bin/activate || \
+  echo 'export KERAS_BACKEND="$${KERAS_BACKEND:-$(1)}"' >> $(VENV)/bin/activate
+
 .PHONY: help demo test lab bench tables notebooks lint docs clean
 help:  ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -37,11 +41,13 @@ $(VENV)/.ready-%: $(VENV)/.made pyproject.toml constraints.txt
 	@test -n "$(EXTRA_$*)" || { echo "BACKEND must be torch, jax or tensorflow; found: $*"; exit 1; }
 	@echo "setting up $(VENV) for $* (minutes, once)"
 	$(INSTALL) -e ".[$(EXTRA_$*),notebooks,rivals,serve,onnx]"
+	$(call chosen,$*)
 	touch $@
 
 $(VENV)/.ready: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "setting up $(VENV) with all backends (about 6 GB, minutes, once)"
 	$(INSTALL) -e ".[tensorflow,jax,torch,mindspore,notebooks,rivals,dev]"
+	$(call chosen,$(BACKEND))
 	touch $@
 
 setup: $(VENV)/.ready-$(BACKEND)  ## an environment in .venv, to prepare, compare and serve (BACKEND=torch)
