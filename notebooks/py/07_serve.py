@@ -158,14 +158,14 @@ pd.DataFrame(moved["values"]).round(3)
 # %%
 service.kill()
 service = ServiceProcess(folder, "--state", state.name)
-said = service.said().splitlines()
-print(*(line.split("service ")[1] for line in said if "reloop2_keras.service" in line), sep="\n")
+said = [line.split("service ")[-1] for line in service.said().splitlines()]
+print(*(line for line in said if "started from" in line or "done again" in line), sep="\n")
 go_on(range(half, REQUESTS))
 print("largest difference to the twin:", np.abs(np.subtract(scores, twin_scores)).max())
 
 # %%
 service.stop()  # SIGTERM: a last snapshot is written
-path = max(Path(state.name).glob("snapshot-*.state"))
+path = max(Path(state.name).rglob("snapshot-*.state"))
 _, kept = read_state(path)
 _, own = twin.state()
 learnt = [name for name in own if name.startswith("online/")]

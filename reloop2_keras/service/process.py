@@ -13,7 +13,7 @@ import urllib.request
 import weakref
 from typing import Any
 
-_RUNNING = re.compile(r"running on (http://\S+)")
+_RUNNING = re.compile(r" on (http://\S+)")
 
 
 class ServiceProcess:
@@ -49,13 +49,22 @@ class ServiceProcess:
             [sys.executable, *words], stdin=subprocess.DEVNULL, stdout=self._said, stderr=self._said
         )
         self._end = weakref.finalize(self, _killed, self.process)
-        until = time.monotonic() + seconds
-        while not (found := _RUNNING.search(self.said())):
+        self.url, until = "", time.monotonic() + seconds
+        while not self._answers():
             if self.process.poll() is not None or time.monotonic() > until:
                 self._end()
                 raise RuntimeError(f"{model}: the service did not start: {self.said().strip()}")
             time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        if not (found := _RUNNING.search(self.said())):
+            return False
         self.url = found[1]
+        try:
+            self.ask("/health", seconds=1.0)
+        except OSError:  # it listens, and is not there yet
+            return False
+        return True
 
     def __enter__(self) -> "ServiceProcess":
         return self
