@@ -157,9 +157,25 @@ def _compare(args: argparse.Namespace) -> None:
             print("crosses (by the training period): " + ", ".join(map(" x ".join, crosses)))
     print(f"written: {written[0]} and {len(written) - 1} figures")
     if kept:
-        from reloop2_keras.streaming.shipping import ship_and_tell
+        _ship(report, kept, dataset, Path(args.out) / "model")
 
-        print(ship_and_tell(report, kept, dataset, Path(args.out) / "model"))
+
+def _ship(report, arms, dataset, folder):
+    """Write the pick, and say how it is served; a comparison without `online` has none."""
+    from reloop2_keras.streaming.shipping import SHIPPED, ship_pick
+
+    if not set(SHIPPED) & set(arms):
+        return
+    try:
+        ship_pick(report, arms, dataset, folder)
+    except ValueError as error:  # the report is written all the same
+        print(f"not shipped: {error}")
+        return
+    name = next(name for name in SHIPPED if name in arms)
+    print(f"shipped: {folder}, the arm {name} as it is at the stream's end")
+    if not sentence(report).endswith(f"deploy {name}"):
+        print(f"(the sentence above does not say to deploy {name}: look before you do)")
+    print(f"next: python -m reloop2_keras serve {folder}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -54,7 +54,7 @@ import pandas as pd
 from reloop2_keras import Candidates, PreparedDataset, compare
 from reloop2_keras.rivals import installed
 from reloop2_keras.streaming import ARMS, FORMS, figures
-from reloop2_keras.streaming.shipping import ship_and_tell
+from reloop2_keras.streaming.shipping import ship_pick
 
 dataset = PreparedDataset(DATASET_DIR)
 slots = dataset.slots()
@@ -193,7 +193,11 @@ figures.drift(report)
 # that turns a raw row into ids and hashes, and the verdict as its card. Notebook 07 serves it.
 
 # %%
-print(ship_and_tell(report, kept, dataset, Path(OUTPUT_DIR) / "model"))
+try:
+    model = ship_pick(report, kept, dataset, Path(OUTPUT_DIR) / "model")
+    print(f"next: python -m reloop2_keras serve {model}")
+except ValueError as error:  # a dataset that was prepared by an earlier version has no encoder
+    print("not shipped:", error)
 
 # %% [markdown]
 # ## Summary
