@@ -23,10 +23,6 @@ EXTRA_torch := torch
 EXTRA_jax := jax
 EXTRA_tensorflow := tensorflow
 
-# where the environment is activated Keras takes a backend that is installed, unless one is named
-chosen = grep -q KERAS_BACKEND $(VENV)/bin/activate || \
-  echo 'export KERAS_BACKEND="$${KERAS_BACKEND:-$(1)}"' >> $(VENV)/bin/activate
-
 .PHONY: help demo test lab bench tables notebooks lint docs clean
 help:  ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -36,6 +32,10 @@ $(VENV)/.made:
 	  { echo "Python 3.11 is needed (constraints.txt is made for it); found:" $(call quoted,$(PYTHON)) "Try make PYTHON=/path/to/python3.11"; exit 1; }
 	$(call quoted,$(PYTHON)) -m venv $(VENV)
 	touch $@
+
+# where the environment is activated Keras takes a backend that is installed, unless one is named
+chosen = grep -q KERAS_BACKEND $(VENV)/bin/activate || \
+  echo 'export KERAS_BACKEND="$${KERAS_BACKEND:-$(1)}"' >> $(VENV)/bin/activate
 
 $(VENV)/.ready-%: $(VENV)/.made pyproject.toml constraints.txt
 	@test -n "$(EXTRA_$*)" || { echo "BACKEND must be torch, jax or tensorflow; found: $*"; exit 1; }
@@ -50,6 +50,7 @@ $(VENV)/.ready: $(VENV)/.made pyproject.toml constraints.txt
 	$(call chosen,$(BACKEND))
 	touch $@
 
+.PHONY: setup
 setup: $(VENV)/.ready-$(BACKEND)  ## an environment in .venv, to prepare, compare and serve (BACKEND=torch)
 
 demo: $(VENV)/.ready-$(BACKEND)  ## synthetic drifting log -> table of arms (BACKEND=torch DATASET=folder)
