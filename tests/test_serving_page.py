@@ -21,7 +21,8 @@ from reloop2_keras.service.bodies import LearnBody, PredictBody, RollbackBody  #
 from reloop2_keras.service.metrics import made_registry  # noqa: E402
 from reloop2_keras.service.running import Running  # noqa: E402
 
-PAGE = (Path(__file__).parents[1] / "docs" / "serving.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 
 
 def blocks(language):
@@ -41,6 +42,9 @@ def test_commands_are_ones_that_can_be_typed():
         r"python -m reloop2_keras ((?:serve|release|predict|learn|compare)[^`#\n]*)", text
     )
     assert len(found) >= 6
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make (\w+)$", text, re.M):
+        assert f"\n{target}: " in makefile
     for words in found:
         parser().parse_args(shlex.split(words.rstrip(" &")))
 
