@@ -65,7 +65,7 @@ def test_routes_and_metrics_that_are_named_are_there(running):
     metrics = set(re.findall(r"reloop2_(?!keras)[a-z_]+(?![a-z_*])", PAGE)) - {"reloop2_release_"}
     for name in metrics:
         assert name.removesuffix("_count") in said, name
-    kinds = set(re.findall(r'kind="([a-z]+)"', PAGE)) - {"unknown"}
+    kinds = set(re.findall(r'kind="([a-z]+)"', PAGE)) - {"unknown", "conflicts"}
     assert len(kinds) >= 5
     told = re.search(r"`collections.Counter`: (.*?)\.\n", OnlineModel.__doc__, re.S)[1]
     assert all(kind in told for kind in kinds)
