@@ -3,7 +3,6 @@
 python notebooks/run.py NOTEBOOK OUTPUT [-f config.yaml] [-p NAME VALUE] …
 python notebooks/run.py --refresh FOLDER   run all again, keep cleaned outputs, write py/ pairs
 python notebooks/run.py --check FOLDER     pairs in sync, sizes, no leftovers
-python notebooks/run.py --table metrics.json …   the arms; an overview where there are several files
 """
 
 import argparse
@@ -18,7 +17,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # also where this file is loaded as a module
 
-from metrics_table import overview, table
 from notebook_parameters import (
     NotebookError,
     check_known,
@@ -183,18 +181,13 @@ def main(argv=None):
     )
     parser.add_argument("--refresh", metavar="FOLDER", help="run all notebooks of a folder again")
     parser.add_argument("--check", metavar="FOLDER", help="compare notebooks with their py/ files")
-    parser.add_argument("--table", metavar="METRICS", nargs="+", help="show metrics.json files")
     args = parser.parse_args(argv)
-    modes = [mode for mode in (args.refresh, args.check, args.table) if mode is not None]
+    modes = [mode for mode in (args.refresh, args.check) if mode is not None]
     running = bool(args.paths or args.file is not None or args.parameter)
     if len(modes) + running != 1 or (running and len(args.paths) != 2):
-        parser.error(
-            "give NOTEBOOK OUTPUT [-f YAML] [-p NAME VALUE], or one of --refresh, --check, --table"
-        )
+        parser.error("give NOTEBOOK OUTPUT [-f YAML] [-p NAME VALUE], or one of --refresh, --check")
     try:
-        if args.table is not None:
-            print(table(*args.table) if len(args.table) == 1 else overview(args.table))
-        elif args.refresh is not None:
+        if args.refresh is not None:
             refresh(args.refresh)
         elif args.check is not None:
             check(args.check)

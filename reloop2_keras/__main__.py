@@ -1,7 +1,9 @@
 """Command line: python -m reloop2_keras compare DATASET OUT [options]."""
 
 import argparse
+import logging
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +15,9 @@ from reloop2_keras.core.choice import ARMS, needed
 from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.late_clicks import LateClicks
-from reloop2_keras.core.verdict import sentence
+from reloop2_keras.core.metrics_table import read_metrics, table
+from reloop2_keras.core.overview import overview
+from reloop2_keras.core.verdict import decision, sentence
 from reloop2_keras.service import command
 
 
@@ -29,11 +33,19 @@ def parser() -> argparse.ArgumentParser:
         help="train, choose on validation, stream, and say which arm helps",
         description="Train a DeepFM on the training period, choose everything else on the "
         "validation period, then predict, score and learn the slots in their order with every "
-        "arm. Prints the table of arms and the verdict. "
-        "Example: python -m reloop2_keras compare runs/demo/dataset runs/mine --seeds 3",
+        "arm. Prints the table of arms and, as its last line, the verdict. "
+        "Example: python -m reloop2_keras compare runs/demo/dataset runs/mine --seeds 3. "
+        "Without a dataset, --table shows what was compared before: "
+        "python -m reloop2_keras compare --table runs/*/metrics.json",
     )
-    compare.add_argument("dataset", help="folder that data_scripts wrote")
-    compare.add_argument("out", help="folder for metrics.json and figures")
+    compare.add_argument("dataset", nargs="?", help="folder that data_scripts wrote")
+    compare.add_argument("out", nargs="?", help="folder for metrics.json, report.html, figures")
+    compare.add_argument(
+        "--table",
+        nargs="+",
+        metavar="METRICS",
+        help="only show metrics.json files: one, or logs x backends x seeds side by side",
+    )
     compare.add_argument(
         "--arms", nargs="+", metavar="ARM", help=f"what to compare; all of {', '.join(ARMS)}"
     )
@@ -86,7 +98,11 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--no-search", action="store_true", help="train the base model with fixed options instead"
     )
-    compare.add_argument("--quiet", action="store_true", help="no progress bars")
+    compare.add_argument(
+        "--quiet",
+        action="store_true",
+        help="no progress bars, nor the lines that stand for them where there is no terminal",
+    )
     command.add_parsers(commands)
     return made
 
@@ -107,7 +123,18 @@ def _seconds(text: str) -> float:
     return found
 
 
+def _table(args: argparse.Namespace) -> None:
+    if args.dataset is not None:
+        raise ValueError(f"--table: expected without DATASET and OUT, found {args.dataset}")
+    if len(args.table) == 1:
+        print(table(read_metrics(args.table[0])))
+    else:
+        print(overview(args.table, shutil.get_terminal_size((100, 24)).columns))
+
+
 def _compare(args: argparse.Namespace) -> None:
+    if args.out is None:
+        raise ValueError("expected DATASET and OUT, or --table METRICS; see --help")
     needed(args.arms or ARMS)  # wrong words and folders are told before a framework is imported
     PreparedDataset(args.dataset)
     given = args.delays.split(",") if args.delays else [args.delay]
@@ -126,6 +153,8 @@ def _compare(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.out}: expected another folder than a dataset's to write to")
     if Path(args.out).is_file():
         raise ValueError(f"{args.out}: expected a folder to write to, found a file")
+    if not args.quiet and not sys.stderr.isatty():  # a batch: lines in place of bars
+        _show_log()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow if it is there
     import reloop2_keras
 
@@ -151,13 +180,23 @@ def _compare(args: argparse.Namespace) -> None:
         report = reloop2_keras.compare(dataset, delay=delays[0], **shared, kept=kept)
     written = report.save(args.out)
     print(report.table())
-    if not (args.delays or args.late_clicks is not None):
-        print(sentence(report))
-        if crosses := report.info.get("crosses"):
-            print("crosses (by the training period): " + ", ".join(map(" x ".join, crosses)))
-    print(f"written: {written[0]} and {len(written) - 1} figures")
+    one = not (args.delays or args.late_clicks is not None)
+    if one and (crosses := report.info.get("crosses")):
+        print("crosses (by the training period): " + ", ".join(map(" x ".join, crosses)))
+    print("written: " + ", ".join(map(str, written)))
     if kept:
         _ship(report, kept, dataset, Path(args.out) / "model")
+    if one:
+        print(sentence(report))
+
+
+def _show_log() -> None:
+    """Write what the study logs to stderr, a line each, with the time of day."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log = logging.getLogger("reloop2_keras")
+    log.handlers[:] = [handler]  # once, however often this is called
+    log.setLevel(logging.INFO)
 
 
 def _ship(report, arms, dataset, folder):
@@ -173,8 +212,8 @@ def _ship(report, arms, dataset, folder):
         return
     name = next(name for name in SHIPPED if name in arms)
     print(f"shipped: {folder}, the arm {name} as it is at the stream's end")
-    if not sentence(report).endswith(f"deploy {name}"):
-        print(f"(the sentence above does not say to deploy {name}: look before you do)")
+    if decision(report) != {"do": "deploy", "arm": name}:
+        print(f"(the verdict below does not say to deploy {name}: look before you do)")
     print(f"next: python -m reloop2_keras serve {folder}")
 
 
@@ -186,6 +225,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.serve(args)
         elif args.command == "release":
             print(f"serving: {command.release(args)}")
+        elif args.table:
+            _table(args)
         else:
             _compare(args)
     except KeyboardInterrupt:

@@ -10,8 +10,11 @@ from reloop2_keras.core.candidates import FORMS, Candidates
 from reloop2_keras.core.choice import OWN, choose, needed
 from reloop2_keras.core.correction import Served
 from reloop2_keras.core.dataset import PreparedDataset
+from reloop2_keras.core.description import sealed
+from reloop2_keras.core.provenance import revision
 from reloop2_keras.core.study import compare
 from reloop2_keras.core.tune import best_setting
+from reloop2_keras.core.verdict import advice
 
 SMALL = Candidates(
     validation_slots=3,
@@ -148,7 +151,14 @@ def test_all_arms_of_the_tables(dataset, tmp_path):
     assert saved["parameters"]["arms"] == arms and saved["parameters"]["feature_bits"] == 9
     controls = {arm for arm in arms if arm.startswith("shuffled")} | {"frozen", "recalibrated"}
     assert saved["against_controls"].keys() == set(arms) - controls
-    assert saved["verdict"].startswith("online ") and "(2 seeds)" in saved["verdict"]
+    assert "online" in saved["verdict"] and "(2 seeds)" in saved["verdict"]
+    assert saved["verdict"].startswith(advice(saved["decision"]))
+    assert saved["checksum"] == sealed(dataset.meta)["sha256"] and saved["seconds"] > 0
+    assert saved["path"] == str(dataset.folder) and saved["revision"] == revision()
+    assert saved["parameters"]["delay"] == 1 and {"python", "numpy"} <= set(saved["versions"])
+    assert saved["calibration"].keys() == set(arms)
+    named = {field["name"] for field in dataset.fields if field["kind"] == "categorical"}
+    assert len(saved["drift"]["click_rate"]) == 3 and saved["drift"]["unseen"].keys() == named
     assert saved["intervals"]["frozen"]["over"] == "frozen"
     history = saved["info"]["weights"]["online"]
     assert len(history) == 2 and len(history[0]) == 3 + 3 - 2  # of two slots no label came

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from reloop2_keras.core.arms import Arm
 from reloop2_keras.core.encoder import Encoder
+from reloop2_keras.core.metrics_content import plain_tree
 from reloop2_keras.core.online.fast_part import OnlinePart
-from reloop2_keras.core.report import plain_tree
 from reloop2_keras.core.serving.shipped import ship
 from reloop2_keras.core.verdict import sentence
 from reloop2_keras.models.deepfm import DeepFM
