@@ -183,7 +183,7 @@ def _compare(args: argparse.Namespace) -> None:
     one = not (args.delays or args.late_clicks is not None)
     if one and (crosses := report.info.get("crosses")):
         print("crosses (by the training period): " + ", ".join(map(" x ".join, crosses)))
-    print("written: " + ", ".join(map(str, written)))
+    print(f"written in {args.out}: " + ", ".join(path.name for path in written))
     if kept:
         _ship(report, kept, dataset, Path(args.out) / "model")
     if one:

@@ -61,6 +61,20 @@ def test_helps_needs_all_three():
     assert decision(same) == {"do": "wait", "arm": None}
 
 
+def test_training_the_base_on_is_a_rival_and_may_be_a_part():
+    """Where it beats `online` over a frozen base, the arm that has both is what can be deployed."""
+    scales = {"frozen": 0.2, "incremental": 0.5, "incremental hashed": 0.6, "online": 0.9}
+    made = report({**scales, "online+incremental": 1.0}, seeds=2)
+    assert decision(made) == {"do": "deploy", "arm": "online"}
+    assert intervals(made, "online")["rival"]["over"] == "incremental hashed"
+    ahead = {**scales, "incremental": 0.95}
+    both = report({**ahead, "online+incremental": 1.1}, seeds=2, rows=20_000)
+    assert recommended(both) == "online+incremental"
+    alone = report({**ahead, "online": 0.3}, seeds=2)
+    assert sentence(alone).startswith("deploy: incremental, a rival. online is better than frozen")
+    assert recommended(report({"frozen": 0.2, "incremental": 0.9})) == "incremental"
+
+
 @pytest.mark.parametrize(
     ("scales", "do", "arm", "start", "reason"),
     [

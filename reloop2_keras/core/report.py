@@ -1,4 +1,4 @@
-"""What a prequential run found: tables and metrics.json, in plain NumPy."""
+"""What a prequential run found: tables, metrics.json and report.html, in plain NumPy."""
 
 import dataclasses
 import functools
@@ -14,6 +14,7 @@ from reloop2_keras.core.files import replaced
 from reloop2_keras.core.metrics import evaluate, gauc
 from reloop2_keras.core.metrics_content import metrics_content, plain_tree
 from reloop2_keras.core.metrics_table import arm_lines
+from reloop2_keras.core.report_page import report_page
 from reloop2_keras.core.verdict import controls_of
 
 METRICS = ("auc", "gauc", "logloss", "ece", "ctr_bias")
@@ -227,9 +228,15 @@ class PrequentialReport:
         return metrics_content(self, slots, controlled)
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write metrics.json, whole or not at all; returns the paths written."""
-        path = Path(folder) / "metrics.json"
-        text = json.dumps(self.to_metrics(), indent=1, allow_nan=False) + "\n"
-        with replaced(path) as beside:
-            beside.write_text(text, encoding="utf-8")
-        return [path]
+        """Write metrics.json and report.html, each whole or not at all; returns their paths."""
+        content, written = self.to_metrics(), []
+        for name, make in (("metrics.json", _json_text), ("report.html", report_page)):
+            path = Path(folder) / name
+            with replaced(path) as beside:
+                beside.write_text(make(content), encoding="utf-8")
+            written.append(path)
+        return written
+
+
+def _json_text(content):
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"

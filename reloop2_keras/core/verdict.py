@@ -10,6 +10,8 @@ METRICS = ("auc", "logloss")
 RIVALS = ("frozen linear", "vw", "vw+base", "adpredictor")
 BETTER, BELOW, UNKNOWN = "better than", "below", "not known to differ from"
 PREFERRED = "online"  # named before any result was seen, where it is among the arms
+TRAINED_ON = ("incremental", "incremental hashed")  # what many do instead of a memory
+BOTH = "online+incremental"  # on the frozen base and on the one of them that validation picks
 
 
 def controls_of(arms: Sequence[str]) -> list[str]:
@@ -35,7 +37,7 @@ def intervals(report: Any, arm: str) -> dict[str, dict[str, Any]]:
     groups = {
         "frozen": [name for name in report.arms if name == "frozen"],
         "control": controls_of(report.arms),
-        "rival": [name for name in report.arms if name in RIVALS],
+        "rival": [name for name in report.arms if name in (*RIVALS, *TRAINED_ON)],
     }
     found = {}
     for kind, names in groups.items():
@@ -51,14 +53,18 @@ def intervals(report: Any, arm: str) -> dict[str, dict[str, Any]]:
 def recommended(report: Any) -> str | None:
     """Return the arm that the sentence is about; None where all are bases, controls or rivals.
 
-    `online` where it was run; else the arm of the smallest log loss.
+    `online` where it was run, or `online+incremental` where training the base on is better than
+    `online` over a frozen one; else the arm of the smallest log loss.
     """
-    others = {"frozen", *controls_of(report.arms), *RIVALS}
-    own = [arm for arm in report.arms if arm not in others]
-    if PREFERRED in own:
-        return PREFERRED
-    scores = report.scores()
-    return min(own, key=lambda arm: scores[arm]["logloss"]) if own else None
+    loss = {arm: row["logloss"] for arm, row in report.scores().items()}
+    trained = [arm for arm in report.arms if arm in TRAINED_ON]
+    if PREFERRED in report.arms:
+        behind = any(loss[arm] < loss[PREFERRED] for arm in trained)
+        both = behind and BOTH in report.arms
+        return BOTH if both else PREFERRED
+    others = {"frozen", *controls_of(report.arms), *RIVALS, *TRAINED_ON}
+    own = [arm for arm in report.arms if arm not in others] or trained
+    return min(own, key=lambda arm: loss[arm], default=None)
 
 
 def decision(report: Any, found: dict[str, dict[str, Any]] | None = None) -> dict[str, str | None]:
@@ -95,7 +101,7 @@ def decision(report: Any, found: dict[str, dict[str, Any]] | None = None) -> dic
         known = [found[kind]["over"] for kind in ("frozen", "rival") if kind in found]
         # a control of shuffled labels is nothing to deploy, whatever it scores
         best = min(known, key=lambda name: scores[name]["logloss"], default=None)
-        rival = "rival" in below and best in RIVALS
+        rival = "rival" in below and best == found["rival"]["over"]
         return {"do": "deploy" if rival else "keep", "arm": best if rival else _kept(report)}
     if not found or UNKNOWN in words.values():
         return {"do": "wait", "arm": None}
@@ -172,7 +178,7 @@ def advice(decided: Mapping[str, str | None]) -> str:
     """
     do, arm = decided["do"], decided["arm"]
     if do == "deploy":
-        return f"deploy: {arm}" + (", a rival" if arm in RIVALS else "")
+        return f"deploy: {arm}" + (", a rival" if arm in (*RIVALS, *TRAINED_ON) else "")
     if do == "keep":
         return f"the memory does not help: keep {arm or 'what you have'}"
     if do == "wait":
@@ -181,5 +187,7 @@ def advice(decided: Mapping[str, str | None]) -> str:
 
 
 def _shown(interval: Sequence[float]) -> str:
+    if math.isnan(interval[0]):  # a stream of one class has no AUC
+        return "not known"
     mean, low, high = (f"{value:+.3f}".replace("0.", ".", 1) for value in interval)
     return f"{mean} [{low}, {high}]"
