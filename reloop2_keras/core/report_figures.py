@@ -10,12 +10,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reloop2_keras.core.arm_styles import PALETTE, style_of
+from reloop2_keras.core.arm_styles import BLACK, GREY, PALETTE, RECOMMENDED, style
 from reloop2_keras.core.optional import optional
 from reloop2_keras.core.stream_facts import moved, series
 
 FIELDS = 6  # fields, or tables, that are drawn; 39 lines would say nothing
-_GREY = "#999999"
+# dashes as Matplotlib writes them -> as Bokeh does
+_DASHES = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "dashdot"}
 
 
 def figure_scripts(content: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -84,20 +85,25 @@ def _plot(x: str, y: str, **options: Any) -> Any:
 
 
 def _line(
-    plot: Any, name: str, columns: Mapping[str, Sequence], style: Mapping, shown: bool
+    plot: Any, name: str, columns: Mapping[str, Sequence], looks: Mapping, shown: bool
 ) -> list[Any]:
     """Draw one line; text of the data is a column, which Bokeh writes as text and never as HTML."""
     models = optional("bokeh.models", "a figure of report.html", "study")
     count = len(columns["x"])
     data = {key: [_number(v) for v in values] for key, values in columns.items()}
     source = models.ColumnDataSource({**data, "name": [name] * count})
-    width = 3.0 if style.get("bold") else 1.8
     line = plot.line(
-        "x", "y", source=source, color=style["color"], line_dash=style["dash"], line_width=width
+        "x",
+        "y",
+        source=source,
+        color=looks["color"],
+        line_dash=_DASHES.get(looks["ls"]) or list(looks["ls"][1]),
+        line_width=looks.get("lw", 1.8),
+        level="overlay" if name == RECOMMENDED else "glyph",  # nothing hides it
     )
     line.visible = shown
-    if style.get("dots"):
-        dots = plot.scatter("x", "y", source=source, color=style["color"], size=6)
+    if looks.get("dots"):
+        dots = plot.scatter("x", "y", source=source, color=looks["color"], size=6)
         dots.visible = shown
         return [line, dots]
     return [line]
@@ -139,21 +145,20 @@ def _slots(content):
     if not arms or not slots[arms[0]].get("auc"):
         return None
     frozen = slots.get("frozen")
-    best = (content.get("decision") or {}).get("arm") or "online"
     told = "gained over frozen" if frozen else ""
     upper = _plot("slot", f"AUC {told}".strip())
     lower = _plot("slot", f"log loss {told}".strip(), x_range=upper.x_range)
     lines: dict[str, list] = {}
     first = first_shown(content)
     for arm, found in slots.items():
-        style = {**style_of(arm, arms), "bold": arm == best}
+        looks = style(arm, arms)
         raw = {"AUC": found["auc"], "log loss": found["logloss"]}
         for plot, metric, sign in ((upper, "auc", 1.0), (lower, "logloss", -1.0)):
             y = found[metric]
             if frozen:
                 y = [_less(a, b, sign) for a, b in zip(y, frozen[metric], strict=True)]
             columns = {"x": list(range(len(y))), "y": y, **raw}
-            lines[arm] = lines.get(arm, []) + _line(plot, arm, columns, style, arm in first)
+            lines[arm] = lines.get(arm, []) + _line(plot, arm, columns, looks, arm in first)
     for i, plot in enumerate((upper, lower)):
         _hover(plot, (pair[i] for pair in lines.values()), raw)
     _legend(upper, lines)  # one for both
@@ -192,16 +197,16 @@ def _series(values, label, only):
     names.sort(key=lambda name: -max((v or 0.0 for v in values[name]), default=0.0))
     plot, lines = _plot("slot that was learnt", label), {}
     for i, name in enumerate(names):
-        style = {"color": PALETTE[i % len(PALETTE)], "dash": _dash(i)}
+        looks = {"color": PALETTE[i % len(PALETTE)], "ls": _dash(i)}
         columns = {"x": list(range(len(values[name]))), "y": values[name]}
-        lines[name] = _line(plot, name, columns, style, True)
+        lines[name] = _line(plot, name, columns, looks, True)
     _hover(plot, (line for (line,) in lines.values()))
     _legend(plot, lines)
     return plot
 
 
 def _dash(i):
-    return ("solid", "dashed", "dotted", "dashdot")[i // len(PALETTE) % 4]
+    return tuple(_DASHES)[i // len(PALETTE) % len(_DASHES)]
 
 
 def _calibration(content):
@@ -211,11 +216,11 @@ def _calibration(content):
     plot, lines, first = _plot("mean prediction", "observed click rate"), {}, first_shown(content)
     ends = [v for curve in curves.values() for v in (curve["predicted"][0], curve["predicted"][-1])]
     diagonal = [min(ends), max(ends)]
-    plot.line(diagonal, diagonal, color=_GREY, line_dash="dashed", line_width=1.5)
+    plot.line(diagonal, diagonal, color=GREY, line_dash="dashed", line_width=1.5)
     for arm, curve in curves.items():
-        style = {**style_of(arm, list(curves)), "dots": True}
+        looks = {**style(arm, list(curves)), "dots": True}
         columns = {"x": curve["predicted"], "y": curve["observed"], "rows": curve["rows"]}
-        lines[arm] = _line(plot, arm, columns, style, arm in first)
+        lines[arm] = _line(plot, arm, columns, looks, arm in first)
     _hover(plot, (line for line, _ in lines.values()), ["rows"])
     _legend(plot, lines)
     return plot
@@ -229,17 +234,17 @@ def _drift(content):
     upper = _plot("slot", "click rate")
     upper.height, upper.y_range.start = 220, 0
     columns = {"x": list(range(len(rates))), "y": rates, "rows": facts["rows"]}
-    style = {"color": "#000000", "dash": "solid"}
-    _hover(upper, _line(upper, "click rate", columns, style, True), ["rows"])
+    looks = {"color": BLACK, "ls": "-"}
+    _hover(upper, _line(upper, "click rate", columns, looks, True), ["rows"])
     if not unseen:
         return upper
     lower, lines = _plot("slot", "share of unseen values", x_range=upper.x_range), {}
     lower.y_range.start = 0
     top = sorted(unseen, key=lambda field: -max(unseen[field]))
     for i, field in enumerate(top):
-        style = {"color": PALETTE[i % len(PALETTE)], "dash": _dash(i)}
+        looks = {"color": PALETTE[i % len(PALETTE)], "ls": _dash(i)}
         columns = {"x": list(range(len(unseen[field]))), "y": unseen[field]}
-        lines[field] = _line(lower, field, columns, style, i < FIELDS)
+        lines[field] = _line(lower, field, columns, looks, i < FIELDS)
         if len(lines) == 2 * FIELDS:
             break
     _hover(lower, (line for (line,) in lines.values()))

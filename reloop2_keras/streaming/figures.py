@@ -4,17 +4,46 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reloop2_keras.core.arm_styles import COLORS, PALETTE, style_of
 from reloop2_keras.core.curve import Curve
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.streaming.report import PrequentialReport
 
+# Okabe-Ito: told apart by colour-blind readers and in grey print
+COLORS = {
+    "frozen": "#777777",
+    "recalibrated": "#b0b0b0",
+    "shuffled": "#d8c8a8",
+    "exact": "#0072b2",
+    "sketch": "#56b4e9",
+    "feature": "#f0a080",
+    "incremental": "#009e73",
+    "incremental hashed": "#44aa99",
+    "incremental+feature": "#e8b8d0",
+    "feature+sketch": "#f0c080",
+    "shuffled feature": "#e8d8b8",
+    "shuffled online": "#e8d8b8",
+    "frozen linear": "#999999",
+    "vw": "#8c510a",
+    "vw+base": "#bf812d",
+    "adpredictor": "#7b3294",
+    "tables": "#e69f00",
+    "online": "#d55e00",
+    "online+incremental": "#cc79a7",
+}
+SPARE = ("#000000", "#f0e442", "#994f00")
+DASHES = ("--", ":", "-.")
 LABELS = {"auc": "AUC", "gauc": "gAUC", "logloss": "log loss (nats)", "ece": "ECE"}
 
 
 def _style(arm, arms):
-    style = style_of(arm, arms)
-    return {"color": style["color"], "ls": style["dash"]}
+    """Colour and dashes of an arm; "exact hidden" takes after "exact", but is dashed."""
+    if arm in COLORS:
+        return {"color": COLORS[arm], "ls": "-"}
+    others = [name for name in arms if name not in COLORS]
+    first = arm.split(" ")[0]
+    family = [name for name in others if name.split(" ")[0] == first]
+    color = COLORS.get(first) or SPARE[others.index(arm) % len(SPARE)]
+    return {"color": color, "ls": DASHES[family.index(arm) % len(DASHES)]}
 
 
 def _axes(ylabel, xlabel="slot (time runs to the right)", columns=1):
@@ -97,7 +126,8 @@ def drift(report: PrequentialReport) -> Figure:
     shares = report.unseen_share or {}
     # the fields that drift most; 39 lines would say nothing
     top = sorted(shares, key=lambda field: -float(np.max(shares[field])))[:6]
-    for color, field in zip(PALETTE, top, strict=False):
+    palette = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+    for color, field in zip(palette, top, strict=False):
         right.plot(slots, shares[field], color=color, label=field, lw=1.6)
     right.set_ylim(bottom=0)
     if top:
