@@ -221,7 +221,10 @@ def _calibration(content):
         looks = {**style(arm, list(curves)), "dots": True}
         columns = {"x": curve["predicted"], "y": curve["observed"], "rows": curve["rows"]}
         lines[arm] = _line(plot, arm, columns, looks, arm in first)
-    _hover(plot, (line for line, _ in lines.values()), ["rows"])
+    drawn = [line for line, _ in lines.values()]
+    for span in (plot.x_range, plot.y_range):  # the diagonal is as long as the longest of all arms
+        span.renderers = drawn
+    _hover(plot, drawn, ["rows"])
     _legend(plot, lines)
     return plot
 

@@ -29,6 +29,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 td, th { padding: .15rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
 td:first-child, th:first-child, .text td, .text th { text-align: left; }
+.named td:nth-child(2), .named th:nth-child(2) { text-align: left; }
 tr.told { font-weight: bold; background: #fdf3e7; } .note { color: #555; }
 details { margin-top: 2rem; } code { overflow-wrap: anywhere; }
 """
@@ -44,7 +45,8 @@ FIGURES = {
     ),
     "weights": (
         "Which of its parts does it listen to?",
-        "After each slot that was learnt: how much each part counts in the prediction.",
+        "After each slot that was learnt, those of the validation period first: how much each part "
+        "counts in the prediction.",
     ),
     "table-weights": (
         "Which tables does it listen to?",
@@ -170,7 +172,7 @@ def _against(content):
         first, second = shown(auc[0], "{:+.4f}"), shown(loss[0], "{:+.4f}")
         rows.append([called.get(kind, kind), part["over"], first, *spans, second, less])
     note = "Intervals are of a block bootstrap over slots: one that holds 0 tells nothing."
-    table = _table(rows)
+    table = _table(rows, kind="named")
     return f'<h2>How much better, and how surely?</h2>\n{table}\n<p class="note">{note}</p>'
 
 
@@ -207,7 +209,7 @@ def _moved(content):
         rows.append([row["what"], row["name"], *figures])
     if len(rows) == 1:
         return ""
-    return "<h2>What moved most?</h2>\n" + _table(rows)
+    return "<h2>What moved most?</h2>\n" + _table(rows, kind="named")
 
 
 def _how(content):
