@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--arms", nargs="+", metavar="ARM", help=f"what to compare; all of {', '.join(ARMS)}"
     )
-    compare.add_argument("--seed", type=int, default=1001, help="first seed")
+    compare.add_argument("--seed", type=_seed, default=1001, help="first seed")
     compare.add_argument("--seeds", type=_positive, default=1, help="number of seeds")
     compare.add_argument(
         "--delay",
@@ -113,6 +113,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _seed(text: str) -> int:
+    if not text.isdigit() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"expected an integer in [0, 2^31), found {text[:40]!r}")
+    return int(text)
+
+
 def _seconds(text: str) -> float:
     try:
         found = float(text)
@@ -133,7 +139,7 @@ def _table(args: argparse.Namespace) -> None:
 
 
 def _compare(args: argparse.Namespace) -> None:
-    if args.out is None:
+    if not args.dataset or not args.out:  # an empty name would be the working folder
         raise ValueError("expected DATASET and OUT, or --table METRICS; see --help")
     needed(args.arms or ARMS)  # wrong words and folders are told before a framework is imported
     PreparedDataset(args.dataset)

@@ -139,6 +139,8 @@ def test_what_is_no_metrics_file_is_one_line(content, message, tmp_path, capsys)
     [
         ([], "expected DATASET and OUT, or --table"),
         (["runs/films/dataset"], "expected DATASET and OUT"),
+        (["runs/films/dataset", ""], "expected DATASET and OUT"),
+        (["", "out"], "expected DATASET and OUT"),
         (["runs/films/dataset", "out", "--table", "m.json"], "--table: expected without DATASET"),
         (["nowhere", "out"], "nowhere/dataset.json: not found"),
     ],
@@ -148,6 +150,13 @@ def test_wrong_words_are_one_line(words, message, tmp_path, monkeypatch, capsys)
     assert main(["compare", *words]) == 2
     line = capsys.readouterr().err
     assert message in line and line.count("\n") == 1
+
+
+@pytest.mark.parametrize("seed", ["-1", "2147483648", "1.5", "x"])
+def test_a_seed_that_no_framework_takes_is_told_before_training(seed, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["compare", "runs/films/dataset", "out", f"--seed={seed}"])
+    assert end.value.code == 2 and "expected an integer in [0, 2^31)" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
