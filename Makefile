@@ -11,12 +11,15 @@ SITE := runs/site
 PEERS := fuxictr faiss-cpu onnxruntime onnx
 PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
-DEMO := runs/demo
 # not every shell takes ~/ for the home folder behind a =
 from_home = $(if $(filter ~/%,$(firstword $(1))),$(patsubst ~/%,$(HOME)/%,$(1)),$(1))
-DATASET_DIR := $(if $(DATASET),$(call from_home,$(DATASET)),$(DEMO)/dataset)
 # a word for the shell, whatever is in it
 quoted = '$(subst ','\'',$(1))'
+# a log of one's own has a folder of its own: runs/demo-films for films/ and for films/dataset/
+name_of = $(shell folder=$(call quoted,$(1)); name=$$(basename -- "$$folder"); \
+  if [ "$$name" = dataset ]; then name=$$(basename -- "$$(dirname -- "$$folder")"); fi; printf %s "$$name")
+DEMO := $(if $(DATASET),runs/demo-$(call name_of,$(call from_home,$(DATASET))),runs/demo)
+DATASET_DIR := $(if $(DATASET),$(call from_home,$(DATASET)),$(DEMO)/dataset)
 FOLDERS = -p DATASET_DIR $(call quoted,$(DATASET_DIR)) -p OUTPUT_DIR $(call quoted,$(DEMO))
 RUN = KERAS_BACKEND=$(call quoted,$(BACKEND)) TF_CPP_MIN_LOG_LEVEL=2 $(PY) notebooks/run.py
 EXTRA_torch := torch
@@ -60,8 +63,8 @@ ifeq ($(DATASET),)
 endif
 	$(RUN) notebooks/02_train.ipynb $(call quoted,$(DEMO)/02_train.ipynb) $(FOLDERS)
 	$(RUN) notebooks/04_stream_evaluation.ipynb $(call quoted,$(DEMO)/04_stream_evaluation.ipynb) $(FOLDERS)
-	@$(PY) notebooks/run.py --table $(call quoted,$(DEMO)/metrics.json)
-	@echo "notebooks, figures and metrics.json:" $(call quoted,$(DEMO)/) "  next: make lab, or README, 'Your own log'"
+	@echo "notebooks, figures, report.html and metrics.json:" $(call quoted,$(DEMO)/) "  next: make lab, or README, 'Your own log'"
+	@$(PY) -m reloop2_keras compare --table $(call quoted,$(DEMO)/metrics.json)
 
 test: $(VENV)/.ready lint  ## every test on every backend
 	$(PY) tests/run_all.py

@@ -16,7 +16,10 @@ class Word(str):
 
 def read_notebook(path):
     """Return a notebook file's content; NotebookError if it is none."""
-    import nbformat
+    try:
+        import nbformat
+    except ImportError as error:
+        raise NotebookError("nbformat is missing: pip install 'reloop2[notebooks]'") from error
 
     try:
         return nbformat.read(path, as_version=4)
@@ -31,9 +34,10 @@ def read_notebook(path):
 
 def parameters(notebook):
     """Names and values of the one cell tagged `parameters`, which holds plain literals only."""
-    cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    code = [cell for cell in notebook.get("cells", []) if cell.cell_type == "code"]
+    cells = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
     if len(cells) != 1:
-        raise NotebookError(f"expected one cell tagged 'parameters', found {len(cells)}")
+        raise NotebookError(f"expected one code cell tagged 'parameters', found {len(cells)}")
     found = {}
     try:
         statements = ast.parse(cells[0].source).body
@@ -45,7 +49,7 @@ def parameters(notebook):
         name = statement.targets[0].id
         try:
             found[name] = ast.literal_eval(statement.value)
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError, MemoryError) as error:
             raise NotebookError(f"parameter {name}: expected a literal as its default") from error
     return found
 

@@ -3,7 +3,6 @@
 python notebooks/run.py NOTEBOOK OUTPUT [-f config.yaml] [-p NAME VALUE] …
 python notebooks/run.py --refresh FOLDER   run all again, keep cleaned outputs, write py/ pairs
 python notebooks/run.py --check FOLDER     pairs in sync, sizes, no leftovers
-python notebooks/run.py --table metrics.json …   the arms; an overview where there are several files
 """
 
 import argparse
@@ -18,7 +17,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # also where this file is loaded as a module
 
-from metrics_table import overview, table
 from notebook_parameters import (
     NotebookError,
     check_known,
@@ -30,21 +28,37 @@ from notebook_parameters import (
 LIMIT = 150_000  # bytes of a kept notebook
 
 
-def execute(path, output, given):
-    """Run `path` with the running interpreter as kernel; writes the executed copy to `output`."""
+# what a study logs goes to the cell that runs it, and from there to the batch's own log
+LINES = """
+import logging, sys
+logging.getLogger("reloop2_keras").addHandler(logging.StreamHandler(sys.stdout))
+logging.getLogger("reloop2_keras").setLevel("INFO")
+"""
+
+
+def execute(path, output, given, lines=False):
+    """Run `path` with the running interpreter as kernel; writes the executed copy to `output`.
+
+    `lines`: for a batch without a terminal, each cell and what it prints is a line of stderr.
+    """
     import papermill
 
     check_known(given, parameters(read_notebook(path)))
-    output = Path(output)
+    asked, output = str(output), Path(output)
     if output.is_dir() or output.resolve() == Path(path).resolve():
         raise NotebookError(f"{output}: expected another file to write to")
+    if output.suffix != ".ipynb" or "://" in asked:
+        raise NotebookError(f"{asked}: expected a file of this machine that ends in .ipynb")
     output.parent.mkdir(parents=True, exist_ok=True)
+    if lines:
+        show_lines(papermill.log.logger)
     with tempfile.TemporaryDirectory() as folder:
         # a kernel of our own: whatever "python3" means on this machine, it is this interpreter
         spec = Path(folder) / "kernels" / "reloop2"
         spec.mkdir(parents=True)
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         command.append("--log-level=ERROR")  # it warns of TCP on loopback
+        command += [f"--IPKernelApp.exec_lines={LINES}"] if lines else []
         content = {"argv": command, "display_name": "reloop2", "language": "python"}
         (spec / "kernel.json").write_text(json.dumps(content), encoding="utf-8")
         before = os.environ.get("JUPYTER_PATH")
@@ -55,13 +69,46 @@ def execute(path, output, given):
                 str(output),
                 parameters=given,
                 kernel_name="reloop2",
+                language="python",  # which a notebook of another program may not tell
                 progress_bar=sys.stderr.isatty(),
-                log_output=False,
+                log_output=lines,
             )
+        except papermill.PapermillExecutionError as error:
+            told = one_line(f"{error.ename}: {error.evalue}") or error.ename
+            raise NotebookError(
+                f"{path}: cell In [{error.exec_count}] ended in {told} (all of it: {output})"
+            ) from error
+        except RuntimeError as error:  # nbclient's, of a kernel that is gone
+            raise NotebookError(
+                f"{path}: {one_line(error)}; a kernel that dies has often run out of memory"
+            ) from error
         finally:
             os.environ.pop("JUPYTER_PATH")
             if before is not None:
                 os.environ["JUPYTER_PATH"] = before
+
+
+def one_line(text, limit=400):
+    """A message without its line breaks and colors, cut where it is long."""
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(text)).split())
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def tidied(record):
+    """Take off rules and empty lines of what papermill logs; False for what says nothing."""
+    record.msg, record.args = record.getMessage().rstrip("-\n "), ()
+    return bool(record.msg) and not record.msg.startswith("Ending Cell")
+
+
+def show_lines(logger):
+    """Write what papermill logs to stderr, with the time of day."""
+    import logging
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.addFilter(tidied)
+    logger.handlers[:], logger.propagate = [handler], False
+    logger.setLevel("INFO")
 
 
 def cleaned(notebook):
@@ -124,7 +171,10 @@ def from_text(path):
     """The notebook of a py/ file, without outputs."""
     import jupytext
 
-    return cleaned(jupytext.read(path, fmt="py:percent"))
+    try:
+        return cleaned(jupytext.read(path, fmt="py:percent"))
+    except (OSError, ValueError) as error:
+        raise NotebookError(f"{path}: expected text, found {one_line(error)}") from error
 
 
 def refresh(folder):
@@ -141,7 +191,10 @@ def refresh(folder):
             raw = Path(work) / f"{source.stem}.ipynb"
             nbformat.write(from_text(source), raw)
             done = Path(work) / "done.ipynb"
-            execute(raw, done, {})
+            try:
+                execute(raw, done, {})
+            except NotebookError as error:
+                raise NotebookError(str(error).replace(str(raw), str(source))) from error
             beside = folder / f".{source.stem}.part"
             nbformat.write(cleaned(nbformat.read(done, as_version=4)), beside)
             beside.replace(folder / f"{source.stem}.ipynb")
@@ -183,26 +236,28 @@ def main(argv=None):
     )
     parser.add_argument("--refresh", metavar="FOLDER", help="run all notebooks of a folder again")
     parser.add_argument("--check", metavar="FOLDER", help="compare notebooks with their py/ files")
-    parser.add_argument("--table", metavar="METRICS", nargs="+", help="show metrics.json files")
     args = parser.parse_args(argv)
-    modes = [mode for mode in (args.refresh, args.check, args.table) if mode is not None]
+    modes = [mode for mode in (args.refresh, args.check) if mode is not None]
     running = bool(args.paths or args.file is not None or args.parameter)
     if len(modes) + running != 1 or (running and len(args.paths) != 2):
-        parser.error(
-            "give NOTEBOOK OUTPUT [-f YAML] [-p NAME VALUE], or one of --refresh, --check, --table"
-        )
+        parser.error("give NOTEBOOK OUTPUT [-f YAML] [-p NAME VALUE], or one of --refresh, --check")
     try:
-        if args.table is not None:
-            print(table(*args.table) if len(args.table) == 1 else overview(args.table))
-        elif args.refresh is not None:
+        if args.refresh is not None:
             refresh(args.refresh)
         elif args.check is not None:
             check(args.check)
         else:
             known = parameters(read_notebook(args.paths[0]))
-            execute(*args.paths, given_parameters(known, args.file, args.parameter))
+            given = given_parameters(known, args.file, args.parameter)
+            execute(*args.paths, given, lines=not sys.stderr.isatty())
+    except KeyboardInterrupt:
+        print("run.py: stopped", file=sys.stderr)
+        return 130
     except (NotebookError, OSError) as error:
-        print(f"run.py: {error}", file=sys.stderr)
+        print(f"run.py: {one_line(error)}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        print(f"run.py: {one_line(error)}: pip install 'reloop2[notebooks]'", file=sys.stderr)
         return 2
     return 0
 

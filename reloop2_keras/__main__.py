@@ -1,7 +1,9 @@
 """Command line: python -m reloop2_keras compare DATASET OUT [options]."""
 
 import argparse
+import logging
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +15,8 @@ from reloop2_keras.core.choice import ARMS, needed
 from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.late_clicks import LateClicks
+from reloop2_keras.core.metrics_table import read_metrics, table
+from reloop2_keras.core.overview import overview
 from reloop2_keras.core.verdict import sentence
 from reloop2_keras.service import batch_command, command
 
@@ -29,15 +33,23 @@ def parser() -> argparse.ArgumentParser:
         help="train, choose on validation, stream, and say which arm helps",
         description="Train a DeepFM on the training period, choose everything else on the "
         "validation period, then predict, score and learn the slots in their order with every "
-        "arm. Prints the table of arms and the verdict. "
-        "Example: python -m reloop2_keras compare runs/demo/dataset runs/mine --seeds 3",
+        "arm. Prints the table of arms and, as its last line, the verdict. "
+        "Example: python -m reloop2_keras compare runs/demo/dataset runs/mine --seeds 3. "
+        "Without a dataset, --table shows what was compared before: "
+        "python -m reloop2_keras compare --table runs/*/metrics.json",
     )
-    compare.add_argument("dataset", help="folder that data_scripts wrote")
-    compare.add_argument("out", help="folder for metrics.json and figures")
+    compare.add_argument("dataset", nargs="?", help="folder that data_scripts wrote")
+    compare.add_argument("out", nargs="?", help="folder for metrics.json, report.html, figures")
+    compare.add_argument(
+        "--table",
+        nargs="+",
+        metavar="METRICS",
+        help="only show metrics.json files: one, or logs x backends x seeds side by side",
+    )
     compare.add_argument(
         "--arms", nargs="+", metavar="ARM", help=f"what to compare; all of {', '.join(ARMS)}"
     )
-    compare.add_argument("--seed", type=int, default=1001, help="first seed")
+    compare.add_argument("--seed", type=_seed, default=1001, help="first seed")
     compare.add_argument("--seeds", type=_positive, default=1, help="number of seeds")
     compare.add_argument(
         "--delay",
@@ -86,7 +98,11 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--no-search", action="store_true", help="train the base model with fixed options instead"
     )
-    compare.add_argument("--quiet", action="store_true", help="no progress bars")
+    compare.add_argument(
+        "--quiet",
+        action="store_true",
+        help="no progress bars, nor the lines that stand for them where there is no terminal",
+    )
     command.add_parsers(commands)
     batch_command.add_parsers(commands)
     return made
@@ -95,6 +111,12 @@ def parser() -> argparse.ArgumentParser:
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected an integer >= 1, found {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"expected an integer in [0, 2^31), found {text[:40]!r}")
     return int(text)
 
 
@@ -108,7 +130,18 @@ def _seconds(text: str) -> float:
     return found
 
 
+def _table(args: argparse.Namespace) -> None:
+    if args.dataset is not None:
+        raise ValueError(f"--table: expected without DATASET and OUT, found {args.dataset}")
+    if len(args.table) == 1:
+        print(table(read_metrics(args.table[0])))
+    else:
+        print(overview(args.table, shutil.get_terminal_size((100, 24)).columns))
+
+
 def _compare(args: argparse.Namespace) -> None:
+    if not args.dataset or not args.out:  # an empty name would be the working folder
+        raise ValueError("expected DATASET and OUT, or --table METRICS; see --help")
     needed(args.arms or ARMS)  # wrong words and folders are told before a framework is imported
     PreparedDataset(args.dataset)
     given = args.delays.split(",") if args.delays else [args.delay]
@@ -127,6 +160,8 @@ def _compare(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.out}: expected another folder than a dataset's to write to")
     if Path(args.out).is_file():
         raise ValueError(f"{args.out}: expected a folder to write to, found a file")
+    if not args.quiet and not sys.stderr.isatty():  # a batch: lines in place of bars
+        _show_log()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow if it is there
     import reloop2_keras
 
@@ -152,13 +187,23 @@ def _compare(args: argparse.Namespace) -> None:
         report = reloop2_keras.compare(dataset, delay=delays[0], **shared, kept=kept)
     written = report.save(args.out)
     print(report.table())
-    if not (args.delays or args.late_clicks is not None):
-        print(sentence(report))
-        if crosses := report.info.get("crosses"):
-            print("crosses (by the training period): " + ", ".join(map(" x ".join, crosses)))
-    print(f"written: {written[0]} and {len(written) - 1} figures")
+    one = not (args.delays or args.late_clicks is not None)
+    if one and (crosses := report.info.get("crosses")):
+        print("crosses (by the training period): " + ", ".join(map(" x ".join, crosses)))
+    print(f"written in {args.out}: " + ", ".join(path.name for path in written))
     if kept:
         _ship(report, kept, dataset, Path(args.out) / "model")
+    if one:
+        print(sentence(report))
+
+
+def _show_log() -> None:
+    """Write what the study logs to stderr, a line each, with the time of day."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log = logging.getLogger("reloop2_keras")
+    log.handlers[:] = [handler]  # once, however often this is called
+    log.setLevel(logging.INFO)
 
 
 def _ship(report, arms, dataset, folder):
@@ -187,6 +232,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             said, whole = getattr(batch_command, args.command)(args)
             print(said)
             return 0 if whole else 130
+        elif args.table:
+            _table(args)
         else:
             _compare(args)
     except KeyboardInterrupt:

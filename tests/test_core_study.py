@@ -10,8 +10,12 @@ from reloop2_keras.core.candidates import FORMS, Candidates
 from reloop2_keras.core.choice import OWN, choose, needed
 from reloop2_keras.core.correction import Served
 from reloop2_keras.core.dataset import PreparedDataset
+from reloop2_keras.core.description import sealed
+from reloop2_keras.core.metrics import auc
+from reloop2_keras.core.provenance import revision
 from reloop2_keras.core.study import compare
 from reloop2_keras.core.tune import best_setting
+from reloop2_keras.core.verdict import advice
 
 SMALL = Candidates(
     validation_slots=3,
@@ -148,7 +152,14 @@ def test_all_arms_of_the_tables(dataset, tmp_path):
     assert saved["parameters"]["arms"] == arms and saved["parameters"]["feature_bits"] == 9
     controls = {arm for arm in arms if arm.startswith("shuffled")} | {"frozen", "recalibrated"}
     assert saved["against_controls"].keys() == set(arms) - controls
-    assert saved["verdict"].startswith("online ") and "(2 seeds)" in saved["verdict"]
+    assert "online" in saved["verdict"] and "(2 seeds)" in saved["verdict"]
+    assert saved["verdict"].startswith(advice(saved["decision"]))
+    assert saved["checksum"] == sealed(dataset.meta)["sha256"] and saved["seconds"] > 0
+    assert saved["path"] == str(dataset.folder) and saved["revision"] == revision()
+    assert saved["parameters"]["delay"] == 1 and {"python", "numpy"} <= set(saved["versions"])
+    assert saved["calibration"].keys() == set(arms)
+    named = {field["name"] for field in dataset.fields if field["kind"] == "categorical"}
+    assert len(saved["drift"]["click_rate"]) == 3 and saved["drift"]["unseen"].keys() == named
     assert saved["intervals"]["frozen"]["over"] == "frozen"
     history = saved["info"]["weights"]["online"]
     assert len(history) == 2 and len(history[0]) == 3 + 3 - 2  # of two slots no label came
@@ -165,6 +176,16 @@ def test_all_arms_of_the_tables(dataset, tmp_path):
     # the order of the rows that means of keys are fitted to
     feature = report.predictions["feature"]
     np.testing.assert_array_equal(feature[0], feature[1])
+
+
+def test_a_batch_is_told_of_each_step_seed_and_arm(dataset, caplog):
+    arms = ["frozen", "tables"]
+    with caplog.at_level("INFO", logger="reloop2_keras"):
+        report = compare(dataset, lambda seed: Base(), arms, [1, 2], settings=SMALL, progress=False)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2 * (3 + len(arms)) and "seed 2: streaming 3 slots" in said
+    of_seed_1 = auc(report.labels, report.predictions["tables"][0])
+    assert any(line.startswith(f"seed 1, tables: AUC {of_seed_1:.4f}, log loss ") for line in said)
 
 
 def test_a_tests_label_changes_no_prediction_before_it_arrives(dataset, monkeypatch):

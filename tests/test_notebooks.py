@@ -91,13 +91,6 @@ def test_an_unknown_parameter_fails_before_anything_runs(tmp_path, capsys):
     assert "unknown parameter 'NUM_SEED'; there is NUM_SEEDS" in capsys.readouterr().err
 
 
-def test_table_of_arms(tmp_path):
-    arms = {"frozen": {"auc": 0.7, "gauc": None, "logloss": 0.5, "ece": 0.1}}
-    arms["exact"] = {**arms["frozen"], "auc": 0.72}
-    (tmp_path / "m.json").write_text(json.dumps({"arms": arms}))
-    assert "+0.0200" in run.table(tmp_path / "m.json").splitlines()[2]
-
-
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
     return tmp_path_factory.mktemp("work")

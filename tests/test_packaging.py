@@ -64,7 +64,7 @@ def test_what_installs_all_and_what_a_server_is_spared():
     _, extras = project()
     content = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     base = {name(requirement) for requirement in content["dependencies"]}
-    study = {"keras", "numba", "pandas", "polars", "matplotlib"}
+    study = {"keras", "numba", "pandas", "polars", "matplotlib", "bokeh"}
     # the README's and Makefile's commands name one of these, which must go on bringing everything
     for extra in ("tensorflow", "jax", "torch", "mindspore", "notebooks", "rivals", "dev"):
         assert study <= brought(extra, extras), extra

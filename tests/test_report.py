@@ -90,9 +90,10 @@ def test_verdict_takes_the_best_control_seed_by_seed():
 def test_save_writes_json_and_figures(tmp_path):
     paths = report().save(tmp_path / "out")
     names = {path.name for path in paths}
-    assert {"metrics.json", "gain_per_slot.png", "drift.png", "calibration.png"} <= names
+    page = {"metrics.json", "report.html"}
+    assert page | {"gain_per_slot.png", "drift.png", "calibration.png"} <= names
     assert {p.name for p in (tmp_path / "out").iterdir()} == names
-    assert all(path.stat().st_size < 60_000 for path in paths)
+    assert all(path.stat().st_size < 60_000 for path in paths if path.suffix == ".png")
 
 
 def test_figures_say_what_they_show():

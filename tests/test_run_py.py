@@ -184,6 +184,7 @@ def test_what_is_no_notebook_is_one_line(content, message, tmp_path, capsys):
         ("SEED = ", "line 1 of the parameters cell"),
         ("SEED = 1\nprint(SEED)", "line 2 of the parameters cell assigns no name"),
         ("SEED = 1 + x", "parameter SEED: expected a literal"),
+        ("SEED = {[]: 1}", "parameter SEED: expected a literal"),
     ],
 )
 def test_a_broken_parameters_cell_is_one_line(source, message, tmp_path, capsys):
@@ -192,11 +193,42 @@ def test_a_broken_parameters_cell_is_one_line(source, message, tmp_path, capsys)
     assert message in refused([tmp_path / "n.ipynb", tmp_path / "out.ipynb"], capsys)
 
 
+def test_only_code_is_a_parameters_cell(tmp_path, capsys):
+    cell = nbformat.v4.new_markdown_cell("SEED = 1", metadata={"tags": ["parameters"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "n.ipynb")
+    line = refused([tmp_path / "n.ipynb", tmp_path / "out.ipynb"], capsys)
+    assert "expected one code cell tagged 'parameters', found 0" in line
+
+
+@pytest.mark.notebook
+def test_a_notebook_that_fails_is_one_line_and_a_batch_sees_each_cell(tmp_path, capsys):
+    """The last line says where and why; before it stand the cells, and what a study logs."""
+    cells = [
+        nbformat.v4.new_code_cell("SEED = 1", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(
+            'import logging\nlogging.getLogger("reloop2_keras.core.study").info("seed %d", SEED)'
+        ),
+        nbformat.v4.new_code_cell('raise ValueError("the dataset\\nis not there")'),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "n.ipynb")
+    out = tmp_path / "out.ipynb"
+    assert run.main([str(tmp_path / "n.ipynb"), str(out), "-p", "SEED", "7"]) == 2
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert last.startswith(f"run.py: {tmp_path / 'n.ipynb'}: cell In [")
+    assert f"ended in ValueError: the dataset is not there (all of it: {out})" in last
+    assert [line for line in lines if line.endswith(" seed 7")] and out.is_file()
+    assert not [line for line in lines if "Traceback" in line or line.endswith("-")]
+
+
 def test_places_that_cannot_be_written_to(notebook, tmp_path, capsys):
     before = notebook.read_bytes()
     for out in (notebook, tmp_path):
         assert "expected another file to write to" in refused([notebook, out], capsys)
     assert "n.ipynb" in refused([notebook, notebook / "below" / "out.ipynb"], capsys)
+    for out in ("out.txt", "-", "s3://bucket/out.ipynb"):
+        assert "expected a file of this machine that ends in .ipynb" in refused(
+            [notebook, out], capsys
+        )
     for mode in ("--check", "--refresh"):
         assert "expected a folder" in refused([mode, tmp_path / "none"], capsys)
     assert notebook.read_bytes() == before
@@ -208,9 +240,8 @@ def test_places_that_cannot_be_written_to(notebook, tmp_path, capsys):
         [],
         ["a.ipynb"],
         ["a", "b", "c"],
-        ["--table"],
         ["a", "b", "--check", "c"],
-        ["--table", "a", "-p", "SEED", "1"],
+        ["--check", "a", "-p", "SEED", "1"],
         ["--check", "a", "--refresh", "b"],
         ["-f", "c.yaml"],
     ],

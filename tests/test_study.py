@@ -73,7 +73,7 @@ def test_command_line(dataset, tmp_path, capsys):
     assert told.splitlines()[0].startswith("arm") and "feature is " in told
     saved = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert saved["seeds"] == [5] and saved["parameters"]["slots"] == 4
-    assert saved["parameters"]["crosses"] == [["C1", "C2"]] and saved["info"]["delay"] == 1
+    assert saved["parameters"]["crosses"] == [["C1", "C2"]] and saved["parameters"]["delay"] == 1
     assert (tmp_path / "out" / "drift.png").stat().st_size > 1000
 
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from reloop2_keras.core.report import PrequentialReport
-from reloop2_keras.core.verdict import _word, controls_of, intervals, recommended, sentence
+from reloop2_keras.core.verdict import (
+    _word,
+    controls_of,
+    decision,
+    intervals,
+    recommended,
+    sentence,
+)
 
 
 def report(scales, seeds=1, rows=6000, slots=20, seed=0):
@@ -28,7 +35,9 @@ def test_the_arm_that_was_named_before_is_told_and_not_the_luckiest():
     assert recommended(made) == "online"
     assert recommended(report({"frozen": 0.2, "exact": 0.9, "sketch": 0.5})) == "exact"
     assert recommended(report({"frozen": 0.2, "vw": 0.9, "recalibrated": 0.5})) is None
-    assert "nothing to say" in sentence(report({"frozen": 0.2, "vw": 0.9}))
+    none = report({"frozen": 0.2, "vw": 0.9})
+    assert sentence(none).startswith("nothing to deploy: no arm but")
+    assert decision(none) == {"do": "nothing", "arm": None}
 
 
 def test_helps_needs_all_three():
@@ -41,16 +50,64 @@ def test_helps_needs_all_three():
         assert low <= mean <= high
         assert part["logloss"][2] < 0
     told = sentence(made)
-    assert told.startswith("online is better than frozen: AUC +") and "(2 seeds)" in told
+    assert told.startswith("deploy: online. It is better than frozen: AUC +")
+    assert told.endswith("(2 seeds)") and "better than its best rival, vw: " in told
     assert "better than its best control, recalibrated: " in told
-    assert "better than its best rival, vw: " in told and told.endswith(": deploy online")
-    below = sentence(report({**scales, "vw": 1.0, "online": 0.3}))
-    assert "below its best rival, vw: " in below and below.endswith(": deploy vw")
-    same = sentence(report({"frozen": 0.5, "online": 0.5}, rows=400))
-    assert same.startswith("online is not known to differ from frozen")
-    assert "no control and no rival was run" in same and "deploy" not in same
-    worse = sentence(report({"frozen": 0.2, "shuffled": 1.0, "online": 0.5}))
-    assert "below its best control" in worse and worse.endswith("online does not help here")
+    assert decision(made) == {"do": "deploy", "arm": "online"}
+    same = report({"frozen": 0.5, "online": 0.5}, rows=400)
+    told = sentence(same)
+    assert told.startswith("not known yet: give it more slots or seeds. online is not known to")
+    assert "no control and no rival was run" in told and "deploy" not in told
+    assert decision(same) == {"do": "wait", "arm": None}
+
+
+def test_training_the_base_on_is_a_rival_and_may_be_a_part():
+    """Where it beats `online` over a frozen base, the arm that has both is what can be deployed."""
+    scales = {"frozen": 0.2, "incremental": 0.5, "incremental hashed": 0.6, "online": 0.9}
+    made = report({**scales, "online+incremental": 1.0}, seeds=2)
+    assert decision(made) == {"do": "deploy", "arm": "online"}
+    assert intervals(made, "online")["rival"]["over"] == "incremental hashed"
+    ahead = {**scales, "incremental": 0.95}
+    both = report({**ahead, "online+incremental": 1.1}, seeds=2, rows=20_000)
+    assert recommended(both) == "online+incremental"
+    alone = report({**ahead, "online": 0.3}, seeds=2)
+    assert sentence(alone).startswith("deploy: incremental, a rival. online is better than frozen")
+    assert recommended(report({"frozen": 0.2, "incremental": 0.9})) == "incremental"
+
+
+@pytest.mark.parametrize(
+    ("scales", "do", "arm", "start", "reason"),
+    [
+        ({"vw": 1.0, "online": 0.3}, "deploy", "vw", "deploy: vw, a rival. online is ", "its best"),
+        # below a control: what serves today goes on, recalibrated where that scores better
+        (
+            {"shuffled": 1.0, "online": 0.5},
+            "keep",
+            "frozen",
+            "the memory does not help: keep frozen. online is better than frozen",
+            "below its best control, shuffled: ",
+        ),
+        (
+            {"recalibrated": 1.0, "online": 0.5},
+            "keep",
+            "recalibrated",
+            "the memory does not help: keep recalibrated. ",
+            "below its best control, recalibrated: ",
+        ),
+        # below both the base and a rival that is worse than the base: the rival is no advice
+        (
+            {"frozen": 1.0, "vw": 0.8, "online": 0.3},
+            "keep",
+            "frozen",
+            "the memory does not help: keep frozen. ",
+            "below its best rival, vw: ",
+        ),
+    ],
+)
+def test_what_to_do_where_the_arm_is_below(scales, do, arm, start, reason):
+    made = report({"frozen": 0.2, **scales}, seeds=2)
+    assert decision(made) == {"do": do, "arm": arm}
+    assert sentence(made).startswith(start) and reason in sentence(made)
 
 
 def test_an_auc_below_decides_where_the_log_loss_is_not_known():
@@ -61,7 +118,8 @@ def test_an_auc_below_decides_where_the_log_loss_is_not_known():
 
 
 def test_one_slot_has_no_spread():
-    assert "one slot" in sentence(report({"frozen": 0.2, "online": 0.8}, slots=1))
+    told = sentence(report({"frozen": 0.2, "online": 0.8}, slots=1))
+    assert told.startswith("not known yet") and "one slot" in told
 
 
 @pytest.mark.parametrize(

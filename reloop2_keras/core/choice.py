@@ -11,7 +11,6 @@ from reloop2_keras.core.arms import Arm, Corrected, Gated, Memory, Recalibration
 from reloop2_keras.core.candidates import HASHES, Candidates, FeatureForms, similarity_memories
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.incremental import (
-    BOTH,
     INCREMENTAL,
     incremental_scores,
     slow_part,
@@ -20,7 +19,7 @@ from reloop2_keras.core.incremental import (
 from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.pending import first_learnt
 from reloop2_keras.core.tune import best_setting, replay, training_keys, tune_memory
-from reloop2_keras.core.verdict import RIVALS
+from reloop2_keras.core.verdict import BOTH, RIVALS
 
 ONLINE = ("tables", "online", "online+incremental")
 # of the tables, in their order: bases, controls, the paper's, ours, rivals, the two stages

@@ -10,7 +10,8 @@ from typing import Any
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.files import replaced
 from reloop2_keras.core.late_clicks import WAYS, LateClicks
-from reloop2_keras.core.report import PrequentialReport, plain_tree
+from reloop2_keras.core.metrics_content import ABOUT, plain_tree
+from reloop2_keras.core.report import PrequentialReport
 from reloop2_keras.core.study import compare
 
 METRICS = ("auc", "gauc", "logloss", "ece")
@@ -62,9 +63,9 @@ class Curve:
         """Return the content of curve.json: plain types, NaN as None."""
         scores = {metric: self.scores(metric) for metric in METRICS}
         first = next(iter(self.points.values()))
-        named = ("dataset", "path", "parameters", "date", "backend", "versions")
         return {
-            **{name: plain_tree(first.info.get(name)) for name in named},
+            # each point took its own time
+            **{name: plain_tree(first.info.get(name)) for name in ABOUT if name != "seconds"},
             "axis": self.axis,
             "points": list(self.points),
             "seeds": list(first.seeds),

@@ -116,7 +116,8 @@ class Framework:
             dataset = self.dataset(dataset)
         base_options, info = with_search(base, base_options, progress)
         make = self.maker(dataset, base, base_options, incremental_options)
-        return dataset, make, {**info, "backend": backend}
+        noted = {"incremental": incremental_options or {}, "backend": backend}
+        return dataset, make, {**info, **noted}
 
     def maker(
         self,

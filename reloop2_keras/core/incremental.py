@@ -5,11 +5,10 @@ from typing import Any
 
 from reloop2_keras.core.arms import Arm
 from reloop2_keras.core.tune import replay_arms
-from reloop2_keras.core.verdict import RIVALS
+from reloop2_keras.core.verdict import BOTH, RIVALS, TRAINED_ON
 
 # without and with rows for values that training never saw -> what makes it of a `TrainedBase`
-INCREMENTAL = {"incremental": "incremental", "incremental hashed": "incremental_hashed"}
-BOTH = "online+incremental"  # on the frozen base and that of the two which validation picks
+INCREMENTAL = dict(zip(TRAINED_ON, ("incremental", "incremental_hashed"), strict=True))
 
 
 def slow_part(arm: str) -> str:

@@ -1,4 +1,4 @@
-"""What a prequential run found: tables and metrics.json, in plain NumPy."""
+"""What a prequential run found: tables, metrics.json and report.html, in plain NumPy."""
 
 import dataclasses
 import functools
@@ -12,7 +12,10 @@ import numpy as np
 
 from reloop2_keras.core.files import replaced
 from reloop2_keras.core.metrics import evaluate, gauc
-from reloop2_keras.core.verdict import controls_of, intervals, recommended, sentence
+from reloop2_keras.core.metrics_content import metrics_content, plain_tree
+from reloop2_keras.core.metrics_table import arm_lines
+from reloop2_keras.core.report_page import report_page
+from reloop2_keras.core.verdict import controls_of
 
 METRICS = ("auc", "gauc", "logloss", "ece", "ctr_bias")
 SPREADS = ("auc", "gauc", "logloss")  # their standard deviation over seeds is shown, too
@@ -214,69 +217,26 @@ class PrequentialReport:
         microseconds that an event took, to predict and to learn, base included.
         """
         rows = PrequentialReport.overall(self)
-        frozen = rows.get("frozen", {}).get("auc", math.nan)
-        lines = [
-            f"{'arm':<22}{'AUC':>8}{'gain':>9}{'gAUC':>8}{'in slot':>9}{'logloss':>9}{'ECE':>8}"
-            f"{'us/event':>10}"
-        ]
-        for arm, m in rows.items():
-            gain = m["auc"] - frozen
-            lines.append(
-                f"{arm:<22}{m['auc']:>8.4f}{gain:>+9.4f}{m['gauc']:>8.4f}{m['gauc_slot']:>9.4f}"
-                f"{m['logloss']:>9.4f}{m['ece']:>8.4f}{self._time(arm):>10}"
-            )
-        return "\n".join(lines)
-
-    def _time(self, arm):
-        """What an event took, as text."""
-        found = (self.info.get("microseconds") or {}).get(arm)
-        return "-" if found is None else f"{found:.1f}"
+        for arm, took in (self.info.get("microseconds") or {}).items():
+            rows[arm]["microseconds"] = took
+        return "\n".join(arm_lines(plain_tree(rows)))
 
     def to_metrics(self) -> dict[str, Any]:
-        """Return the content of metrics.json: plain types, NaN as None."""
-        named = ("dataset", "path", "parameters", "date", "seconds", "rows", "backend", "versions")
-        arm = recommended(self)
-        found = intervals(self, arm) if arm else {}
-        rows = PrequentialReport.overall(self)
-        best = rows.pop("best possible", None)
-        for arm_name, took in (self.info.get("microseconds") or {}).items():
-            rows[arm_name]["microseconds"] = took
+        """Return the content of metrics.json; see `core.metrics_content.metrics_content`."""
         slots = {metric: PrequentialReport.per_slot(self, metric) for metric in ("auc", "logloss")}
-        result = {
-            **{key: plain_tree(self.info.get(key)) for key in named},
-            "seeds": list(self.seeds),
-            "verdict": sentence(self, found),
-            "intervals": plain_tree(found) if arm else None,
-            "against_controls": PrequentialReport.verdict(self) if self._controls() else None,
-            "arms": {arm: {m: _plain(v) for m, v in row.items()} for arm, row in rows.items()},
-            "slots": {
-                arm: {m: [_plain(v) for v in by_arm[arm]] for m, by_arm in slots.items()}
-                for arm in self.arms
-            },
-            "info": {k: plain_tree(v) for k, v in self.info.items() if k not in named},
-        }
-        if best is not None:
-            result["best_possible"] = {m: _plain(best[m]) for m in (*METRICS, "gauc_slot")}
-        return result
+        controlled = PrequentialReport.verdict(self) if self._controls() else None
+        return metrics_content(self, slots, controlled)
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write metrics.json, whole or not at all; returns the paths written."""
-        path = Path(folder) / "metrics.json"
-        text = json.dumps(self.to_metrics(), indent=1, allow_nan=False) + "\n"
-        with replaced(path) as beside:
-            beside.write_text(text, encoding="utf-8")
-        return [path]
+        """Write metrics.json and report.html, each whole or not at all; returns their paths."""
+        content, written = self.to_metrics(), []
+        for name, make in (("metrics.json", _json_text), ("report.html", report_page)):
+            path = Path(folder) / name
+            with replaced(path) as beside:
+                beside.write_text(make(content), encoding="utf-8")
+            written.append(path)
+        return written
 
 
-def _plain(value):
-    value = float(value)
-    return value if math.isfinite(value) else None
-
-
-def plain_tree(value: Any) -> Any:
-    """Return plain types for JSON, which has no NaN: None stands for it, however deep it lies."""
-    if isinstance(value, dict):
-        return {name: plain_tree(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain_tree(part) for part in value]
-    return _plain(value) if isinstance(value, float) else value
+def _json_text(content):
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime
-import importlib.metadata
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -11,22 +11,14 @@ from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import ARMS, Choice, choose, needed
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.late_clicks import LateClicks
+from reloop2_keras.core.metrics import auc, logloss
 from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.prequential import prequential
+from reloop2_keras.core.provenance import provenance
 from reloop2_keras.core.report import PrequentialReport
 from reloop2_keras.core.verdict import RIVALS
 
-FRAMEWORKS = (
-    "vowpalwabbit",
-    "scikit-learn",
-    "keras",
-    "torch",
-    "jax",
-    "tensorflow",
-    "tensorflow-cpu",
-    "mindspore",
-)
-PACKAGES = ("reloop2", "numpy", "numba", "vowpalwabbit", "scikit-learn", *FRAMEWORKS)
+_log = logging.getLogger(__name__)
 
 
 def compare(
@@ -50,7 +42,8 @@ def compare(
 
     For each seed a base is trained on the training period, everything else is chosen by replaying
     the validation period (`choose`), and all arms then see the same slots in the same order. No
-    choice is made on the slots that are scored.
+    choice is made on the slots that are scored. What a batch should see of it, a line a step and
+    then one an arm, is logged at the level INFO.
 
     Args:
         dataset: `PreparedDataset`.
@@ -93,7 +86,9 @@ def compare(
     table_weights: dict[str, list] = {}
     shared = settings, progress, tables, _once(choose_rival)
     for seed in seeds:
+        _log.info("seed %s: training the base", seed)
         base = make_base(seed)
+        _log.info("seed %s: choosing on the validation period", seed)
         choice = (choices or {}).get(seed)
         if choice is None:
             choice = choose(base, dataset, arms, seed, delay, *shared)
@@ -102,9 +97,11 @@ def compare(
         picked += [{"seed": seed, "arm": arm, **row} for arm, row in choice.picked.items()]
         warmup = dataset.validation_slots(settings.validation_slots)
         made = choice.arms(arms, base)
+        _log.info("seed %s: streaming %d slots", seed, len(stream))
         reports.append(
             prequential(stream, made, delay, warmup, seed, progress, report=report, late=late)
         )
+        _log_arms(seed, reports[-1])
         if kept is not None and not kept:
             kept.update({arm.name: arm for arm in made})
         for arm in made:
@@ -116,13 +113,18 @@ def compare(
     times = [one.info.get("microseconds", {}) for one in reports]
     result.info.update(
         microseconds={arm: sum(found[arm] for found in times) / len(times) for arm in times[0]},
-        dataset=dataset.name,
-        path=str(dataset.folder),
-        parameters={"arms": list(arms), "slots": len(stream), **dataclasses.asdict(settings)},
+        **provenance(dataset),
+        parameters={
+            "arms": list(arms),
+            "slots": len(stream),
+            "delay": delay.plain(),
+            "late": None if late is None else dataclasses.asdict(late),
+            **{name: (info or {}).get(name) for name in ("base", "incremental")},
+            **dataclasses.asdict(settings),
+        },
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - start, 1),
         rows=len(result.labels),
-        versions=installed_versions(),
         picked=picked,
         crosses=tables.crosses(),
         crosses_tried=tables.tried()[:20],
@@ -131,6 +133,17 @@ def compare(
         **(info or {}),
     )
     return result
+
+
+def _log_arms(seed: int, report: PrequentialReport) -> None:
+    """Log a line an arm; its figures take a second where a stream is long, so only if asked for."""
+    if not _log.isEnabledFor(logging.INFO):
+        return
+    for arm, (p,) in report.predictions.items():
+        took = (report.info.get("microseconds") or {}).get(arm)
+        scores = auc(report.labels, p), logloss(report.labels, p)
+        cost = "" if took is None else f", {took:.1f} us an event"
+        _log.info("seed %s, %s: AUC %.4f, log loss %.4f%s", seed, arm, *scores, cost)
 
 
 def _once(choose_rival: Callable[..., Any] | None) -> Callable[..., Any] | None:
@@ -145,14 +158,3 @@ def _once(choose_rival: Callable[..., Any] | None) -> Callable[..., Any] | None:
         return chosen[name]
 
     return None if choose_rival is None else choose_once
-
-
-def installed_versions() -> dict[str, str]:
-    """Return name -> version of the packages that a result may depend on, where installed."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            pass
-    return found

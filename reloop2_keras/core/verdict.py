@@ -1,7 +1,7 @@
-"""What a comparison says, in one sentence: which arm, by how much, over whom, how surely."""
+"""What a comparison says: what to do next, and why (how much, over whom, how surely)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reloop2_keras.core.bootstrap import paired_interval
@@ -10,6 +10,8 @@ METRICS = ("auc", "logloss")
 RIVALS = ("frozen linear", "vw", "vw+base", "adpredictor")
 BETTER, BELOW, UNKNOWN = "better than", "below", "not known to differ from"
 PREFERRED = "online"  # named before any result was seen, where it is among the arms
+TRAINED_ON = ("incremental", "incremental hashed")  # what many do instead of a memory
+BOTH = "online+incremental"  # on the frozen base and on the one of them that validation picks
 
 
 def controls_of(arms: Sequence[str]) -> list[str]:
@@ -35,7 +37,7 @@ def intervals(report: Any, arm: str) -> dict[str, dict[str, Any]]:
     groups = {
         "frozen": [name for name in report.arms if name == "frozen"],
         "control": controls_of(report.arms),
-        "rival": [name for name in report.arms if name in RIVALS],
+        "rival": [name for name in report.arms if name in (*RIVALS, *TRAINED_ON)],
     }
     found = {}
     for kind, names in groups.items():
@@ -51,25 +53,70 @@ def intervals(report: Any, arm: str) -> dict[str, dict[str, Any]]:
 def recommended(report: Any) -> str | None:
     """Return the arm that the sentence is about; None where all are bases, controls or rivals.
 
-    `online` where it was run; else the arm of the smallest log loss.
+    `online` where it was run, or `online+incremental` where training the base on is better than
+    `online` over a frozen one; else the arm of the smallest log loss.
     """
-    others = {"frozen", *controls_of(report.arms), *RIVALS}
-    own = [arm for arm in report.arms if arm not in others]
-    if PREFERRED in own:
-        return PREFERRED
-    scores = report.scores()
-    return min(own, key=lambda arm: scores[arm]["logloss"]) if own else None
+    loss = {arm: row["logloss"] for arm, row in report.scores().items()}
+    trained = [arm for arm in report.arms if arm in TRAINED_ON]
+    if PREFERRED in report.arms:
+        behind = any(loss[arm] < loss[PREFERRED] for arm in trained)
+        both = behind and BOTH in report.arms
+        return BOTH if both else PREFERRED
+    others = {"frozen", *controls_of(report.arms), *RIVALS, *TRAINED_ON}
+    own = [arm for arm in report.arms if arm not in others] or trained
+    return min(own, key=lambda arm: loss[arm], default=None)
 
 
-def sentence(report: Any, found: dict[str, dict[str, Any]] | None = None) -> str:
-    """Return the verdict as one sentence for people; figures are AUC and log loss.
+def decision(report: Any, found: dict[str, dict[str, Any]] | None = None) -> dict[str, str | None]:
+    """Return what to do next, for programs; `sentence` says it for people, with the reasons.
 
-    For the frozen base, the best control and the best rival it says whether the arm is better,
-    below, or not known to differ, each with 95 % intervals; and ends with what to deploy.
+    An arm is deployed when it is known to be better than the frozen base, the best control and the
+    best rival, as far as they were run. Log loss decides, and AUC where log loss does not tell.
 
     Args:
         report: `PrequentialReport`.
-        found: its `intervals`, where they are known already.
+        found: the `intervals` of its `recommended` arm, where they are known already.
+
+    Returns:
+        dict: `do`: "deploy", "keep" (the memory does not help), "wait" (not known yet) or
+        "nothing"; `arm`: what to deploy or keep, or None.
+
+    Example:
+        >>> import numpy as np
+        >>> from reloop2_keras.core.report import PrequentialReport
+        >>> y = np.random.default_rng(0).integers(0, 2, 4000)
+        >>> p = {"frozen": [0.4 + 0.2 * y], "online": [np.full(4000, 0.5)]}
+        >>> report = PrequentialReport(["frozen", "online"], [1], p, y, np.arange(4000) // 200)
+        >>> decision(report)
+        {'do': 'keep', 'arm': 'frozen'}
+    """
+    arm = recommended(report)
+    if arm is None:
+        return {"do": "nothing", "arm": None}
+    found = intervals(report, arm) if found is None else found
+    words = {kind: _word(part) for kind, part in found.items()}
+    below = [kind for kind, word in words.items() if word == BELOW]
+    if below:
+        scores = report.scores()
+        known = [found[kind]["over"] for kind in ("frozen", "rival") if kind in found]
+        # a control of shuffled labels is nothing to deploy, whatever it scores
+        best = min(known, key=lambda name: scores[name]["logloss"], default=None)
+        rival = "rival" in below and best == found["rival"]["over"]
+        return {"do": "deploy" if rival else "keep", "arm": best if rival else _kept(report)}
+    if not found or UNKNOWN in words.values():
+        return {"do": "wait", "arm": None}
+    return {"do": "deploy", "arm": arm}
+
+
+def sentence(report: Any, found: dict[str, dict[str, Any]] | None = None) -> str:
+    """Return the verdict for people: what to do next, and why; figures are AUC and log loss.
+
+    For the frozen base, the best control and the best rival it says whether the arm is better,
+    below, or not known to differ, each with 95 % intervals.
+
+    Args:
+        report: `PrequentialReport`.
+        found: the `intervals` of its `recommended` arm, where they are known already.
 
     Example:
         >>> import numpy as np
@@ -79,19 +126,20 @@ def sentence(report: Any, found: dict[str, dict[str, Any]] | None = None) -> str
         >>> report = PrequentialReport(["frozen", "online"], [1], p, y, np.arange(4000) // 200)
         >>> for part in sentence(report).split("; "):
         ...     print(part)
-        online is better than frozen: AUC +.500 [+.500, +.500], log loss -.336 [-.336, -.336]
-        no control and no rival was run (1 seed): deploy online
+        deploy: online. It is better than frozen: AUC +.500 [+.500, +.500], \
+log loss -.336 [-.336, -.336]
+        no control and no rival was run (1 seed)
     """
     arm = recommended(report)
+    found = {} if arm is None else intervals(report, arm) if found is None else found
+    next_step = advice(decision(report, found))
     if arm is None:
-        return "nothing to say: no arm but bases, controls and rivals was run"
-    found = intervals(report, arm) if found is None else found
+        return f"{next_step}: no arm but bases, controls and rivals was run"
     if not found:
-        return f"{arm}: one slot, or nothing to compare it with"
-    words = {kind: _word(part) for kind, part in found.items()}
+        return f"{next_step}. {arm} was scored on one slot, or there is nothing to compare it with"
     called = {"frozen": "", "control": "its best control, ", "rival": "its best rival, "}
     parts = [
-        f"{words[kind]} {called[kind]}{part['over']}: "
+        f"{_word(part)} {called[kind]}{part['over']}: "
         f"AUC {_shown(part['auc'])}, log loss {_shown(part['logloss'])}"
         for kind, part in found.items()
     ]
@@ -99,7 +147,8 @@ def sentence(report: Any, found: dict[str, dict[str, Any]] | None = None) -> str
     parts += [" and ".join(absent) + " was run"] if absent else []
     seeds = len(report.seeds)
     counted = f"{seeds} seed" + ("s" if seeds > 1 else "")
-    return f"{arm} is {'; '.join(parts)} ({counted}): {_advice(arm, words, found)}"
+    subject = "It" if next_step == f"deploy: {arm}" else arm
+    return f"{next_step}. {subject} is {'; '.join(parts)} ({counted})"
 
 
 def _word(part: dict[str, Any]) -> str:
@@ -110,17 +159,35 @@ def _word(part: dict[str, Any]) -> str:
     return UNKNOWN
 
 
-def _advice(arm: str, words: dict[str, str], found: dict[str, dict[str, Any]]) -> str:
-    below = [kind for kind, word in words.items() if word == BELOW]
-    if "rival" in below:
-        return f"deploy {found['rival']['over']}"
-    if below:
-        return f"{arm} does not help here"
-    if UNKNOWN in words.values():
-        return "not known to help in all of this: give it more slots or seeds"
-    return f"deploy {arm}"
+def _kept(report: Any) -> str | None:
+    """What serves on where no memory helps: the base, recalibrated where that is better."""
+    scores = report.scores()
+    able = [name for name in ("frozen", "recalibrated") if name in report.arms]
+    return min(able, key=lambda name: scores[name]["logloss"], default=None)
+
+
+def advice(decided: Mapping[str, str | None]) -> str:
+    """Return what to do next, in the words that every place shows.
+
+    Args:
+        decided: what `decision` returns.
+
+    Example:
+        >>> advice({"do": "keep", "arm": "frozen"})
+        'the memory does not help: keep frozen'
+    """
+    do, arm = decided["do"], decided["arm"]
+    if do == "deploy":
+        return f"deploy: {arm}" + (", a rival" if arm in (*RIVALS, *TRAINED_ON) else "")
+    if do == "keep":
+        return f"the memory does not help: keep {arm or 'what you have'}"
+    if do == "wait":
+        return "not known yet: give it more slots or seeds"
+    return "nothing to deploy"
 
 
 def _shown(interval: Sequence[float]) -> str:
+    if math.isnan(interval[0]):  # a stream of one class has no AUC
+        return "not known"
     mean, low, high = (f"{value:+.3f}".replace("0.", ".", 1) for value in interval)
     return f"{mean} [{low}, {high}]"

@@ -43,7 +43,7 @@ class PrequentialReport(report.PrequentialReport):
         return table.set_index(pd.Index(self.slot_numbers(), name="slot"))
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write metrics.json and the figures as PNG files; returns the paths written."""
+        """Write metrics.json, report.html and figures as PNG files; returns the paths written."""
         from reloop2_keras.streaming import figures
 
         written = super().save(folder)

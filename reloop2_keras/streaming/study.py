@@ -95,7 +95,7 @@ def compare(
 
     Returns:
         `PrequentialReport` over all seeds: `overall()` is the table of arms, `verdict()` says
-        which of them helps, `save(folder)` writes metrics.json and figures.
+        which of them helps, `save(folder)` writes metrics.json, report.html and figures.
 
     Raises:
         ValueError: if an argument is out of range, an arm is unknown, or `base_options` are given

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 from reloop2_keras.core.arms import Arm
 from reloop2_keras.core.encoder import Encoder
+from reloop2_keras.core.metrics_content import plain_tree
 from reloop2_keras.core.online.fast_part import OnlinePart
-from reloop2_keras.core.report import plain_tree
 from reloop2_keras.core.serving.shipped import ship
-from reloop2_keras.core.verdict import sentence
+from reloop2_keras.core.verdict import decision, sentence
 
 SHIPPED = ("online", "tables")  # the first of these that was compared
 
@@ -64,6 +64,6 @@ def said_of_shipping(report: Any, arms: Mapping[str, Arm], folder: str | Path) -
     """Return the lines that a command line prints after `ship_pick`."""
     name = next(name for name in SHIPPED if name in arms)
     said = [f"shipped: {folder}, the arm {name} as it is at the stream's end"]
-    if not sentence(report).endswith(f"deploy {name}"):
-        said.append(f"(the sentence above does not say to deploy {name}: look before you do)")
+    if decision(report) != {"do": "deploy", "arm": name}:
+        said.append(f"(the verdict does not say to deploy {name}: look before you do)")
     return "\n".join([*said, f"next: python -m reloop2_keras serve {folder}"])

@@ -1,0 +1,193 @@
+"""report.html in a headless Chromium: it draws, answers to a click, and runs no foreign code."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from report_case import EVIL, report
+
+from reloop2_keras.core.report_page import report_page
+
+pytestmark = pytest.mark.browser
+
+PLACES = ["slots", "weights", "table-weights", "calibration", "drift"]
+OPTIONS = (
+    "headless=new disable-gpu disable-quic no-first-run disable-background-networking "
+    "disable-component-update disable-sync window-size=1200,2400"
+)
+# the legend's names stand in shadow trees, one inside the other
+DEEP = """
+function deep(root, of) {
+  const found = [...root.querySelectorAll(of)];
+  for (const one of root.querySelectorAll("*"))
+    if (one.shadowRoot) found.push(...deep(one.shadowRoot, of));
+  return found;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A function of "JavaScript is on" that returns a running browser."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (browser and driver):
+        pytest.skip("no Chromium with its driver here (Debian: chromium and chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    from selenium.webdriver.chrome.service import Service
+
+    started = []
+
+    def make(script=True):
+        options = webdriver.ChromeOptions()
+        options.binary_location = browser
+        for option in OPTIONS.split():
+            options.add_argument(f"--{option}")
+        if os.geteuid() == 0:  # Chromium's sandbox refuses root
+            options.add_argument("--no-sandbox")
+        options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        if not script:
+            off = {"profile.managed_default_content_settings.javascript": 2}
+            options.add_experimental_option("prefs", off)
+        started.append(webdriver.Chrome(options=options, service=Service(driver)))
+        return started[-1]
+
+    yield make
+    for one in started:
+        one.quit()
+
+
+@pytest.fixture(scope="module")
+def browser(start):
+    return start()
+
+
+def opened(browser, folder, content, ready=True):
+    path = Path(folder) / "report.html"
+    path.write_text(report_page(content), encoding="utf-8")
+    browser.get_log("performance")
+    browser.get(path.as_uri())
+    if ready:
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        drawn = f"{DEEP} return deep(document, '.bk-Figure').length"
+        WebDriverWait(browser, 60).until(lambda one: one.execute_script(drawn) >= 7)
+    return path
+
+
+def run(browser, script, *given):
+    return browser.execute_script(DEEP + script, *given)
+
+
+def visible(browser, arm):
+    """Whether the lines of an arm are shown, in every plot of the first figure."""
+    return run(
+        browser,
+        """
+        const [name] = arguments;
+        const root = Bokeh.index.roots.find(view => view.model.type == "Column");
+        const lines = [];
+        for (const figure of root.child_views)
+          for (const one of figure.model.renderers)
+            if (one.data_source.get_array("name")[0] == name) lines.push(one.visible);
+        return lines;
+        """,
+        arm,
+    )
+
+
+def test_every_figure_is_drawn_without_an_error_and_nothing_is_fetched(browser, tmp_path):
+    path = opened(browser, tmp_path, report().to_metrics())
+    sizes = run(
+        browser,
+        """
+        return arguments[0].map(name =>
+          deep(document.getElementById(name), "canvas").map(one => one.width * one.height));
+        """,
+        PLACES,
+    )
+    assert all(max(found) > 100_000 for found in sizes)
+    assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
+    events = (json.loads(line["message"])["message"] for line in browser.get_log("performance"))
+    sent = [
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+    # cursors and icons are data: inside the page
+    assert [url for url in sent if not url.startswith(("data:", "blob:"))] == [path.as_uri()]
+
+
+def test_a_click_on_a_name_hides_an_arm_and_shows_it_again(browser, tmp_path):
+    opened(browser, tmp_path, report().to_metrics())
+    assert visible(browser, "online") == [True, True]
+    assert visible(browser, "shuffled") == [False, False]
+    for arm, states in (("online", (False, True)), ("shuffled", (True, False))):
+        for state in states:
+            item = run(
+                browser,
+                """
+                const place = document.getElementById("slots");
+                return deep(place, ".bk-item").find(one => one.textContent == arguments[0]);
+                """,
+                arm,
+            )
+            item.click()
+            assert visible(browser, arm) == [state, state]
+
+
+def test_text_of_the_data_runs_nowhere(browser, tmp_path):
+    """Not in the page, not in a legend, and not in what a line says that is pointed at."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    opened(browser, tmp_path, report(names=EVIL).to_metrics())
+    assert EVIL["exact"] in run(browser, "return document.body.innerText")
+    legend = run(browser, "return deep(document, '.bk-label').map(one => one.textContent)")
+    assert {EVIL["exact"], EVIL["user"], EVIL["item"]} <= set(legend)
+    point = run(
+        browser,
+        """
+        const root = Bokeh.index.roots.find(view => view.model.type == "Column");
+        const figure = root.child_views[0];
+        const line = figure.model.renderers.find(
+          one => one.data_source.get_array("name")[0] == arguments[0]);
+        line.visible = true;
+        figure.el.scrollIntoView({block: "center"});
+        const y = line.data_source.get_array("y")[4];
+        const box = figure.canvas_view.el.getBoundingClientRect();
+        return [box.x + figure.frame.x_scale.compute(4), box.y + figure.frame.y_scale.compute(y)];
+        """,
+        EVIL["exact"],
+    )
+    mouse = ActionChains(browser)
+    mouse.w3c_actions.pointer_action.move_to_location(*map(int, point))
+    mouse.perform()
+    told = run(browser, "return deep(document, '.bk-Tooltip').map(one => one.shadowRoot.innerHTML)")
+    assert "&lt;script&gt;window.pwned" in "".join(told)
+    assert run(browser, "return window.pwned === undefined")
+    # and were a text to become markup after all, the page's policy would not run it
+    browser.get_log("browser")
+    run(
+        browser,
+        """
+        const one = document.createElement("script");
+        one.textContent = "window.pwned = 1";
+        document.body.append(one);
+        """,
+    )
+    assert run(browser, "return window.pwned === undefined")
+    assert "Content Security Policy" in str(browser.get_log("browser"))
+
+
+def test_without_javascript_verdict_and_tables_are_read(start, tmp_path):
+    from selenium.webdriver.common.by import By
+
+    browser = start(script=False)
+    content = report().to_metrics()
+    opened(browser, tmp_path, content, ready=False)
+    text = browser.find_element(By.TAG_NAME, "body").text
+    assert "deploy: online" in text and "The figures need JavaScript" in text
+    assert f"online {content['arms']['online']['auc']:.4f}" in text
