@@ -96,12 +96,12 @@ def test_a_snapshot_that_does_not_verify_is_passed_over_and_nothing_is_lost(tmp_
 
 
 def test_old_snapshots_and_their_events_are_removed(tmp_path):
-    one, store = fresh(), Store(tmp_path, keep=2)
+    one, store = fresh(), Store(tmp_path, keep=2, older=0)
     store.start(one)
     for number in range(50):
         step(one, number)
         store.snapshot()
-    assert len(store.snapshots()) == 2
+    assert len(store.snapshots()) == 3 and store.snapshots()[0] == 0
     assert len(list(tmp_path.glob("events-*.log"))) <= 3
 
 
