@@ -172,7 +172,7 @@ def _ship(report, arms, dataset, folder):
         print(f"not shipped: {error}")
         return
     name = next(name for name in SHIPPED if name in arms)
-    print(f"shipped: {folder}, the arm {name} as it is at the stream's end")
+    print(f"shipped: {folder}, the arm {name}, every label of the log learnt")
     if not sentence(report).endswith(f"deploy {name}"):
         print(f"(the sentence above does not say to deploy {name}: look before you do)")
     print(f"next: python -m reloop2_keras serve {folder}")

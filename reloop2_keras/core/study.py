@@ -69,7 +69,8 @@ def compare(
         late: `LateClicks`, clicks that come after the delay, in the slots that are scored and in
             the validation period before them; choices are made without them. Or None.
         tables: `StartedTables`, to share them between comparisons; None makes them.
-        kept: dict, where the first seed's arms are put by name, as they are at the stream's end.
+        kept: dict, where the first seed's arms are put by name, as they are when all labels of the
+            stream have come: those that no slot waited for are learnt, too, once all is scored.
 
     Returns:
         report over all seeds; its `info` says what was compared, when, and what was picked.
@@ -102,10 +103,10 @@ def compare(
         picked += [{"seed": seed, "arm": arm, **row} for arm, row in choice.picked.items()]
         warmup = dataset.validation_slots(settings.validation_slots)
         made = choice.arms(arms, base)
-        reports.append(
-            prequential(stream, made, delay, warmup, seed, progress, report=report, late=late)
-        )
-        if kept is not None and not kept:
+        keeps = kept is not None and not kept
+        given = stream, made, delay, warmup, seed, progress
+        reports.append(prequential(*given, report=report, late=late, drain=keeps))
+        if kept is not None and keeps:
             kept.update({arm.name: arm for arm in made})
         for arm in made:
             if isinstance(arm.fast, OnlinePart):

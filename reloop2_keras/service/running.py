@@ -40,6 +40,7 @@ class Running:
         store: `Store`.
         shipped: `Shipped`.
         state: path of this model's state.
+        notes: list of str, what was found at the start.
         failures: int, snapshots that could not be written.
 
     Raises:
@@ -84,7 +85,8 @@ class Running:
         self._files = BaseFiles(self.state, self.shipped.base)
         self.store.start(self.model)
         self._take_bases(base)
-        for note in (*notes, *self.store.notes):
+        self.notes = [*notes, *self.store.notes]
+        for note in self.notes:
             logger.info(note)
         self._seconds, self._events, self._marks = snapshot_seconds, snapshot_events, mark_seconds
         self.failures = 0

@@ -19,10 +19,12 @@ SHIPPED = ("online", "tables")  # the first of these that was compared
 
 
 def ship_pick(report: Any, arms: Mapping[str, Arm], dataset: Any, folder: str | Path) -> Path:
-    """Write `online` (else `tables`) as it is at the stream's end.
+    """Write `online` (else `tables`) as it is when all labels of the stream have come.
 
-    Labels that had not come by then are not learnt. A `DeepFM` is written as ONNX where the package
-    onnx is installed, which needs no framework to serve; else, and any other base, as .keras.
+    Those that had not come by the last slot are learnt once all is scored, so that nothing of the
+    log is lost to who serves on (`compare`, its `kept`). A `DeepFM` is written as ONNX where the
+    package onnx is installed, which needs no framework to serve; else, and any other base, as
+    .keras.
 
     Args:
         report: what `compare` returned; its verdict and the arm's figures become the card.

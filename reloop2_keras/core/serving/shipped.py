@@ -1,7 +1,7 @@
 """A model as it is shipped: a folder of encoder, base, tables and card, which `serve` loads (ours).
 
 `model.json` names the other files with their SHA-256; `encoder.parquet` is the encoder's file,
-`online.state` the tables and the rule as they were at the stream's end, `base.onnx` or `base.keras`
+`online.state` the tables and the rule when all labels had come, `base.onnx` or `base.keras`
 the base, where there is one.
 """
 

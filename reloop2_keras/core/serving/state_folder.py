@@ -41,7 +41,7 @@ def state_folder(root: Path, name: str) -> tuple[Path, list[str]]:
         except (ValueError, KeyError):
             pass
         notes.append(f"{root}: snapshots of another model lie there, and are left alone")
-    others = sorted(path.parent.name for path in root.glob(f"*/{SHIPPED}/model.json"))
+    others = sorted(path.parents[1].name for path in root.glob(f"*/{SHIPPED}/model.json"))
     others = [other for other in others if other != name]
     if others:
         notes.append(f"{root}: states of other models are kept beside: {', '.join(others)}")
