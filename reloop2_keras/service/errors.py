@@ -1,5 +1,6 @@
 """What is said to requests that do not fit, by the fields that they are about."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,34 +36,42 @@ async def _misfit(request: Request, error: Exception) -> Response:
         text = f"header Content-Type: expected application/json, found {found}"
         return _answer(415, text, fields=[{"field": "Content-Type", "error": text}])
     entries = error.errors() if isinstance(error, RequestValidationError) else []
-    told = list(_told_fields(entries))[:MOST]
+    label = LABELS.get(request.url.path, "0 or 1")
+    told = list(itertools.islice(_told_fields(entries, label), MOST))
     text = "; ".join(f"{entry['field']}: {entry['error']}" for entry in told[:3])
     return _answer(422, text, fields=told)
 
 
-def _told_fields(entries: Any) -> Iterator[dict[str, str]]:
+def _told_fields(entries: Any, label: str) -> Iterator[dict[str, str]]:
     """Yield `field` and `error` of each place once, however many forms it might have had."""
     seen = set()
     for entry in entries:
         where = [str(part) for part in entry["loc"] if part not in ("body", "query")]
-        text = str(entry["msg"])
-        if entry["type"] == "json_invalid":
-            reason = str(entry.get("ctx", {}).get("error", "something else"))
-            where, text = [], f"expected JSON, found {reason} at character {where[0]}"
-        elif where and where[0] == "labels" and len(where) > 1 and entry["type"] != "missing":
-            # a label or a list of labels: what pydantic says of each form says little
-            where = where[: 3 if len(where) > 3 else 2]
-            alone = "0 or 1" + (" or null" if len(where) > 2 else "")
-            found = _shown(entry.get("input"))
-            text = f"expected {alone if len(where) > 2 else LABEL}, found {found}"
-        name = ".".join(part for part in where if not part.startswith(("list[", "constrained")))
-        name = name or "body"
+        where, text = _place_and_text(entry, where, label)
+        name = ".".join(where) or "body"
         if name not in seen:
             seen.add(name)
             yield {"field": name, "error": text}
 
 
-LABEL = "0 or 1 (or, in /learn, a list of 0, 1 and null, one a row)"
+def _place_and_text(entry: Any, where: list[str], label: str) -> tuple[list[str], str]:
+    kind, found = entry["type"], _shown(entry.get("input"))
+    if kind == "json_invalid":
+        reason = entry.get("ctx", {}).get("error", "something else")
+        return [], f"expected JSON, found none: {reason}, at character {where[0] if where else 0}"
+    if not where and kind == "missing":
+        return [], "expected JSON, found nothing"
+    if not where and kind in ("model_attributes_type", "dict_type"):
+        return [], f"expected a JSON object, found {found}"
+    if len(where) > 1 and where[0] == "labels":
+        # a label, or a list of labels: what pydantic says of each of these forms says little
+        if len(where) == 4 and where[2].startswith("list["):
+            return [where[0], where[1], where[3]], f"expected 0, 1 or null, found {found}"
+        return where[:2], f"expected {label}, found {found}"
+    return where, str(entry["msg"])
+
+
+LABELS = {"/learn": "0 or 1, or a list of 0, 1 and null, one a row"}
 
 
 def _shown(value: Any) -> str:
@@ -80,7 +89,9 @@ async def _unable(_: Request, error: Exception) -> Response:
     return _answer(404 if isinstance(error, FileNotFoundError) else 503, str(error))
 
 
-async def _told(_: Request, error: Exception) -> Response:
+async def _told(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = error.detail if isinstance(error, HTTPException) else "internal error"
+    if status == 400 and request.method == "POST":  # FastAPI has no words for it
+        detail = "body: expected JSON of numbers and depth that can be read, found more"
     return _answer(status, str(detail))

@@ -32,6 +32,13 @@ class ModelCollector:
         for name, value in model.unseen.items():
             unseen.add_metric([name], value)
         yield unseen
+        lacking = CounterMetricFamily("reloop2_lacking", "rows without a field", labels=["field"])
+        for name, value in model.whole.lacking.items():
+            lacking.add_metric([name], value)
+        yield lacking
+        # whoever sends rows makes up the names of unknown fields: they are no labels
+        ignored = sum(model.encoder.ignored.values())
+        yield CounterMetricFamily("reloop2_ignored", "values of unknown fields", value=ignored)
         alarms = CounterMetricFamily("reloop2_drift_alarms", "alarms", labels=["watch"])
         for name, watch in model.alarms.watches.items():
             alarms.add_metric([name], watch.alarms)

@@ -32,7 +32,8 @@ class Running:
         snapshot_seconds, snapshot_events: a snapshot is written after so many seconds or events,
             whichever comes first, if anything happened.
         mark_seconds: float, between two marks of `OnlineModel.moved`.
-        strict: bool, see `Encoder`.
+        strict: bool, whether rows of unknown fields, and rows that lack fields, are refused; else
+            they are counted (`Encoder`, `WholeRows`).
         **options: of `OnlineModel`: wait, negatives, max_rows, late_rows, values.
 
     Attributes:
@@ -74,6 +75,7 @@ class Running:
             shipped.encoder,
             None if base is None else load_base(base),
             "" if base is None else base.name,
+            whole=strict,
             **options,
         )
         root = default_root(folder, shipped.name) if state is None else Path(state)

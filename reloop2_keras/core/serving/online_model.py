@@ -21,6 +21,7 @@ from reloop2_keras.core.serving.releasing import Base, Bases
 from reloop2_keras.core.serving.requests import Arrays, Requests
 from reloop2_keras.core.serving.seen_values import SeenValues
 from reloop2_keras.core.serving.turns import Turns
+from reloop2_keras.core.serving.whole_rows import WholeRows, no_text
 
 HASHES = "feature_hashes"
 Log = Callable[[Mapping[str, Any], Arrays], None]
@@ -61,12 +62,14 @@ class OnlineModel(ModelState):
         max_rows: int >= 1, rows that wait; the oldest requests are let go of, and counted.
         late_rows: int >= 0, see `Learner`; None: 20,000 with `negatives`, else none.
         values: int >= 1, raw values that `moved` can name.
+        whole: bool, whether a row that lacks a field is refused (`WholeRows`); else it is missing.
         clock: function that returns seconds.
 
     Attributes:
         counts: `collections.Counter`: requests, rows, learnt, negatives (by time-out), retracted,
             expired, releases.
         unknown: int, ids with labels that are not known, or no more, since this object was made.
+        whole: `WholeRows`, which counts what rows lacked.
         unseen: dict field -> rows whose value training had not seen.
         alarms: `Alarms`.
         bases, previous, trial: see `Releasing`.
@@ -88,6 +91,7 @@ class OnlineModel(ModelState):
         max_rows: int = 100_000,
         late_rows: int | None = None,
         values: int = 16_384,
+        whole: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if len(online.bases) != (base is not None) or online.width != len(encoder.fields):
@@ -110,6 +114,7 @@ class OnlineModel(ModelState):
         self._offsets = np.array(
             [f["offset"] if f["kind"] == "categorical" else -1 for f in encoder.fields]
         )
+        self.whole = WholeRows(encoder, whole)
         self._unseen = np.zeros(len(encoder.fields), "int64")
         self.log: Log | None = None
         self.settle: Callable[[], None] | None = None  # waits until the disk has the log
@@ -143,8 +148,16 @@ class OnlineModel(ModelState):
         self.seen.note(rows, arrays[HASHES], served["means"])
         return Prediction(served["corrected"], name)
 
+    def _encoded(self, rows):
+        try:
+            arrays = self.encoder.encode(rows)  # says first which names are wrong
+        except UnicodeEncodeError:
+            raise ValueError(no_text(rows)) from None
+        self.whole.check(rows)
+        return arrays
+
     def _served(self, rows):
-        arrays = self.encoder.encode(rows)
+        arrays = self._encoded(rows)
         if not len(arrays[HASHES]):
             raise ValueError("`rows` must hold at least one row. Received: none")
         bases = self.bases  # what is released meanwhile serves the next request
@@ -207,7 +220,7 @@ class OnlineModel(ModelState):
         Raises:
             ValueError: if something does not fit. Nothing is learnt then.
         """
-        arrays = self.encoder.encode(rows)
+        arrays = self._encoded(rows)
         if labels is None and "label" not in arrays:
             raise ValueError("`labels` must be given where the rows have no label. Received: None")
         count = len(arrays[HASHES])
@@ -245,7 +258,7 @@ class OnlineModel(ModelState):
 
     def explain(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Say what carries the prediction of a raw row; see `explaining.explained`."""
-        arrays = self.encoder.encode(row)
+        arrays = self._encoded(row)
         if len(arrays[HASHES]) != 1:
             raise ValueError(f"`row` must be one row. Received: {len(arrays[HASHES])}")
         given, _ = self._scored(arrays, Bases(self.base))

@@ -185,7 +185,10 @@ class Snapshots:
         if before is None:
             fit = [n for n in fit if n < position]
             if not fit:
-                raise ValueError(f"`number` must be among {numbers}. Received: None")
+                raise ValueError(
+                    "`number` must be left out only where a snapshot is older than now. "
+                    f"Received: none, of {numbers}; nothing was learnt since"
+                )
             return fit[-1]
         fit = [n for n in fit if about[n]["time"] < before]
         if not fit:
