@@ -224,6 +224,15 @@ def test_unknown_names_do_not_fill_the_memory(tmp_path):
     running.end()
 
 
+def test_another_label_is_told(client):
+    name = client.post("/predict", json={"rows": rows(1)}).json()["id"]
+    client.post("/learn", json={"ids": [name], "labels": [0]})
+    said = client.post("/learn", json={"ids": [name], "labels": [1]}).json()
+    assert said["conflicts"] == [{"id": name, "row": 0, "learnt": 0, "given": 1}]
+    assert "learnt already with another label" in said["note"] and said["unknown"] == []
+    assert 'reloop2_events_total{kind="conflicts"} 1.0' in client.get("/metrics").text
+
+
 def test_a_token(running):
     with Client(made_app(running, token="secret")) as client:
         assert client.get("/health").status_code == 200

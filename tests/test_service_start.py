@@ -12,9 +12,12 @@ import pytest
 for needed in ("fastapi", "uvicorn", "prometheus_client"):
     pytest.importorskip(needed, reason="not installed: pip install 'reloop2[serve]'")
 
+from served_model import encoder  # noqa: E402
 from service_case import ship_tables  # noqa: E402
 
 from reloop2_keras.__main__ import main  # noqa: E402
+from reloop2_keras.core.online import Online  # noqa: E402
+from reloop2_keras.core.serving import ship  # noqa: E402
 from reloop2_keras.service import command, running  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
@@ -119,4 +122,12 @@ def test_a_busy_port_as_a_process(tmp_path):
     assert run.stderr == (
         f"reloop2_keras serve: --host 127.0.0.1 --port {port}: Address already in use\n"
     )
+    assert not (tmp_path / "model-state").exists()
+
+
+@pytest.mark.parametrize("option", [["--negatives"], ["--receipts", "5"]])
+def test_options_that_a_model_cannot_have(tmp_path, capsys, option):
+    online = Online(2, [], crosses=[[0, 1]], bits=6, again=True)
+    folder = ship(tmp_path / "model", online, encoder())
+    assert "(again=True)" in told(capsys, folder, "--port", 0, *option)
     assert not (tmp_path / "model-state").exists()

@@ -25,7 +25,8 @@ class ModelCollector:
         """Yield metric families."""
         model, store = self._running.model, self._running.store
         counts = CounterMetricFamily("reloop2_events", "what the model did", labels=["kind"])
-        for name, value in [*model.counts.items(), ("unknown", model.unknown)]:
+        told = {"unknown": model.unknown, "conflicts": model.conflicts}
+        for name, value in [*model.counts.items(), *told.items()]:
             counts.add_metric([name], value)
         yield counts
         unseen = CounterMetricFamily("reloop2_unseen", "rows of unseen values", labels=["field"])

@@ -9,6 +9,7 @@ import numpy as np
 from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.serving.alarms import Alarms
 from reloop2_keras.core.serving.late_labels import Learner
+from reloop2_keras.core.serving.learnt_labels import LearntLabels
 from reloop2_keras.core.serving.releasing import Releasing
 from reloop2_keras.core.serving.requests import Arrays, Requests
 from reloop2_keras.core.serving.seen_values import SeenValues
@@ -20,6 +21,7 @@ class ModelState(Releasing):
 
     requests: Requests
     seen: SeenValues
+    learnt: LearntLabels
     alarms: Alarms
     log: Callable[[Mapping[str, Any], Arrays], None] | None
     _unseen: np.ndarray
@@ -57,15 +59,21 @@ class ModelState(Releasing):
             every = np.arange(len(arrays["truth"]))
             return lambda: self._learn([("", every, served)], [arrays["truth"]], keep=False)
         if kind in ("expired", "negatives"):
-            labels = [[0] * self.requests.size(name) for name in head["ids"]]
+            sizes = {name: self.requests.size(name) for name in head["ids"]}
+            labels = [[0] * size for size in sizes.values()]
             parts, truth, _ = self._taken(head["ids"], labels)
             rows = sum(map(len, truth))
             self.counts[kind] += rows
             if kind == "expired":
                 return lambda: {"expired": rows}
+            self._note_learnt(parts, truth, sizes)
             return lambda: self._learn(parts, truth)
         if kind == "labels":
             parts, truth, clicks = self._taken(head["ids"], head["labels"])
+            sizes = {
+                n: len(of_rows) for n, of_rows in zip(head["ids"], head["labels"], strict=True)
+            }
+            self._note_learnt(parts, truth, sizes)
             return lambda: {**self._learn(parts, truth), "retracted": self._click(clicks)}
         raise ValueError(f"expected an event of a known kind, found {kind!r}")
 
@@ -87,6 +95,10 @@ class ModelState(Releasing):
                 clicks.append((name, late))
         return parts, truth, clicks
 
+    def _note_learnt(self, parts, truth, sizes):
+        for (name, rows, _), labels in zip(parts, truth, strict=True):
+            self.learnt.put(name, sizes[name], rows.tolist(), labels.tolist())
+
     def _learn(self, parts, truth, keep=True):
         learner = self.learner
         if not keep and learner.receipts is not None:
@@ -104,7 +116,13 @@ class ModelState(Releasing):
         return {"learnt": rows}
 
     def _click(self, clicks):
-        rows = sum(len(self.learner.click(name, late)) for name, late in clicks)
+        rows = 0
+        for name, late in clicks:
+            taken = self.learner.click(name, late)
+            rows += len(taken)
+            with self.lock:
+                if name in self.learnt:
+                    self.learnt.put(name, 0, taken.tolist(), [1] * len(taken))
         with self.lock:
             self.counts["retracted"] += rows
         return rows
@@ -115,7 +133,7 @@ class ModelState(Releasing):
             online = self.learner.online
             pending, waiting = self.requests.state()
             receipts, kept = self.learner.state()
-            head = {
+            head: dict[str, Any] = {
                 "config": online.get_config(),
                 "base": self.base_name,
                 "previous": self.previous,
@@ -129,6 +147,8 @@ class ModelState(Releasing):
             # `Online` numbers rows that wait as the last ones, which retraction may have changed
             arrays["numbers"] = online.waiting.numbers.copy()
             arrays["unseen"] = self._unseen.copy()
+            head["learnt"], given = self.learnt.state()
+            arrays |= {f"learnt/{name}": array for name, array in given.items()}
             if self.trial is not None:
                 head["trial"], scores = self.trial.state()
                 arrays |= {f"trial/{name}": array for name, array in scores.items()}
@@ -165,6 +185,7 @@ class ModelState(Releasing):
             self.learner = learner
             self.counts = collections.Counter(head["counts"])
             self.alarms.load(head["alarms"])
+            self.learnt.load(head.get("learnt", []), _below("learnt/", arrays))
             self._unseen[...] = arrays["unseen"]
             if requests:
                 self.base_name, self.previous = head["base"], head.get("previous", "")

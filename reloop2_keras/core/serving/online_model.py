@@ -16,6 +16,7 @@ from reloop2_keras.core.rows import check_labels
 from reloop2_keras.core.serving.alarms import Alarms
 from reloop2_keras.core.serving.explaining import explained
 from reloop2_keras.core.serving.late_labels import BATCH, Labels, Learner, checked_labels
+from reloop2_keras.core.serving.learnt_labels import LearntLabels
 from reloop2_keras.core.serving.model_state import ModelState
 from reloop2_keras.core.serving.releasing import Base, Bases
 from reloop2_keras.core.serving.requests import Arrays, Requests
@@ -24,6 +25,10 @@ from reloop2_keras.core.serving.turns import Turns
 from reloop2_keras.core.serving.whole_rows import WholeRows, no_text
 
 HASHES = "feature_hashes"
+NOTE = (
+    "learnt already with another label, which stays. A 0 becomes a 1 while its receipt is kept: "
+    "--receipts N keeps those of the last N rows, --negatives 20,000. A 1 stays a 1"
+)
 Log = Callable[[Mapping[str, Any], Arrays], None]
 
 
@@ -68,7 +73,9 @@ class OnlineModel(ModelState):
     Attributes:
         counts: `collections.Counter`: requests, rows, learnt, negatives (by time-out), retracted,
             expired, releases.
-        unknown: int, ids with labels that are not known, or no more, since this object was made.
+        unknown: int, ids with labels that are not known, or no more, since this object was made;
+            `conflicts`: rows that were learnt with another label.
+        learnt: `LearntLabels`.
         whole: `WholeRows`, which counts what rows lacked.
         unseen: dict field -> rows whose value training had not seen.
         alarms: `Alarms`.
@@ -109,6 +116,7 @@ class OnlineModel(ModelState):
         self.learner = Learner(online, late, self.turns.give_way)
         self.requests = Requests(max_rows)
         self.alarms, self.counts = Alarms(), collections.Counter[str]()
+        self.learnt = LearntLabels()
         raw, arms = encoder.description["raw"], len(online.arms.arms)
         self.seen = SeenValues(encoder.fields, raw, arms, values)
         self._offsets = np.array(
@@ -118,7 +126,7 @@ class OnlineModel(ModelState):
         self._unseen = np.zeros(len(encoder.fields), "int64")
         self.log: Log | None = None
         self.settle: Callable[[], None] | None = None  # waits until the disk has the log
-        self.unknown = 0
+        self.unknown, self.conflicts = 0, 0
         # `writing` is held by who learns, `lock` for moments: requests, counts, the log's order
         self.writing, self.lock = threading.RLock(), threading.RLock()
         self._number, self._start = 0, secrets.token_hex(4)
@@ -178,7 +186,9 @@ class OnlineModel(ModelState):
 
         Returns:
             dict: `learnt` and `retracted`, rows; `unknown`, ids that are not known, or no more. A
-            row that was learnt already, with the label that it has, counts as nothing.
+            row that was learnt already, with the label that it has, counts as nothing. Only where
+            a row was learnt with another label, and that stays: `conflicts`, a list of dicts `id`,
+            `row`, `learnt`, `given` (of the last 20,000 rows), and `note`, what can be done.
 
         Raises:
             ValueError: if labels do not fit. Nothing is learnt then.
@@ -186,13 +196,19 @@ class OnlineModel(ModelState):
         ids, rows = checked_labels(ids, labels)
         with self.writing:
             known = self._known(ids, rows)
-            self.unknown += len(ids) - len(known)
             done = {"learnt": 0, "retracted": 0}
             if known:
                 head = {"kind": "labels", "ids": list(known), "labels": list(known.values())}
                 done = self._do(head, {})
+            pairs = zip(ids, rows, strict=True)
+            conflicts = [one for n, given in pairs for one in self.learnt.differing(n, given)]
+            told = {one["id"] for one in conflicts}
+            unknown = [name for name in ids if name not in known and name not in told]
+            self.unknown += len(unknown)
+            self.conflicts += len(conflicts)
         self._settled()
-        return {**done, "unknown": [name for name in ids if name not in known]}
+        found = {**done, "unknown": unknown}
+        return {**found, "conflicts": conflicts, "note": NOTE} if conflicts else found
 
     def _known(self, ids: list[str], labels: Labels) -> dict[str, list[int | None]]:
         receipts = self.learner.receipts
