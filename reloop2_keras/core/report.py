@@ -208,7 +208,7 @@ class PrequentialReport:
         }
 
     def table(self) -> str:
-        """Return the table of arms as text.
+        """Return the table of arms as text; "-" where there is no such figure, as without groups.
 
         AUC, gain over frozen, gAUC over the stream and within its slots, log loss, ECE, and the
         microseconds that an event took, to predict and to learn, base included.
@@ -221,10 +221,9 @@ class PrequentialReport:
         ]
         for arm, m in rows.items():
             gain = m["auc"] - frozen
-            lines.append(
-                f"{arm:<22}{m['auc']:>8.4f}{gain:>+9.4f}{m['gauc']:>8.4f}{m['gauc_slot']:>9.4f}"
-                f"{m['logloss']:>9.4f}{m['ece']:>8.4f}{self._time(arm):>10}"
-            )
+            cells = [f"{_cell(m['auc']):>8}", f"{_cell(gain, '+.4f'):>9}", f"{_cell(m['gauc']):>8}"]
+            cells += [f"{_cell(m[name]):>9}" for name in ("gauc_slot", "logloss")]
+            lines.append(f"{arm:<22}{''.join(cells)}{_cell(m['ece']):>8}{self._time(arm):>10}")
         return "\n".join(lines)
 
     def _time(self, arm):
@@ -266,6 +265,10 @@ class PrequentialReport:
         with replaced(path) as beside:
             beside.write_text(text, encoding="utf-8")
         return [path]
+
+
+def _cell(value, form=".4f"):
+    return format(value, form) if math.isfinite(value) else "-"
 
 
 def _plain(value):
