@@ -122,7 +122,8 @@ class Running:
                     marked = now
                 self._tell_trial()
                 events = self.store.position - at
-                if events >= self._events or (events and now - last >= self._seconds):
+                due = events >= self._events or (events and now - last >= self._seconds)
+                if due or self.store.failed:
                     last = now
                     at = self.store.snapshot()
             except Exception:  # a full disk, say: it may have room the next time

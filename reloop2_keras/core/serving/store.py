@@ -73,6 +73,11 @@ class Store:
         """How many events there were."""
         return 0 if self._log is None else self._log.position
 
+    @property
+    def failed(self) -> bool:
+        """Whether a sync has failed: nothing more is taken until a snapshot is written."""
+        return self._log is not None and self._log.failed
+
     def snapshots(self) -> list[int]:
         """Return the numbers of the snapshots, the oldest first."""
         return self.kept.numbers()
