@@ -157,6 +157,30 @@ def test_rollback_forgets_what_was_learnt_since_and_a_restart_agrees(tmp_path):
     assert after.rollback(at) == at
 
 
+def test_what_moved_is_known_after_a_restart(tmp_path):
+    one, store = fresh(), Store(tmp_path)
+    store.start(one)
+    for number in range(20):
+        step(one, number)
+    one.clock.now = 100.0
+    one.mark()
+    for number in range(100, 130):
+        step(one, number)
+    before = one.moved(since=110.0, count=5)
+    assert before["since"] == 100.0 and not before["clipped"]
+    clipped = one.moved(since=50.0)
+    assert clipped["clipped"] and clipped["since"] == 100.0
+    store.close()
+    again, after = fresh(), Store(tmp_path)
+    after.start(again)
+    assert again.moved(since=110.0, count=5) == before
+    again.clock.now = 200.0
+    again.mark()
+    assert again.moved(since=110.0)["since"] == 100.0
+    after.rollback(0)
+    assert again.moved(since=110.0)["since"] == 100.0
+
+
 def test_a_release_is_remembered(tmp_path):
     one, store = fresh(), Store(tmp_path)
     store.start(one)
