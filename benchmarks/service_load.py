@@ -1,12 +1,13 @@
 """Load on a shipped model's service, from a second process: python -m benchmarks.service_load MODEL
 
-Prints one line of JSON a measurement: predictions in process, and over loopback with learning going
-on beside them; milliseconds, and requests a second. Nothing is asserted: it depends on the machine.
+Prints one line of JSON a measurement: predictions in process, and over loopback while the label of
+each row that was served is learnt; milliseconds, and requests a second. Nothing is asserted: it
+depends on the machine. `--in-process` leaves the service out, for a base that Keras serves.
 """
 
 import argparse
+import collections
 import contextlib
-import http.client
 import json
 import os
 import socket
@@ -53,38 +54,56 @@ def tell(what, seconds, **more):
 def in_process(folder, rows, seconds):
     with tempfile.TemporaryDirectory() as state:
         running = Running(folder, state, strict=False)
-        for size in (1, 100):
+        names = [field["name"] for field in running.model.encoder.fields]
+        kinds = [field["kind"] for field in running.model.encoder.fields]
+        for size, new in ((1, False), (1, True), (100, False)):
             taken, used, at, end = [], [], 0, time.perf_counter() + seconds
             while time.perf_counter() < end:
-                some = rows[at % 500 : at % 500 + size]
+                some = rows[at % (len(rows) - size) :][:size]
+                if new:  # each value for the first time
+                    values = [at + 0.5 if kind == "numeric" else f"first {at}" for kind in kinds]
+                    some = [dict(zip(names, values, strict=True))]
                 at += size
                 start, busy = time.perf_counter(), time.thread_time()
                 prediction = running.model.predict(some)
                 used.append(time.thread_time() - busy)
                 taken.append(time.perf_counter() - start)
                 running.model.learn(prediction.id, [int(at % 3 == 0)] * size)
-            cpu = round(float(np.median(used[20:])) * 1e3, 3)  # what others on the machine spare
-            tell(f"in process, {size} rows", taken[20:], cpu_p50_ms=cpu)
+            cpu = round(
+                float(np.median(used[len(used) // 10 :])) * 1e3, 3
+            )  # what others on the machine spare
+            what = ", each value new" if new else ""
+            tell(f"in process, {size} rows{what}", taken[len(taken) // 10 :], cpu_p50_ms=cpu)
         running.end()
 
 
 class Connection:
-    """Keeps one connection open."""
+    """Keeps one connection open; a bare one, since a client shares the cores with the service."""
 
     def __init__(self, port):
-        self._port = port
-        self._open()
+        self._to = socket.create_connection(("127.0.0.1", port), 30)
+        self._to.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def _open(self):
-        self._to = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+    @staticmethod
+    def request(path, body):
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
     def ask(self, path, body):
-        self._to.request("POST", path, body, {"Content-Type": "application/json"})
-        reply = self._to.getresponse()
-        data = reply.read()
-        if reply.status != 200:
+        return self.answer(self.request(path, body))
+
+    def answer(self, request):
+        self._to.sendall(request)
+        data = self._to.recv(65536)
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            data += self._to.recv(65536)
+        at = data.find(b"content-length: ") + 16
+        whole = end + 4 + int(data[at : data.find(b"\r", at)])
+        while len(data) < whole:
+            data += self._to.recv(65536)
+        if not data.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(data.decode())
-        return data
+        return data[end + 4 :]
 
 
 @contextlib.contextmanager
@@ -109,40 +128,44 @@ def service(folder, state, options=()):
         process.wait()
 
 
-def asking(port, bodies, stop, taken, ids=None):
+def asking(port, requests, stop, taken, ids):
     connection, at = Connection(port), 0
     while not stop.is_set():
         start = time.perf_counter()
-        data = connection.ask("/predict", bodies[at % len(bodies)])
+        data = connection.answer(requests[at % len(requests)])
         taken.append(time.perf_counter() - start)
         at += 1
-        if ids is not None:
-            ids.append(json.loads(data)["id"])
+        ids.append(data[8 : data.index(b'"', 8)].decode())
 
 
-def learning(port, rows, stop, learnt, pause):
-    """Labels of 50 rows at a time."""
-    connection, at = Connection(port), 0
+def learning(port, ids, size, stop, learnt):
+    """Labels of some rows at a time, of all that were served."""
+    connection, some = Connection(port), max(1, 50 // size)
     while not stop.is_set():
-        some = rows[at % 10 * 50 : at % 10 * 50 + 50]
-        at += 1
-        body = {"rows": some, "labels": [int(at % 3 == 0)] * len(some)}
-        connection.ask("/learn_rows", json.dumps(body).encode())
-        learnt.append(len(some))
-        time.sleep(pause)
+        if len(ids) < some:
+            time.sleep(0.001)
+            continue
+        names = [ids.popleft() for _ in range(some)]
+        labels = [[int(k % 3 == 0)] * size for k in range(some)]
+        body = json.dumps({"ids": names, "labels": labels}).encode()
+        learnt.append(json.loads(connection.ask("/learn", body))["learnt"])
 
 
 def over_loopback(folder, rows, seconds):
-    bodies = {
-        size: [json.dumps({"rows": rows[k : k + size]}).encode() for k in range(400)]
+    requests = {
+        size: [
+            Connection.request("/predict", json.dumps({"rows": rows[k : k + size]}).encode())
+            for k in range(0, len(rows) - size, max(1, size // 4))
+        ]
         for size in (1, 100)
     }
-    with tempfile.TemporaryDirectory() as state, service(folder, state) as (port, _):
-        for size, clients in ((1, 1), (100, 1), (1, 4)):
-            stop, taken, learnt = threading.Event(), [], []
-            jobs = [(asking, port, bodies[size], stop, taken) for _ in range(clients)]
-            jobs.append((learning, port, rows, stop, learnt, 0.05))
+    with tempfile.TemporaryDirectory() as state, service(folder, state) as (port, process):
+        for size, clients in ((1, 1), (100, 1), (1, 2), (1, 4), (1, 8)):
+            stop, taken, learnt, ids = threading.Event(), [], [], collections.deque()
+            jobs = [(asking, port, requests[size], stop, taken, ids) for _ in range(clients)]
+            jobs.append((learning, port, ids, size, stop, learnt))
             threads = [threading.Thread(target=job[0], args=job[1:]) for job in jobs]
+            mine, theirs = time.process_time(), cpu_of(process)
             for thread in threads:
                 thread.start()
             time.sleep(seconds)
@@ -151,17 +174,33 @@ def over_loopback(folder, rows, seconds):
                 thread.join()
             rates = {"requests_a_second": round(len(taken) / seconds)}
             rates["learnt_a_second"] = round(sum(learnt) / seconds)
-            tell(f"loopback, {size} rows, {clients} clients, learning on", taken[20:], **rates)
+            # of one core: a client that takes much is the limit itself
+            rates["client_cpu"] = round((time.process_time() - mine) / seconds, 2)
+            rates["service_cpu"] = round((cpu_of(process) - theirs) / seconds, 2)
+            tell(
+                f"loopback, {size} rows, {clients} clients, learning on",
+                taken[len(taken) // 10 :],
+                **rates,
+            )
+
+
+def cpu_of(process):
+    """Seconds of CPU that a process has taken."""
+    with open(f"/proc/{process.pid}/stat") as file:
+        parts = file.read().rpartition(")")[2].split()
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main():
     made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     made.add_argument("model")
     made.add_argument("--seconds", type=float, default=5.0)
+    made.add_argument("--in-process", action="store_true", help="leave the service out")
     args = made.parse_args()
-    rows = raw_rows(load_shipped(args.model).encoder, 600)
+    rows = raw_rows(load_shipped(args.model).encoder, 5000)
     in_process(args.model, rows, args.seconds)
-    over_loopback(args.model, rows, args.seconds)
+    if not args.in_process:
+        over_loopback(args.model, rows, args.seconds)
 
 
 if __name__ == "__main__":

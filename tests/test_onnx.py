@@ -16,6 +16,7 @@ from threads import run_threads
 
 from reloop2_keras.core import neutral
 from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
+from reloop2_keras.core.input_checks import Fitting
 from reloop2_keras.core.online import Online
 from reloop2_keras.core.protocols import SlowModel
 from reloop2_keras.core.seal import seal_of
@@ -312,3 +313,13 @@ def test_metadata_is_plain_json(path):
     (entry,) = onnx.load(str(path)).metadata_props
     about = json.loads(entry.value)
     assert entry.key == "reloop2" and about["schema"] == 1 and about["class"] == "DeepFM"
+
+
+def test_what_an_encoder_of_other_fields_made_is_looked_at(path):
+    base, x = OnnxBase(path), onnx_case.batch()
+    sizes = tuple(field["cardinality"] for field in onnx_case.FIELDS)
+    want = base.serve(x)["probability"]
+    np.testing.assert_array_equal(base.serve(Fitting(x, sizes))["probability"], want)
+    wrong = {**x, "feature_ids": x["feature_ids"] + 31}
+    with pytest.raises(ValueError, match="row 0, field 0 .user.: expected an id"):
+        base.serve(Fitting(wrong, (30, 30, 1)))

@@ -6,17 +6,19 @@ whole columns; tests hold the two equal, and feed every log back row by row.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reloop2_keras.core import encoder_file
+from reloop2_keras.core.encoder_rows import RowEncoder
 from reloop2_keras.core.field_codes import CategoricalField, NumericFields, TextHashes
+from reloop2_keras.core.input_checks import Fitting
 from reloop2_keras.core.labels import LabelRule
 from reloop2_keras.core.raw_columns import RawColumns
-from reloop2_keras.core.raw_fields import RawFields, Row
+from reloop2_keras.core.raw_fields import RawFields
 from reloop2_keras.core.raw_numbers import LARGEST, number_of
 from reloop2_keras.core.raw_tables import EXPECTED, RawTable, is_table, refusal
 from reloop2_keras.core.vocabulary import Vocabulary
@@ -91,6 +93,10 @@ class Encoder:
         kept = vocabulary.by_field([] if raw.final_ids else self.fields)
         kinds = np.array([field["kind"] == "categorical" for field in self.fields], bool)
         self._places = np.flatnonzero(kinds), np.flatnonzero(~kinds)
+        sizes = [field["cardinality"] for field in self.fields]
+        starts = [field["offset"] for field in self.fields]
+        gapless = starts == np.cumsum([0, *sizes])[:-1].tolist()  # as a base has its fields
+        self._sizes: tuple[int, ...] | None = tuple(sizes) if gapless else None
         self._categorical = [
             CategoricalField(self.fields[i], kept.get(self.fields[i]["name"], {}), raw.final_ids)
             for i in self._places[0]
@@ -100,12 +106,16 @@ class Encoder:
         self._names = [field["name"] for field in numeric]
         self._hashes = TextHashes()
         self._numeric = NumericFields(numeric, self._hashes)
-        self._read = {name: taken.reader(name) for name in [*taken.fields, raw.label]}
         # an id that stands for no one text has the hash of the empty one, as missing values have
         self._hash_of_id = np.repeat(self._hashes.of([None]), description["num_ids"])
         self._hash_of_id[vocabulary.ids] = vocabulary.hashes
         self._unseen = np.zeros(description["num_ids"], bool)
         self._unseen[[field.offset for field in self._categorical]] = True
+        by_field: list[Any] = [None] * len(self.fields)
+        for place, one in zip(self._places[0].tolist(), self._categorical, strict=True):
+            by_field[place] = one
+        numbers = self._numeric_ids, self._numeric, self._integers
+        self._rows = RowEncoder(taken, by_field, numbers, self._codes, self._rule.read)
 
     @classmethod
     def load(cls, path: str | Path, strict: bool = True) -> "Encoder":
@@ -152,54 +162,14 @@ class Encoder:
             ValueError: naming row, field, what was expected and what was found, for a value of a
                 wrong type, a label in some rows alone, and as the mode says (see `Encoder`).
         """
-        if isinstance(rows, Mapping):
+        if type(rows) is not list and isinstance(rows, Mapping):
             rows = (rows,)
         if isinstance(rows, list | tuple):
-            return self._encode_rows(rows)
+            arrays = self._rows.encode(rows)
+            return arrays if self._sizes is None or not rows else Fitting(arrays, self._sizes)
         if not is_table(rows):
             raise ValueError(f"`rows` must be {EXPECTED}. Received: {type(rows).__name__}")
         return self._encode_table(RawTable(rows))
-
-    def _encode_rows(self, rows: Sequence[Row]) -> Arrays:
-        texts: list[str | None] = []
-        ids: list[int] = []
-        numbers: list[float] = []
-        labels: list[int] = []
-        categorical = [(field, self._read[field.name]) for field in self._categorical]
-        numeric = [(name, self._read[name]) for name in self._names]
-        taken, label, at = self._taken, self._label, ""  # `at`: the field, should it be refused
-        for place, row in enumerate(rows):
-            if not isinstance(row, Mapping):
-                found = type(row).__name__
-                raise ValueError(f"`rows` must be {EXPECTED}. Received in row {place}: {found}")
-            if not taken.knows(row):
-                taken.check_names(row, 1, f"row {place}")
-            try:
-                for field, read in categorical:
-                    at = field.name
-                    text = field.text(read(row))
-                    texts.append(text)
-                    ids.append(field.find(text, field.offset))
-                for at, read in numeric:  # noqa: B007
-                    numbers.append(number_of(read(row), self._integers))
-                if taken.has(label, row):
-                    at = label
-                    labels.append(self._rule.read(self._read[label](row)))
-            except (TypeError, ValueError) as error:
-                raise refusal(place, f"field {at}", taken.given(at, row), error) from None
-        if labels and len(labels) < len(rows):
-            raise ValueError(
-                f"`rows` must all have a label ({label!r}), or none. Received: {len(labels)} of "
-                f"{len(rows)}"
-            )
-        ids_found, hashes = self._codes(texts, ids)
-        shape = len(rows), len(categorical)
-        arrays = self._arrays(
-            ids_found.reshape(shape),
-            hashes.reshape(shape),
-            np.array(numbers, "float64").reshape(len(rows), len(numeric)),
-        )
-        return arrays | {"label": np.array(labels, "uint8")} if labels else arrays
 
     def _encode_table(self, table: RawTable) -> Arrays:
         taken, shape = self._taken, (table.rows, len(self._categorical))

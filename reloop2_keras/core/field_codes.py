@@ -97,6 +97,7 @@ class NumericFields:
             self._edges.append(edges)
             bins = [] if edges is None else [bin_text(b) for b in range(len(edges) + 1)]
             self._of_bins.append(hash_text([*bins, None]))
+        self._is_plain = np.array([edges is None for edges in self._edges], bool)
 
     def encode(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (values float32, hashes int32), both of the shape of `numbers`, float64 (rows, F).
@@ -105,18 +106,32 @@ class NumericFields:
         """
         values, _ = scaled(numbers, self._maxima)
         hashes = np.empty(numbers.shape, "int32")
-        plain = [i for i, edges in enumerate(self._edges) if edges is None]
-        for i, edges in enumerate(self._edges):
-            if edges is not None:
-                bins = bin_numbers(numbers[:, i], edges)
-                bins[np.isnan(numbers[:, i])] = len(edges) + 1
-                hashes[:, i] = self._of_bins[i][bins]
-        if plain and len(numbers) <= 16:  # few rows: all fields in one call
-            texts = [bucket_text(x) for x in numbers[:, plain].ravel().tolist()]
-            hashes[:, plain] = self._hashes.of(texts).reshape(len(numbers), len(plain))
-        elif plain:
-            for i in plain:
-                distinct, codes = np.unique(numbers[:, i], return_inverse=True)
-                texts = [bucket_text(x) for x in distinct.tolist()]
-                hashes[:, i] = self._hashes.of(texts)[codes.ravel()]
+        for i in range(numbers.shape[1]):
+            hashes[:, i] = self._hashed(numbers[:, i], i)
         return values, hashes
+
+    def encode_each(self, numbers: np.ndarray, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (values float32 (n,), hashes int32 (n,)) of numbers float64 (n,) of some fields.
+
+        Args:
+            numbers: NaN is missing.
+            fields: int (n,), each number's field.
+        """
+        values, _ = scaled(numbers, self._maxima[fields])
+        hashes = np.empty(len(numbers), "int32")
+        plain = self._is_plain[fields]
+        texts = [bucket_text(x) for x in numbers[plain].tolist()]  # few: all fields in one call
+        hashes[plain] = self._hashes.of(texts)
+        for i in np.unique(fields[~plain]):
+            hashes[fields == i] = self._hashed(numbers[fields == i], i)
+        return values, hashes
+
+    def _hashed(self, numbers, field):
+        edges = self._edges[field]
+        if edges is not None:
+            bins = bin_numbers(numbers, edges)
+            bins[np.isnan(numbers)] = len(edges) + 1
+            return self._of_bins[field][bins]
+        distinct, codes = np.unique(numbers, return_inverse=True)
+        texts = [bucket_text(x) for x in distinct.tolist()]
+        return self._hashes.of(texts)[codes.ravel()]

@@ -59,8 +59,10 @@ def hash_rows_numpy(
     """See `hash_rows`; table k begins at k * step, by default 2^bits."""
     step = 1 << bits if step is None else step
     ends = np.asarray(ends, "int64")
-    firsts = np.concatenate([[0], ends[:-1]])
-    crosses = np.flatnonzero(ends - firsts > 1)  # tables of more than one column
+    firsts = np.zeros_like(ends)
+    firsts[1:] = ends[:-1]
+    # the further columns of crosses: the second of all, then the third of those that have one
+    further = [np.flatnonzero(ends - firsts > n) for n in range(1, max(ends - firsts, default=0))]
     salts = (np.arange(len(ends)) * 0x9E3779B9).astype("uint32")
     out = np.empty((len(keys), len(ends)), "int32")
     # All tables at once, as one row is hashed again and again by a server; and some rows at once,
@@ -68,9 +70,9 @@ def hash_rows_numpy(
     for start in range(0, len(keys), _HASHED):
         words = keys[start : start + _HASHED].view("uint32")
         mixed = words[:, columns[firsts]]
-        for k in crosses:
-            for column in columns[firsts[k] + 1 : ends[k]]:
-                mixed[:, k] = (mixed[:, k] * np.uint32(16777619)) ^ words[:, column]
+        for n, tables in enumerate(further, 1):
+            column = columns[firsts[tables] + n]
+            mixed[:, tables] = (mixed[:, tables] * np.uint32(16777619)) ^ words[:, column]
         mixed ^= salts
         for factor, shift in ((0x85EBCA6B, 13), (0xC2B2AE35, 16)):
             mixed *= np.uint32(factor)

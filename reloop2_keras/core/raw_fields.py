@@ -62,10 +62,14 @@ class RawFields:
         """Whether a field is made of a column of the raw log."""
         return name in self.raw.derived
 
+    def is_given(self, name: str) -> bool:
+        """Whether a row gives a field's raw value under its name, or it is missing; no more."""
+        return name not in self.raw.derived and name not in self.raw.sides
+
     def reader(self, name: str) -> Callable[[Row], Any]:
         """Return the function that takes a field's raw value out of a row; None: missing."""
         made = self.raw.derived.get(name)
-        if made is None and name not in self.raw.sides:
+        if self.is_given(name):
             return lambda row: row.get(name)
 
         def read(row):

@@ -71,6 +71,9 @@ def number_of(value: Any, integer: bool = False) -> float:
         >>> [number_of(value) for value in (7, " 7.0", True, None, "", decimal.Decimal("7.5"))]
         [7.0, 7.0, 1.0, nan, nan, 7.5]
     """
+    kind = type(value)
+    if (kind is float or kind is int) and not integer and -LARGEST <= value <= LARGEST:
+        return float(value)  # what comes most
     if isinstance(value, bytes):
         value = value.decode("utf-8")  # a UnicodeDecodeError is a ValueError
     if isinstance(value, str):

@@ -63,6 +63,8 @@ def check_finite(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _column(name: str, values: np.ndarray, rows: int | None) -> np.ndarray:
+    if type(values) is np.ndarray and values.dtype.kind == "f" and values.shape == (rows,):
+        return values.astype("float64")  # what comes most, one row at a time
     array = np.asarray(values)
     if array.ndim == 0 or array.size != len(array):
         raise ValueError(f"`{name}` must have shape (rows,). Received: {array.shape}")

@@ -49,6 +49,11 @@ def canonical_text(value: Any) -> str | None:
         >>> [canonical_text(value) for value in (None, float("nan"), "", "007", "None")]
         [None, None, None, '007', 'None']
     """
+    kind = type(value)
+    if kind is str:  # the two that come most
+        return _of_string(value)
+    if kind is int:
+        return str(value)
     if isinstance(value, bytes):
         value = value.decode("utf-8")  # a UnicodeDecodeError is a ValueError
     if isinstance(value, str):
@@ -72,7 +77,7 @@ def canonical_text(value: Any) -> str | None:
 
 
 def _of_string(text):
-    if whole := WHOLE.fullmatch(text):
+    if text.endswith(".0") and (whole := WHOLE.fullmatch(text)):
         text = "0" if whole[1] == "-0" else whole[1]
     return BOOLEANS.get(text, text) or None
 

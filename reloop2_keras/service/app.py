@@ -1,6 +1,7 @@
 """The routes of a running model."""
 
 import contextlib
+import functools
 import json
 import time
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from reloop2_keras.core.serving.moments import moment
+from reloop2_keras.core.serving.online_model import OnlineModel
 from reloop2_keras.service.bodies import (
     ExplainBody,
     LearnBody,
@@ -22,6 +24,7 @@ from reloop2_keras.service.bodies import (
 from reloop2_keras.service.errors import add_handlers
 from reloop2_keras.service.limits import Limits
 from reloop2_keras.service.metrics import made_registry
+from reloop2_keras.service.quick import Quick
 from reloop2_keras.service.running import Running
 
 HERE = 16  # rows that are predicted at once; more go to a thread, so that others are answered
@@ -57,7 +60,11 @@ def made_app(running: Running, max_bytes: int = 8 << 20, token: str | None = Non
 
     add_handlers(app)
     routes = tuple(str(getattr(route, "path", "")) for route in app.routes)
-    return Limits(app, max_bytes, token, seconds, routes)
+    quick: dict[str, tuple[Any, Any]] = {
+        "/predict": (PredictBody, functools.partial(_predicted, running.model))
+    }
+    quick["/learn"] = (LearnBody, functools.partial(_learnt, running.model))
+    return Limits(Quick(app, quick), max_bytes, token, seconds, routes)
 
 
 def _json(content: Any) -> Response:
@@ -65,20 +72,29 @@ def _json(content: Any) -> Response:
     return Response(json.dumps(content), media_type="application/json")
 
 
+async def _predicted(model: OnlineModel, body: PredictBody) -> dict[str, Any]:
+    if len(body.rows) <= HERE:
+        found = model.predict(body.rows)
+    else:
+        found = await run_in_threadpool(model.predict, body.rows)
+    return {"id": found.id, "scores": found.scores.tolist()}
+
+
+async def _learnt(model: OnlineModel, body: LearnBody) -> dict[str, Any]:
+    return await run_in_threadpool(model.learn, body.ids, body.labels)
+
+
 def _add_learning(app: FastAPI, running: Running) -> None:
     model = running.model
 
+    # what fits is answered by `Quick`; these say what does not
     @app.post("/predict")
     async def predict(body: PredictBody) -> Response:
-        if len(body.rows) <= HERE:
-            found = model.predict(body.rows)
-        else:
-            found = await run_in_threadpool(model.predict, body.rows)
-        return _json({"id": found.id, "scores": found.scores.tolist()})
+        return _json(await _predicted(model, body))
 
     @app.post("/learn")
     async def learn(body: LearnBody) -> Response:
-        return _json(await run_in_threadpool(model.learn, body.ids, body.labels))
+        return _json(await _learnt(model, body))
 
     @app.post("/learn_rows")
     async def learn_rows(body: LearnRowsBody) -> Response:

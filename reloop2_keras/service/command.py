@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -129,6 +130,7 @@ def serve(args: argparse.Namespace) -> None:
         app = made_app(running, args.max_bytes, token)
         # a request that is answered within 30 seconds is answered before the end
         options = {"access_log": False, "timeout_graceful_shutdown": 30, "log_level": "info"}
+        sys.setswitchinterval(0.001)  # a request that is to be answered waits so long for a learner
         host, port = address.getsockname()[:2]
         logger.info("%s on http://%s:%d", args.model, f"[{host}]" if ":" in host else host, port)
         uvicorn.Server(uvicorn.Config(app, **options)).run(sockets=[address])

@@ -39,6 +39,7 @@ class Limits:
         routes: tuple[str, ...] = (),
     ) -> None:
         self.app, self.max_bytes, self.seconds, self.routes = app, max_bytes, seconds, routes
+        self._series: dict[tuple[str, int], Any] = {}  # to look one up takes as long as to add
         self._token = None if token is None else f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +85,10 @@ class Limits:
             await answer(sending, 413, f"body: expected at most {self.max_bytes} bytes")
         if self.seconds is not None:
             route = scope["path"] if scope["path"] in self.routes else "other"
-            self.seconds.labels(route, str(status)).observe(time.perf_counter() - start)
+            series = self._series.get((route, status))
+            if series is None:
+                series = self._series[route, status] = self.seconds.labels(route, str(status))
+            series.observe(time.perf_counter() - start)
 
     def _allowed(self, headers: dict[bytes, bytes]) -> bool:
         given = headers.get(b"authorization", b"")

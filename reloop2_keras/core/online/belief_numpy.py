@@ -16,11 +16,12 @@ from reloop2_keras.core.online.belief_bank import (
 
 def found_numpy(bank: Bank, words: np.ndarray) -> np.ndarray:
     """Return the place of each word, int64 (rows, K), or -1 where it has none."""
-    first, masks = bank.edges[:-1, None], np.diff(bank.edges)[:, None] - 1
+    first, wide = bank.edges[:-1], words.astype("int64")
+    masks = bank.edges[1:] - first - 1
     # (rows, K, PROBES)
-    places = first + ((words[:, :, None].astype("int64") + np.arange(PROBES)) & masks)
+    places = first[:, None] + ((wide[:, :, None] + np.arange(PROBES)) & masks[:, None])
     same = keys_of(bank)[places] == words[:, :, None]
-    there = np.take_along_axis(places, same.argmax(axis=2)[:, :, None], axis=2)[:, :, 0]
+    there = first + ((wide + same.argmax(axis=2)) & masks)
     return np.where(same.any(axis=2), there, -1)
 
 
@@ -42,9 +43,15 @@ def read_numpy(
     variances: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """See `read_beliefs`."""
-    means, grown = (part[:, :, : weights.shape[1]] for part in beliefs_numpy(bank, words, now))
+    learners, spread = weights.shape[1], None
+    if variances:
+        means, grown = (part[:, :, :learners] for part in beliefs_numpy(bank, words, now))
+        spread = np.einsum("rka,ka->ra", grown, weights**2)
+    else:
+        places = found_numpy(bank, words)
+        means = bank.cells[places, HEAD : HEAD + learners]
+        means[places < 0] = 0.0
     logits = offsets + np.einsum("rka,ka->ra", means, weights)
-    spread = np.einsum("rka,ka->ra", grown, weights**2) if variances else None
     return logits, spread, means.astype("float32")
 
 

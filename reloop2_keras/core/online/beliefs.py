@@ -98,6 +98,7 @@ class BeliefTables(RetractableBeliefs):
         self.prior, self.rows = float(prior), 0
         self._columns = np.array([c for table in self.tables for c in table], "int64")
         self._ends = np.cumsum([len(t) for t in self.tables if t]).astype("int64")
+        self._filled = np.array([len(table) > 0 for table in self.tables])
         self._edges = np.cumsum([0, *(1 << b for b in self.bits)])
         if self._edges[-1] >= 2**31:
             raise ValueError(
@@ -165,12 +166,11 @@ class BeliefTables(RetractableBeliefs):
             raise ValueError(
                 f"`hashes` must have shape (rows, {self.width}). Received: {hashes.shape}"
             )
-        hashes = np.ascontiguousarray(hashes.astype("int32", copy=False))
-        words = hash_words(hashes, self._columns, self._ends)
+        words = hash_words(np.ascontiguousarray(hashes, "int32"), self._columns, self._ends)
         if len(self._ends) == len(self.tables):
             return words
         out = np.ones((len(hashes), len(self.tables)), "int32")  # 1 is the constant's word
-        out[:, [k for k, table in enumerate(self.tables) if table]] = words
+        out[:, self._filled] = words
         return out
 
     def checked_words(self, words: np.ndarray) -> np.ndarray:

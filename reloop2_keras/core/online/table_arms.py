@@ -79,6 +79,10 @@ class TableArms(Composite):
         given = len(tables)
         self.tables = BeliefTables(width, tables + [[]] * constant, bits + one, noises, prior)
         self.num_alone = sum(alone)
+        # the first arm on each base: where none is among the learners, nothing is added
+        on = [arm.base for arm in self.arms]
+        bases = 1 + max(-1 if base is None else base for base in on)
+        self._on_base = [on.index(base) if base in on else len(on) for base in range(bases)]
         self.plain = [a for a, arm in enumerate(self.arms) if arm.plain]
         self.used, self.first = [], []
         for arm in self.arms:
@@ -127,10 +131,11 @@ class TableArms(Composite):
     def offsets(self, base_logits: np.ndarray, learners: int, learning: bool = False) -> np.ndarray:
         """Return what tables are added to, float64 (rows, learners): c + a * base."""
         rest = self._rest if learning else self._offsets
-        out = np.repeat(rest[:1, :learners], len(base_logits), axis=0)
-        for base, coefficients in enumerate(rest[1:, :learners]):
-            if coefficients.any():
-                out += base_logits[:, base, None] * coefficients
+        out = np.empty((len(base_logits), learners))
+        out[...] = rest[0, :learners]
+        for base in range(len(rest) - 1):
+            if self._on_base[base] < learners:
+                out += base_logits[:, base, None] * rest[1 + base, :learners]
         return out
 
     def read(
@@ -158,9 +163,12 @@ class TableArms(Composite):
                 words, weights, offsets, variances, trusted=True
             )
             if learners == len(self.arms) and self.plain:
-                fixed = self._learning
-                plain = [np.einsum("rk,k->r", means[:, :, a], fixed[:, a]) for a in self.plain]
-                logits = np.concatenate([logits, np.stack(plain, axis=1)], axis=1)
+                whole = np.empty((len(logits), learners + len(self.plain)))
+                whole[:, :learners] = logits
+                for place, a in enumerate(self.plain, learners):
+                    fixed = self._learning[:, a]
+                    whole[:, place] = np.einsum("rk,k->r", means[:, :, a], fixed)
+                logits = whole
         return np.minimum(np.maximum(logits, -LARGEST_LOGIT), LARGEST_LOGIT), spread, means
 
     def learn(

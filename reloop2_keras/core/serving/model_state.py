@@ -87,7 +87,9 @@ class ModelState(Releasing):
             if name in self.requests:
                 waiting = self.requests.waiting(name)
                 waiting = waiting[known[waiting]]
-            late = np.setdiff1d(np.flatnonzero(of_rows), waiting)
+            clicked = of_rows > 0
+            clicked[waiting] = False
+            late = np.flatnonzero(clicked)
             if len(waiting):
                 parts.append((name, waiting, self.requests.take(name, waiting)))
                 truth.append(of_rows[waiting])
@@ -110,8 +112,9 @@ class ModelState(Releasing):
         learner.learn(parts, truth)
         rows = sum(map(len, truth))
         with self.lock:
-            for (_, _, served), labels in zip(parts, truth, strict=True):
-                self.alarms.add(served["corrected"], labels)
+            if parts:
+                shown = [served["corrected"] for _, _, served in parts]
+                self.alarms.add(np.concatenate(shown), np.concatenate(truth))
             self.counts["learnt"] += rows
         return {"learnt": rows}
 

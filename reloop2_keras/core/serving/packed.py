@@ -3,6 +3,7 @@
 No pickle: whoever can write such a file can give wrong numbers, and run nothing.
 """
 
+import functools
 import json
 import struct
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import numpy as np
 
 _LENGTH = struct.Struct("<Q")
 _KINDS = "biufU"
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def pack(head: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> bytes:
@@ -26,10 +28,15 @@ def pack(head: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None
         >>> head, arrays["labels"].tolist()
         ({'kind': 'labels'}, [0, 1])
     """
-    parts = {name: np.asarray(array) for name, array in (arrays or {}).items()}
-    listed = [[name, part.dtype.str, part.shape] for name, part in parts.items()]
-    text = json.dumps([dict(head), listed], separators=(",", ":")).encode()
-    return b"".join([_LENGTH.pack(len(text)), text, *[part.tobytes() for part in parts.values()]])
+    parts = [(name, np.asarray(array)) for name, array in (arrays or {}).items()]
+    listed = _listed(tuple([(name, part.dtype, part.shape) for name, part in parts]))
+    text = f"[{_json(dict(head))},{listed}]".encode()
+    return b"".join([_LENGTH.pack(len(text)), text, *[part.tobytes() for _, part in parts]])
+
+
+@functools.lru_cache(256)  # requests of as many rows have arrays of the same names and shapes
+def _listed(parts: tuple[tuple[str, np.dtype, tuple[int, ...]], ...]) -> str:
+    return _json([[name, dtype.str, shape] for name, dtype, shape in parts])
 
 
 def unpack(data: bytes | memoryview) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

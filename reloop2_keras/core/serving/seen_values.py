@@ -1,6 +1,5 @@
 """Raw texts of the values seen lately, and where their beliefs stood: a drift monitor (ours)."""
 
-import collections
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +30,8 @@ class SeenValues:
         fields: list of dicts, as in dataset.json.
         raw: dict, `Encoder.description["raw"]`.
         arms: int, arms of tables of the `Online`.
-        limit: int >= 1, values; those that came the longest ago are let go of, and counted.
+        limit: int >= 1, values; of those that came the longest ago some (one in 64) are let go of
+            where there is no room, and counted.
         marks: int >= 4, moments that are kept.
 
     Attributes:
@@ -54,9 +54,12 @@ class SeenValues:
         self._read = [taken.reader(name) for name in self.names]
         self.limit, self.dropped = int(limit), 0
         self._lock = threading.Lock()
-        # (column, hash) -> place; the one that came the longest ago first
-        self._places: collections.OrderedDict[tuple[int, int], int] = collections.OrderedDict()
+        # (column, hash) as one number -> place; of each place its number, text, and when it came
+        self._places: dict[int, int] = {}
+        self._numbers, self._came = np.zeros((2, self.limit), "int64")
         self._texts = [""] * self.limit
+        self._free, self._time = list(range(self.limit))[::-1], 0
+        self._columns = np.arange(len(self.names), dtype="int64") << 32
         self._first = np.zeros((self.limit, arms), "float32")
         self._marks: list[tuple[float, np.ndarray]] = []
         self._most = max(4, int(marks))
@@ -73,41 +76,59 @@ class SeenValues:
             hashes: int32 (rows, width).
             means: float (rows, K, A), what is believed of them; the first K are the fields'.
         """
-        if isinstance(rows, Mapping):
+        if type(rows) is not list and isinstance(rows, Mapping):
             rows = (rows,)
         if not isinstance(rows, list | tuple):
             return
+        numbers = (hashes.view("uint32") + self._columns).ravel().tolist()
         with self._lock:
-            places = self._places
-            new: list[int] = []
-            at: list[tuple[int, int]] = []
-            for r, of_row in enumerate(hashes.tolist()):
-                for column, value in enumerate(of_row):
-                    key = (column, value)
-                    if key in places:
-                        places.move_to_end(key)
-                        continue
-                    if len(new) == NEW:
-                        continue  # it will come again, or does not matter
-                    place = len(places)
-                    if place >= self.limit:
-                        _, place = places.popitem(last=False)
-                        self.dropped += 1
-                    places[key] = place
-                    self._texts[place] = str(self._read[column](rows[r]))[:LONGEST]
-                    new.append(place)
-                    at.append((r, column))
-            if new:  # all at once, as an assignment takes as long for one
-                self._first[new] = means[tuple(np.array(at).T)]
-                for _, marked in self._marks:
-                    marked[new] = np.nan
+            found = list(map(self._places.get, numbers))
+            if None in found:
+                self._touch([place for place in found if place is not None])
+                self._add(numbers, rows, means)
+            else:
+                self._touch(found)
 
-    def _now(self, online: Online) -> tuple[list[tuple[int, int]], np.ndarray, np.ndarray]:
-        """(keys, places, means (values, A)) of all values in the map; holds the lock."""
-        keys, places = list(self._places), np.array(list(self._places.values()), "int64")
-        means = np.zeros((len(keys), self._first.shape[1]))
-        columns, values = np.array(keys, "int64").reshape(-1, 2).T
-        width, rank = len(self.names), np.zeros(len(keys), "int64")
+    def _touch(self, places):
+        self._time += 1
+        self._came[places] = self._time
+
+    def _add(self, numbers, rows, means):
+        new: list[tuple[int, int, int]] = []
+        for at, number in enumerate(numbers):
+            if number in self._places:
+                continue
+            if len(new) == NEW:
+                break  # the others will come again, or do not matter
+            place = self._places[number] = self._room()
+            self._numbers[place] = number
+            self._touch([place])
+            row, column = divmod(at, len(self.names))
+            self._texts[place] = str(self._read[column](rows[row]))[:LONGEST]
+            new.append((place, row, column))
+        places, of_rows, columns = np.array(new).T  # all at once takes as long as one
+        self._first[places] = means[of_rows, columns]
+        for _, marked in self._marks:
+            marked[places] = np.nan
+
+    def _room(self):
+        """A free place; where there is none, a few of those that came the longest ago are freed."""
+        if not self._free:
+            some = max(1, self.limit // 64)  # to look for them takes as long as for one
+            self._free = np.argpartition(self._came, some - 1)[:some].tolist()
+            for number in self._numbers[self._free].tolist():
+                del self._places[number]
+            self.dropped += some
+        return self._free.pop()
+
+    def _now(self, online: Online) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(columns, places, means (values, A)) of all values in the map; holds the lock."""
+        count = len(self._places)
+        numbers = np.fromiter(self._places, "int64", count)
+        places = np.fromiter(self._places.values(), "int64", count)
+        columns, values = numbers >> 32, (numbers & 0xFFFFFFFF).astype("uint32").view("int32")
+        means = np.zeros((count, self._first.shape[1]))
+        width, rank = len(self.names), np.zeros(count, "int64")
         for column in range(width):
             here = columns == column
             rank[here] = np.arange(here.sum())
@@ -117,7 +138,7 @@ class SeenValues:
         if len(hashes):
             tables = online.arms.tables
             means = tables.read(tables.words(hashes))[0].transpose(0, 2, 1)[rank, columns]
-        return keys, places, means
+        return columns, places, means
 
     def mark(self, online: Online, time: float) -> None:
         """Note where all beliefs stand."""
@@ -147,14 +168,13 @@ class SeenValues:
             what the value adds to the served logit, by the weights of now.
         """
         with self._lock:
-            keys, places, means = self._now(online)
+            columns, places, means = self._now(online)
             old = [mark for mark in self._marks if mark[0] <= since]
             before = self._first[places].astype("float64")
             if old:
                 marked = old[-1][1][places]
                 before = np.where(np.isnan(marked), before, marked)
             tables, _ = coefficients(online)
-            columns = np.array([column for column, _ in keys], "int64")
             was = (before * tables[columns]).sum(axis=1)
             now = (means * tables[columns]).sum(axis=1)
             order = np.argsort(-np.abs(now - was), kind="stable")[:count]
@@ -175,27 +195,27 @@ class SeenValues:
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return (plain values, arrays), of which `load` makes the same again."""
         with self._lock:
-            places = list(self._places.values())
-            head: dict[str, Any] = {"texts": [self._texts[k] for k in places], "began": self.began}
+            places = np.fromiter(self._places.values(), "int64", len(self._places))
+            places = places[np.argsort(self._came[places], kind="stable")]
+            head: dict[str, Any] = {"texts": [self._texts[k] for k in places.tolist()]}
+            head |= {"began": self.began, "dropped": self.dropped}
             head["times"] = [time for time, _ in self._marks]
-            head["dropped"] = self.dropped
-            keys = np.array(list(self._places), "int64").reshape(-1, 2)
             marks = [marked[places] for _, marked in self._marks]
-            arrays = {"keys": keys, "first": self._first[places]}
+            arrays = {"numbers": self._numbers[places], "first": self._first[places]}
             return head, arrays | ({"marks": np.stack(marks)} if marks else {})
 
     def load(self, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Take what `state` returned; of more values than there is room for, the last ones."""
         with self._lock:
             last = max(0, len(head["texts"]) - self.limit)
-            keys, first = arrays["keys"][last:].tolist(), arrays["first"][last:]
+            numbers, first = arrays["numbers"][last:], arrays["first"][last:]
             if first.shape[1:] != self._first.shape[1:]:
                 return  # other arms of tables: nothing compares
-            self._places.clear()
-            for place, (key, text) in enumerate(zip(keys, head["texts"][last:], strict=True)):
-                self._places[key[0], key[1]] = place
-                self._texts[place] = text
-            count = len(keys)
+            count = self._time = len(numbers)
+            self._places = {number: place for place, number in enumerate(numbers.tolist())}
+            self._numbers[:count], self._came[:count] = numbers, np.arange(count)
+            self._texts[:count] = head["texts"][last:]
+            self._free = list(range(count, self.limit))[::-1]
             self._first[:count], self.began = first, head["began"]
             self.dropped, self._marks = head["dropped"] + last, []
             for time, part in zip(head["times"], arrays.get("marks", ()), strict=True):

@@ -1,8 +1,6 @@
 """Who learns lets those in who wait to read: a lock alone would let the learner in again (ours)."""
 
-import contextlib
 import threading
-from collections.abc import Iterator
 
 PATIENCE = 0.1  # seconds: a reader that hangs must not hold learning up for ever
 
@@ -21,17 +19,18 @@ class Turns:
         self._changed = threading.Condition()
         self._came, self._gone = 0, 0
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """Be one whom learners let in."""
+    def reading(self) -> "Turns":
+        """Be one whom learners let in: `with turns.reading()`."""
+        return self
+
+    def __enter__(self) -> None:
         with self._changed:
             self._came += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._gone += 1
-                self._changed.notify_all()
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._gone += 1
+            self._changed.notify_all()
 
     def give_way(self) -> None:
         """Wait for the readers that are there, at most `PATIENCE`; to call without the lock."""
