@@ -14,7 +14,7 @@ from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.verdict import sentence
-from reloop2_keras.service import command
+from reloop2_keras.service import batch_command, command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--quiet", action="store_true", help="no progress bars")
     command.add_parsers(commands)
+    batch_command.add_parsers(commands)
     return made
 
 
@@ -162,7 +163,7 @@ def _compare(args: argparse.Namespace) -> None:
 
 def _ship(report, arms, dataset, folder):
     """Write the pick, and say how it is served; a comparison without `online` has none."""
-    from reloop2_keras.streaming.shipping import SHIPPED, ship_pick
+    from reloop2_keras.streaming.shipping import SHIPPED, said_of_shipping, ship_pick
 
     if not set(SHIPPED) & set(arms):
         return
@@ -171,11 +172,7 @@ def _ship(report, arms, dataset, folder):
     except ValueError as error:  # the report is written all the same
         print(f"not shipped: {error}")
         return
-    name = next(name for name in SHIPPED if name in arms)
-    print(f"shipped: {folder}, the arm {name}, every label of the log learnt")
-    if not sentence(report).endswith(f"deploy {name}"):
-        print(f"(the sentence above does not say to deploy {name}: look before you do)")
-    print(f"next: python -m reloop2_keras serve {folder}")
+    print(said_of_shipping(report, arms, folder))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -186,6 +183,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.serve(args)
         elif args.command == "release":
             print(f"serving: {command.release(args)}")
+        elif args.command in ("predict", "learn"):
+            said, whole = getattr(batch_command, args.command)(args)
+            print(said)
+            return 0 if whole else 130
         else:
             _compare(args)
     except KeyboardInterrupt:

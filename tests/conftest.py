@@ -26,6 +26,15 @@ def movietweetings_raw():
 
 
 @pytest.fixture(scope="session")
+def flights_raw():
+    """The raw flights log, which is not part of the repository."""
+    path = ROOT.parent / "shared" / "data" / "flights" / "flights.csv"
+    if not path.is_file():
+        pytest.skip("the flights log is not beside the repository (../shared/data)")
+    return path
+
+
+@pytest.fixture(scope="session")
 def forks():
     """A function of a backend's name: its process (`forks.Forks`), started when first asked for."""
     started = {}

@@ -13,7 +13,7 @@ from reloop2_keras.service.running import load_base
 from reloop2_keras.streaming import compare
 from reloop2_keras.streaming.shipping import ship_pick
 
-pytestmark = [pytest.mark.backend]
+pytestmark = pytest.mark.backend
 BASE = {"max_epochs": 1, "embedding_dim": 4, "hidden_units": (8,), "search": None}
 
 

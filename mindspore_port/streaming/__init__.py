@@ -10,6 +10,7 @@ from mindspore_port.streaming.arms import (
     standard_arms,
 )
 from mindspore_port.streaming.prequential_loop import prequential
+from mindspore_port.streaming.shipping import ship_pick
 from mindspore_port.streaming.study import (
     choose,
     compare,
@@ -51,6 +52,7 @@ __all__ = [
     "logloss",
     "prequential",
     "replay",
+    "ship_pick",
     "standard_arms",
     "training_keys",
     "tune_memory",

@@ -66,6 +66,7 @@ def compare(
     incremental_options: dict[str, Any] | None = None,
     choices: dict[int, Choice] | None = None,
     progress: bool | None = None,
+    kept: dict[str, Any] | None = None,
 ) -> PrequentialReport:
     """Compare arms on a dataset's stream, as `reloop2_keras.compare` does for Keras models.
 
@@ -76,7 +77,7 @@ def compare(
         arms: names; None: `core.choice.OWN`, without rivals.
         base_options, incremental_options: arguments of `train_base` and `IncrementalBase`; options
             of the base that are not given are chosen, once for all seeds.
-        seeds, delay, slots, settings, choices, progress: see `core.study.compare`.
+        seeds, delay, slots, settings, choices, progress, kept: see `core.study.compare`.
 
     Raises:
         ValueError: as there.
@@ -88,7 +89,7 @@ def compare(
     dataset, make, info = MINDSPORE.start(*given, backend())
     arms = OWN if arms is None else arms
     shared = arms, seeds, delay, slots, settings, info, choices, progress
-    return study.compare(dataset, make, *shared)
+    return study.compare(dataset, make, *shared, kept=kept)
 
 
 def compare_delays(

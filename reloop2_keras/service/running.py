@@ -34,6 +34,7 @@ class Running:
         mark_seconds: float, between two marks of `OnlineModel.moved`.
         strict: bool, whether rows of unknown fields, and rows that lack fields, are refused; else
             they are counted (`Encoder`, `WholeRows`).
+        shipped: `Shipped`, the model's, if it is loaded already; None loads it.
         **options: of `OnlineModel`: wait, negatives, max_rows, late_rows, values.
 
     Attributes:
@@ -59,6 +60,7 @@ class Running:
         mark_seconds: float = 300.0,
         strict: bool = True,
         older: int = 12,
+        shipped: Shipped | None = None,
         **options: Any,
     ) -> None:
         if not snapshot_seconds > 0:
@@ -68,7 +70,7 @@ class Running:
                 f"`snapshot_events` must be an integer >= 1. Received: {snapshot_events}"
             )
         folder = Path(os.path.abspath(model))
-        shipped = load_shipped(folder, strict)
+        shipped = shipped or load_shipped(folder, strict)
         base = shipped.base
         self.model = OnlineModel(
             shipped.online,

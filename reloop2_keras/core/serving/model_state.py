@@ -8,6 +8,7 @@ import numpy as np
 
 from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.serving.alarms import Alarms
+from reloop2_keras.core.serving.files_learnt import FilesLearnt
 from reloop2_keras.core.serving.late_labels import Learner
 from reloop2_keras.core.serving.learnt_labels import LearntLabels
 from reloop2_keras.core.serving.releasing import Releasing
@@ -23,6 +24,7 @@ class ModelState(Releasing):
     seen: SeenValues
     learnt: LearntLabels
     alarms: Alarms
+    files: FilesLearnt
     log: Callable[[Mapping[str, Any], Arrays], None] | None
     _unseen: np.ndarray
 
@@ -157,6 +159,8 @@ class ModelState(Releasing):
                 arrays |= {f"trial/{name}": array for name, array in scores.items()}
             arrays |= {f"requests/{name}": array for name, array in waiting.items()}
             arrays |= {f"receipts/{name}": array for name, array in kept.items()}
+            head["files"], learnt = self.files.state()
+            arrays |= {f"files/{name}": array for name, array in learnt.items()}
         return head, arrays
 
     def load_state(
@@ -190,6 +194,7 @@ class ModelState(Releasing):
             self.alarms.load(head["alarms"])
             self.learnt.load(head.get("learnt", []), _below("learnt/", arrays))
             self._unseen[...] = arrays["unseen"]
+            self.files.load(head.get("files", []), _below("files/", arrays))
             if requests:
                 self.base_name, self.previous = head["base"], head.get("previous", "")
                 trial = head.get("trial")

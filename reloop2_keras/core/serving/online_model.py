@@ -15,6 +15,7 @@ from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.rows import check_labels
 from reloop2_keras.core.serving.alarms import Alarms
 from reloop2_keras.core.serving.explaining import explained
+from reloop2_keras.core.serving.files_learnt import FilesLearnt
 from reloop2_keras.core.serving.late_labels import BATCH, Labels, Learner, checked_labels
 from reloop2_keras.core.serving.learnt_labels import LearntLabels
 from reloop2_keras.core.serving.model_state import ModelState
@@ -79,6 +80,7 @@ class OnlineModel(ModelState):
         whole: `WholeRows`, which counts what rows lacked.
         unseen: dict field -> rows whose value training had not seen.
         alarms: `Alarms`.
+        files: `FilesLearnt`, how far files were learnt.
         bases, previous, trial: see `Releasing`.
         log: function of (head, arrays), or None; `settle`: function that returns when the disk has
             what was logged, called before a label is answered, or None.
@@ -117,6 +119,7 @@ class OnlineModel(ModelState):
         self.requests = Requests(max_rows)
         self.alarms, self.counts = Alarms(), collections.Counter[str]()
         self.learnt = LearntLabels()
+        self.files = FilesLearnt()
         raw, arms = encoder.description["raw"], len(online.arms.arms)
         self.seen = SeenValues(encoder.fields, raw, arms, values)
         self._offsets = np.array(
@@ -172,6 +175,14 @@ class OnlineModel(ModelState):
         scored = self._scored(arrays, bases)
         with self.turns.reading():
             return arrays, self._predicted(arrays[HASHES], scored, bases.trial)
+
+    def score(self, arrays: Arrays) -> Arrays:
+        """Return what is served for encoded rows, which are counted and not kept."""
+        p, _ = self._scored(arrays, Bases(self.base))
+        with self.lock:
+            self._count(arrays)
+        with self.turns.reading():
+            return dict(self.online.predict(arrays[HASHES], p))
 
     def _count(self, arrays):
         self._unseen += (arrays["feature_ids"] == self._offsets).sum(axis=0)

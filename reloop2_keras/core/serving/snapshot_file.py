@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,3 +89,42 @@ def verify(path: Path) -> None:
         while part := file.read(1 << 20):
             digest.update(part)
     _compare(path, digest.digest(), start[len(MAGIC) :])
+
+
+def pin_newest(folder: Path, model: str, pinned: Path) -> str | None:
+    """Put the newest snapshot of a store that verifies where the store does not remove it.
+
+    Files are never changed in place, so that a second name of one is enough; the store may be at
+    work meanwhile.
+
+    Args:
+        folder: of a `Store`, or none.
+        model: name of the shipped model.
+        pinned: path to put it at, in place of what is there.
+
+    Returns:
+        str, the snapshot's name; None if there is no snapshot.
+
+    Raises:
+        ValueError: if there are snapshots, and none is one of this model that verifies.
+    """
+    said = []
+    for path in sorted(folder.glob("snapshot-*.state"), reverse=True):
+        pinned.unlink(missing_ok=True)
+        try:
+            try:
+                os.link(path, pinned)
+            except FileNotFoundError:
+                continue  # removed meanwhile: there is a newer one
+            except OSError:  # another disk, or one that knows no second names
+                shutil.copyfile(path, pinned)
+            head, _ = read_state(pinned)
+            if head["model"] == model:
+                return path.name
+            said.append(f"{path}: expected a state of {model!r}, found {head['model']!r}")
+        except ValueError as error:
+            said.append(str(error))
+    pinned.unlink(missing_ok=True)
+    if said:
+        raise ValueError(f"{folder}: expected a snapshot of this model that verifies: {said[0]}")
+    return None

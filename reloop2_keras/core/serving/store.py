@@ -7,6 +7,7 @@ model as it was shipped, which `rollback` can always go back to.
 
 import fcntl
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -62,7 +63,9 @@ class Store:
             fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._owner)
-            raise BlockingIOError(f"{self.folder}: another service has it") from None
+            raise BlockingIOError(f"{self.folder}: another service or `learn` has it") from None
+        for left in self.folder.glob(".[sb]*"):  # of a kill while a file was written beside
+            shutil.rmtree(left, ignore_errors=True)
         self._busy = threading.RLock()
         self._log: EventLog | None = None
         self._ended: EventLog | None = None  # the one before it
@@ -243,22 +246,43 @@ class Store:
             self.snapshot(LEFT)
             with model.writing, model.lock:
                 model.load_state(head, arrays, requests=False)
-                position = self.position + 1  # a number that no snapshot has
-                # the events to come rest on it, so that it is written before one of them is
-                new, state = model.state()
-                memory, beside = model.memory()
-                why = "after a rollback"
-                self._write(position, {**new, **memory}, {**state, **beside}, why)
-                if self._log is not None:
-                    self._log.close()
-                self._begin(position)
+                self._write_anew(model, "after a rollback")
         return number
 
-    def close(self) -> None:
-        """Write a last snapshot and let go of the folder; the model goes on unwritten."""
+    def checkpoint(self) -> int:
+        """Write the state as the newest snapshot, though no event says how it came about.
+
+        For what is learnt from a file, which holds the rows, so that no log has to.
+
+        Returns:
+            int, its number.
+        """
+        model = self._model
+        if model is None:
+            raise ValueError("`start` must come before `checkpoint`")
+        with self._busy, model.writing, model.lock:
+            self._write_anew(model, "learnt from a file")
+            return self.position
+
+    def _write_anew(self, model: OnlineModel, why: str) -> None:
+        position = self.position + 1  # a number that no snapshot has
+        # the events to come rest on it, so that it is written before one of them is
+        (head, arrays), (memory, beside) = model.state(), model.memory()
+        self._write(position, {**head, **memory}, {**arrays, **beside}, why)
+        if self._log is not None:
+            self._log.close()
+        self._begin(position)
+
+    def close(self, snapshot: bool = True) -> None:
+        """Write a last snapshot and let go of the folder; the model goes on unwritten.
+
+        Args:
+            snapshot: bool; False leaves the folder as it would be after a kill.
+        """
         with self._busy:
             if self._model is not None:
-                self.snapshot()
+                if snapshot:
+                    self.snapshot()
                 self._model.log = self._model.settle = None
                 self._model = None
             if self._log is not None:

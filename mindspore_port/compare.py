@@ -1,0 +1,98 @@
+"""Compare arms and ship the pick: python -m mindspore_port.compare DATASET OUT [options].
+
+Trains a DeepFM on the training period, chooses everything else on the validation period, then
+predicts, scores and learns the slots in their order with every arm. Writes OUT/metrics.json and,
+of the pick, OUT/model: its base as ONNX, so that it is served without MindSpore.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mindspore_port.data import PreparedDataset
+from mindspore_port.logs import Log, fail
+from mindspore_port.streaming.shipping import SHIPPED, said_of_shipping, ship_pick
+from mindspore_port.streaming.study import compare
+from mindspore_port.workers import Workers
+from reloop2_keras.core.base_search import BaseSearch
+from reloop2_keras.core.candidates import Candidates
+from reloop2_keras.core.choice import OWN, needed
+from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.verdict import sentence
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line; its options are those of `reloop2_keras compare`."""
+    made = argparse.ArgumentParser(
+        prog="python -m mindspore_port.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("dataset", help="folder that data_scripts wrote")
+    made.add_argument("out", help="folder for metrics.json and the model")
+    made.add_argument("--arms", nargs="+", metavar="ARM", help=f"of {', '.join(OWN)}; all of them")
+    made.add_argument("--seed", type=int, default=1001, help="first seed")
+    made.add_argument("--seeds", type=int, default=1, help="number of seeds")
+    made.add_argument("--delay", default="0", help="slots (1), rows (5000rows), or time (2h)")
+    made.add_argument("--slots", type=int, help="cut the stream into so many slots")
+    made.add_argument("--validation-slots", type=int, default=Candidates().validation_slots)
+    made.add_argument("--max-epochs", type=int, default=30, help="most epochs of the base")
+    made.add_argument("--search-seconds", type=float, default=60.0, help="to choose the base in")
+    made.add_argument("--no-search", action="store_true", help="a base of fixed options instead")
+    made.add_argument("--device_target", default="CPU", help="Ascend, GPU or CPU")
+    made.add_argument("--quiet", action="store_true", help="no progress bars")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status: 2 for bad input."""
+    args = parser().parse_args(argv)
+    try:
+        _compare(args, Log())
+    except (ValueError, OSError, ImportError) as error:
+        return fail("compare", error)
+    return 0
+
+
+def _compare(args: argparse.Namespace, say: Log) -> None:
+    needed(args.arms or OWN)  # wrong words and folders are told before hours of training
+    delay = Delay.of(args.delay, "--delay")
+    if args.seeds < 1:
+        raise ValueError(f"--seeds: expected an integer >= 1, found {args.seeds}")
+    if (Path(args.out) / "dataset.json").exists() or Path(args.out).is_file():
+        raise ValueError(f"{args.out}: expected a folder to write to, found a dataset or a file")
+    dataset = PreparedDataset(args.dataset)
+    Workers(args.device_target)
+    quiet = False if args.quiet else None
+    search = None if args.no_search else BaseSearch(args.search_seconds, progress=quiet)
+    kept: dict[str, Any] = {}
+    report = compare(
+        dataset,
+        arms=args.arms,
+        seeds=range(args.seed, args.seed + args.seeds),
+        delay=delay,
+        slots=args.slots,
+        settings=Candidates(validation_slots=args.validation_slots),
+        base_options={"max_epochs": args.max_epochs, "search": search},
+        progress=quiet,
+        kept=kept,
+    )
+    written = report.save(args.out)
+    say(report.table())
+    say(sentence(report))
+    say(f"written: {written[0]}")
+    if not set(SHIPPED) & set(kept):
+        return
+    folder = Path(args.out) / "model"
+    try:
+        ship_pick(report, kept, dataset, folder)
+    except (ValueError, ImportError) as error:  # the report is written all the same
+        say(f"not shipped: {error}")
+        return
+    say(said_of_shipping(report, kept, folder))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""Learn a file of labelled rows: each is scored, then learnt; killed runs go on (ours)."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+from tqdm.auto import tqdm
+
+from reloop2_keras.core.serving.file_arrays import BadRows, FileArrays
+from reloop2_keras.core.serving.file_rows import RowFile
+from reloop2_keras.core.serving.files_learnt import FileLearnt
+from reloop2_keras.core.serving.late_labels import BATCH
+from reloop2_keras.core.serving.online_model import OnlineModel
+from reloop2_keras.core.serving.requests import Arrays
+from reloop2_keras.core.serving.store import Store
+
+CHUNK = 16_384  # rows that are read and encoded at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Learnt:
+    """What `learn_file` did.
+
+    Attributes:
+        first: int, rows of the file that were read before.
+        rows: int, rows of the file that are read now.
+        bad: int, of all of them, rows that were skipped.
+        listed: list of str, the first bad rows that were found now.
+        result: `auc`, `logloss`, `rows` and more of what is learnt, see `BinnedMetrics`; scored
+            before it was learnt. Of a file that had grown since its end: of the new rows.
+        whole: bool, whether the end was reached; False: stopped.
+    """
+
+    first: int
+    rows: int
+    bad: int
+    listed: list[str]
+    result: dict[str, float]
+    whole: bool
+
+
+def whole_batches(rows: int) -> int:
+    """Return the number of rows, rounded up to whole batches.
+
+    Example:
+        >>> whole_batches(1), whole_batches(512)
+        (256, 512)
+    """
+    return -(-max(1, int(rows)) // BATCH) * BATCH
+
+
+def learn_file(
+    model: OnlineModel,
+    store: Store,
+    file: RowFile,
+    delay: int = 0,
+    on_error: str = "fail",
+    again: bool = False,
+    chunk_rows: int = CHUNK,
+    snapshot_seconds: float = 60.0,
+    stop: Callable[[], bool] = lambda: False,
+    progress: bool | None = False,
+) -> Learnt:
+    """Learn what of a file was not learnt yet, in its order, 256 rows at a time.
+
+    A batch is scored by what was learnt before it, then learnt. How far the file is learnt is part
+    of the model's state, in the same snapshot: a run that is killed at any moment and started
+    again ends with the state, to the bit, of one that was not. The file itself is the log: its
+    rows are not written to the store's.
+
+    Args:
+        model: `OnlineModel`.
+        store: `Store` that was started with it.
+        file: `RowFile` with the label's column, before its first row.
+        delay: int >= 0, how many rows later a row's label is known; 0: before the next batch.
+        on_error: "fail" or "skip", what is done about bad rows.
+        again: bool, whether to learn the file from its first row, whatever was learnt of it.
+        chunk_rows: int, rows that are read at once, rounded up to batches; changes no result.
+        snapshot_seconds: float, seconds between two snapshots.
+        stop: asked after each chunk; once it says True there is a snapshot, and an end.
+        progress: bool, or None to show a bar on terminals only.
+
+    Raises:
+        ValueError: naming file, line and field, for a bad row, or for a file that is not what it
+            was where it was learnt. What was learnt before stays learnt.
+    """
+    if int(delay) != delay or delay < 0:
+        raise ValueError(f"`delay` must be a number of rows >= 0. Received: {delay}")
+    one = _begun(model, file, again)
+    first = one.position["row"] if one.position else 0
+    bad = BadRows(on_error, one.bad)
+    source = FileArrays(file, model.encoder, label=True, bad=bad)
+    off = None if progress is None else not progress
+    bar = tqdm(total=file.size, initial=file.done(), desc="learn", unit_scale=True, disable=off)
+    row, saved, last, chunk = first, first, time.monotonic(), whole_batches(chunk_rows)
+    with bar:
+        while not stop():
+            try:
+                piece = file.read(chunk)
+                encoded = None if piece is None else source.encode(piece)
+            except (ValueError, OSError):
+                if row > saved:
+                    store.checkpoint()  # what was learnt before the bad row stays learnt
+                raise
+            if piece is None or encoded is None:
+                if one.result is None:  # else nothing was added to it
+                    _learn(model, one, None)
+                    one.end()
+                break
+            for places, arrays in encoded.batches():
+                end = piece.first + int(places[-1]) + 1
+                one.waiting.append((end, {**model.score(arrays), "truth": arrays["label"]}))
+                _learn(model, one, end - delay)
+            row = piece.first + piece.rows
+            one.position, one.bad, one.result = file.position(), bad.count, None
+            bar.update(file.done() - bar.n)
+            if time.monotonic() - last >= snapshot_seconds:
+                store.checkpoint()
+                saved, last = row, time.monotonic()
+    store.checkpoint()
+    whole = one.result is not None
+    found = one.result or (one.metrics.result() if one.metrics else {})
+    return Learnt(first, row, bad.count, bad.first, found, whole)
+
+
+def _begun(model: OnlineModel, file: RowFile, again: bool) -> FileLearnt:
+    """What is known of the file, which stands where learning goes on."""
+    path = str(file.path.resolve())
+    one = model.files.of(path)
+    if one is None or one.position is None or again:
+        return model.files.begin(path)
+    try:
+        file.seek(one.position)
+    except ValueError as error:
+        if one.result is None:
+            raise ValueError(f"{error}. --again learns it from its first row") from None
+        file.seek(None)  # another file under the name of one that was learnt to its end
+        return model.files.begin(path)
+    return one
+
+
+def _learn(model: OnlineModel, one: FileLearnt, upto: int | None) -> None:
+    """Learn the batches that wait and end by a row; None: all."""
+    while one.waiting and (upto is None or one.waiting[0][0] <= upto):
+        _, batch = one.waiting.popleft()
+        one.measure(batch["truth"], batch["corrected"])
+        learnable: Arrays = {**batch, "truth": batch["truth"].astype("float64")}
+        model.replay({"kind": "rows"}, learnable)

@@ -1,0 +1,143 @@
+"""An output that is written in parts, and takes its place when it is whole (ours)."""
+
+import csv
+import fcntl
+import io
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from reloop2_keras.core.files import replaced, sync
+
+ABOUT, PROGRESS, OWNER = "about.json", "progress.json", "owner.lock"
+ENDINGS = (".csv", ".parquet")
+
+
+class Parts:
+    """The parts of a table OUT, in the folder OUT.parts, until `finish` puts them together.
+
+    A kill at any moment leaves OUT as it was, and parts that are whole; the next run goes on
+    behind them.
+
+    Args:
+        out: path that ends in .csv or .parquet.
+
+    Attributes:
+        folder: path.
+        about: dict that `begin` was given by the run that began, or None.
+        progress: dict of the last `write`, with `parts`, how many there are; or None.
+
+    Raises:
+        ValueError: if the path cannot be one of an output.
+        BlockingIOError: if another process writes it.
+    """
+
+    def __init__(self, out: str | os.PathLike) -> None:
+        self.out = Path(out)
+        if self.out.suffix not in ENDINGS or self.out.is_dir():
+            raise ValueError(f"{out}: expected a file's name that ends in one of {ENDINGS}")
+        self.folder = self.out.with_name(self.out.name + ".parts")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._owner = os.open(self.folder / OWNER, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._owner)
+            raise BlockingIOError(f"{self.folder}: another `predict` writes it") from None
+        self.about, self.progress = self._read(ABOUT), self._read(PROGRESS)
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ValueError(f"{self.folder / name}: expected JSON: {error}") from error
+
+    def begin(self, about: Mapping[str, Any]) -> None:
+        """Begin, or go on with what was begun in the same way.
+
+        Raises:
+            ValueError: if it was begun in another way.
+        """
+        wanted = json.loads(json.dumps(about))
+        if self.about is None:
+            # what is left of a run that was killed before it began, or behind its end
+            for path in self.folder.glob("part-*"):
+                path.unlink()
+            (self.folder / PROGRESS).unlink(missing_ok=True)
+            self.about, self.progress = wanted, None
+            self._write(ABOUT, wanted)
+        for name, value in wanted.items():
+            if self.about.get(name) != value:
+                raise ValueError(
+                    f"{self.folder}: expected parts of {name} {value!r}, found "
+                    f"{self.about.get(name)!r}; remove this folder to begin anew"
+                )
+
+    def _write(self, name: str, value: Mapping[str, Any]) -> None:
+        with replaced(self.folder / name) as beside:
+            beside.write_text(json.dumps(value), encoding="utf-8")
+
+    def _part(self, number: int) -> Path:
+        return self.folder / f"part-{number:06}{self.out.suffix}"
+
+    def write(self, table: pa.Table, progress: Mapping[str, Any]) -> None:
+        """Write the next part, and that it is there.
+
+        Raises:
+            ValueError: if a column is of a type that the output cannot hold.
+        """
+        number = self.progress["parts"] if self.progress else 0
+        try:
+            with replaced(self._part(number)) as beside:
+                if self.out.suffix == ".parquet":
+                    pq.write_table(table, beside, row_group_size=max(1, len(table)))
+                else:
+                    options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
+                    pa.csv.write_csv(table, beside, options)
+        except pa.ArrowException as error:
+            raise ValueError(f"{self.out}: cannot hold these columns: {error}") from error
+        self.progress = {**progress, "parts": number + 1}
+        self._write(PROGRESS, self.progress)
+
+    def finish(self, schema: pa.Schema) -> None:
+        """Put the parts together as OUT, which takes its place as a whole; then remove them.
+
+        Args:
+            schema: of the table.
+        """
+        parts = [self._part(k) for k in range(self.progress["parts"] if self.progress else 0)]
+        whole = self.folder / f"whole{self.out.suffix}"
+        if self.out.suffix == ".parquet":
+            with pq.ParquetWriter(whole, schema) as writer:
+                for part in parts:
+                    table = pq.read_table(part).cast(schema)
+                    writer.write_table(table, row_group_size=len(table))
+        else:
+            head = io.StringIO()
+            csv.writer(head, lineterminator="\n").writerow(schema.names)
+            with open(whole, "wb") as file:
+                file.write(head.getvalue().encode())
+                for part in parts:
+                    with part.open("rb") as source:
+                        shutil.copyfileobj(source, file)
+        sync(whole)
+        os.replace(whole, self.out)
+        sync(self.out.absolute().parent)
+        (self.folder / ABOUT).unlink()  # first, or what is left would be taken for a run's parts
+        self.close()
+        shutil.rmtree(self.folder)
+
+    def close(self) -> None:
+        """Let go of the folder; parts stay."""
+        if self._owner >= 0:
+            os.close(self._owner)
+            self._owner = -1
