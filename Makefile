@@ -33,16 +33,25 @@ $(VENV)/.made:
 	$(call quoted,$(PYTHON)) -m venv $(VENV)
 	touch $@
 
+# where the environment is activated Keras takes a backend that is installed, unless one is named
+chosen = grep -q KERAS_BACKEND $(VENV)/bin/activate || \
+  echo 'export KERAS_BACKEND="$${KERAS_BACKEND:-$(1)}"' >> $(VENV)/bin/activate
+
 $(VENV)/.ready-%: $(VENV)/.made pyproject.toml constraints.txt
 	@test -n "$(EXTRA_$*)" || { echo "BACKEND must be torch, jax or tensorflow; found: $*"; exit 1; }
 	@echo "setting up $(VENV) for $* (minutes, once)"
-	$(INSTALL) -e ".[$(EXTRA_$*),notebooks,rivals]"
+	$(INSTALL) -e ".[$(EXTRA_$*),notebooks,rivals,serve,onnx]"
+	$(call chosen,$*)
 	touch $@
 
 $(VENV)/.ready: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "setting up $(VENV) with all backends (about 6 GB, minutes, once)"
 	$(INSTALL) -e ".[tensorflow,jax,torch,mindspore,notebooks,rivals,dev]"
+	$(call chosen,$(BACKEND))
 	touch $@
+
+.PHONY: setup
+setup: $(VENV)/.ready-$(BACKEND)  ## an environment in .venv, to prepare, compare and serve (BACKEND=torch)
 
 demo: $(VENV)/.ready-$(BACKEND)  ## synthetic drifting log -> table of arms (BACKEND=torch DATASET=folder)
 	mkdir -p $(call quoted,$(DEMO))

@@ -46,6 +46,14 @@ def test_one_line_names_the_installed_backends(code, tmp_path):
     assert "site-packages" not in done.stderr  # nothing of Keras' own traceback
 
 
+def test_the_command_that_is_told_can_be_typed(tmp_path):
+    code = "import sys; sys.argv = ['reloop2_keras/__main__.py', 'compare', 'a b', 'c']; "
+    code += "from reloop2_keras.core.keras_backend import require_backend; require_backend()"
+    done = python(code, ("tensorflow", "jax"), tmp_path)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.endswith("KERAS_BACKEND=torch python -m reloop2_keras compare 'a b' c")
+
+
 @pytest.mark.parametrize(
     ("hidden", "backend", "written", "expected"),
     [

@@ -47,6 +47,7 @@ TINY = {
         "INCREMENTAL_LEARNING_RATES": [0.001],
         "NO_DRIFT_ROWS": 4000,
     },
+    "07_serve": {"REQUESTS": 60, "LATE": 10},
 }
 
 
@@ -108,6 +109,9 @@ def test_notebook_runs(name, work):
     given = {"DATASET_DIR": str(work / "dataset"), "OUTPUT_DIR": str(work), **TINY[name]}
     if name == "00_tour":
         given["DATASET_DIR"] = str(work / "tour")
+    if name == "07_serve":
+        for needed in ("fastapi", "uvicorn", "prometheus_client"):
+            pytest.importorskip(needed, reason="not installed: pip install 'reloop2[serve]'")
     run.execute(FOLDER / f"{name}.ipynb", work / f"{name}.ipynb", given)
     if name == "05_mindspore":
         metrics = json.loads((work / "mindspore" / "metrics.json").read_text())
@@ -120,3 +124,10 @@ def test_notebook_runs(name, work):
             assert set(metrics["arms"][arm]) >= {"auc", "gauc", "logloss", "ece", "auc_sd"}
             assert len(metrics["slots"][arm]["auc"]) == 3
         assert (work / "gain_per_slot.png").stat().st_size > 5000
+        assert (work / "model" / "model.json").is_file()
+    if name == "07_serve":
+        cells = nbformat.read(work / "07_serve.ipynb", as_version=4).cells
+        said = "".join(out.get("text", "") for c in cells for out in c.get("outputs", ()))
+        for line in ("difference to the twin: 0.0", "to the bit: True", "the traffic: True"):
+            assert line in said
+        assert "'feature_ids': True, 'feature_values': True, 'feature_hashes': True" in said

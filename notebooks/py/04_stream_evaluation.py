@@ -47,11 +47,14 @@ EVERY_KEY = False  # also show an arm for each kind of memory and key, as valida
 # %%
 # %matplotlib inline
 
+from pathlib import Path
+
 import pandas as pd
 
 from reloop2_keras import Candidates, PreparedDataset, compare
 from reloop2_keras.rivals import installed
 from reloop2_keras.streaming import ARMS, FORMS, figures
+from reloop2_keras.streaming.shipping import ship_pick
 
 dataset = PreparedDataset(DATASET_DIR)
 slots = dataset.slots()
@@ -110,7 +113,7 @@ base = {
 incremental = {"learning_rate": INCREMENTAL_LEARNING_RATE, "batch_size": INCREMENTAL_BATCH_SIZE}
 
 # %%
-choices = {}
+choices, kept = {}, {}
 report = compare(
     dataset,
     arms=arms,
@@ -120,6 +123,7 @@ report = compare(
     base_options=base,
     incremental_options=incremental,
     choices=choices,
+    kept=kept,
 )
 written = report.save(OUTPUT_DIR)
 
@@ -183,11 +187,24 @@ figures.calibration_curve(report)
 figures.drift(report)
 
 # %% [markdown]
+# ## What would you deploy?
+#
+# The pick with all that it has learnt in the stream, as one folder: base, tables, rule, the encoder
+# that turns a raw row into ids and hashes, and the verdict as its card. Notebook 07 serves it.
+
+# %%
+try:
+    model = ship_pick(report, kept, dataset, Path(OUTPUT_DIR) / "model")
+    print(f"next: python -m reloop2_keras serve {model}")
+except ValueError as error:  # a dataset that was prepared by an earlier version has no encoder
+    print("not shipped:", error)
+
+# %% [markdown]
 # ## Summary
 #
 # - No row is scored by a memory that holds it, and no choice was made on the scored slots.
 # - Compare each arm with `recalibrated` and `shuffled`, not only with `frozen`.
-# - `metrics.json` and the figures are in `OUTPUT_DIR`.
+# - `metrics.json`, the figures and the model to serve are in `OUTPUT_DIR`.
 #
 # ## Exercises
 #

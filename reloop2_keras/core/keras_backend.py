@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -31,6 +32,20 @@ def chosen_backend() -> tuple[str, str]:
     return str(said), str(path)
 
 
+def _typed(arguments: list[str]) -> str:
+    """What stood after `python`, so that it can be typed again.
+
+    Example:
+        >>> _typed(["/lib/reloop2_keras/__main__.py", "compare", "my log"]), _typed(["a/b.py"])
+        ("-m reloop2_keras compare 'my log'", 'b.py')
+    """
+    if not arguments or not arguments[0]:
+        return "..."
+    script, rest = Path(arguments[0]), arguments[1:]
+    name = f"-m {script.parent.name}" if script.name == "__main__.py" else script.name
+    return " ".join([name, shlex.join(rest)]).strip()
+
+
 def require_backend() -> None:
     """Raise ImportError, in one line, where Keras would fail to import its backend.
 
@@ -54,10 +69,9 @@ def require_backend() -> None:
     installed = [n for n, module in BACKENDS.items() if importlib.util.find_spec(module)]
     problem = "is not installed" if name in BACKENDS else f"is none of {', '.join(BACKENDS)}"
     if installed:
-        script = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "..."
         advice = (
             f"installed here: {', '.join(installed)}. Choose one before Keras is imported: "
-            f"KERAS_BACKEND={installed[-1]} python {script}"
+            f"KERAS_BACKEND={installed[-1]} python {_typed(sys.argv)}"
         )
     else:
         advice = "none is installed here; for PyTorch: pip install 'reloop2[torch]'"
