@@ -236,3 +236,17 @@ def test_a_snapshot_after_so_many_events(tmp_path):
         with pytest.raises(ValueError, match=f"`{next(iter(bad))}`"):
             Running(tmp_path / "model", tmp_path / "none", **bad)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_damaged_snapshot_can_be_made_up_for_from_what_was_shipped(tmp_path):
+    clock = Clock()
+    served, store = started(tmp_path, clock, keep=3)
+    for number in range(2):
+        learn(served, number)
+        last = store.snapshot()
+        store.kept.path(last).write_bytes(b"damaged")
+    learn(served, 5)
+    os.close(store._owner)
+    again, after = started(tmp_path, clock, keep=3)
+    assert same(again, served.online.state())
+    assert after.notes[-2] == "started from snapshot-000000000000000.state"

@@ -89,7 +89,7 @@ class Snapshots:
         kept = spaced(times, max([self._clock(), *times]), self.keep, self.older)
         for place in set(range(len(numbers))) - set(kept):
             self.path(numbers[place]).unlink()
-        return numbers[-self.keep :][0] if numbers else 0
+        return numbers[-self.keep] if len(numbers) >= self.keep else 0
 
     def _about(self, number: int) -> dict[str, Any]:
         """What a file says of itself, its checksum not looked at; kept while it is the same file.
