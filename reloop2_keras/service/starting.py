@@ -104,13 +104,14 @@ def listening(host: str, port: int) -> socket.socket:
     """
     named = f"--host {host} --port {port}"
     try:
-        kind, _, _, _, address = socket.getaddrinfo(
+        kind, _, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OSError(f"{named}: expected an address of this machine: {reason}") from None
-    made = socket.socket(kind, socket.SOCK_STREAM)
+    # asyncio answers without delay (TCP_NODELAY) on sockets that say their protocol alone
+    made = socket.socket(kind, socket.SOCK_STREAM, protocol)
     try:
         # the port of a service that was stopped just now is free
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
