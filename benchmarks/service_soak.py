@@ -21,6 +21,8 @@ from reloop2_keras.core.serving.event_log import read_events
 from reloop2_keras.core.serving.snapshot_file import read_state
 from reloop2_keras.service.running import Running
 
+BESIDE = ("model", "time", "why", "seen")  # what a snapshot holds beside the state
+
 
 def resident(process):
     """MB that a process holds."""
@@ -83,7 +85,9 @@ def replayed(folder, state, rows, told):
 def last_state(state):
     """What the service wrote when it was stopped."""
     head, arrays = read_state(max(Path(state).glob("snapshot-*.state")))
-    return {name: value for name, value in head.items() if name != "model"}, arrays
+    return {name: value for name, value in head.items() if name not in BESIDE}, {
+        name: array for name, array in arrays.items() if not name.startswith("seen/")
+    }
 
 
 def main():
@@ -95,6 +99,7 @@ def main():
     rows = raw_rows(load_shipped(args.model).encoder, 20_000)
     with tempfile.TemporaryDirectory() as state:
         told, labels, memory = soak(args.model, state, rows, args.seconds, args.rate)
+        state = next(Path(state).iterdir())  # the one model that was served there
         head, arrays = last_state(state)
         (again, others), compared, differ = replayed(args.model, state, rows, told)
     # unseen values are counted where a request is encoded, and not again

@@ -42,7 +42,8 @@ def test_learn_serve_and_predict_have_one_state(folder, capsys):
     status, said, _ = ran(capsys, "learn", model, log)
     assert status == 0
     first, second, last = said.strip().splitlines()
-    assert first == f"read 600 rows, learnt by the model in {folder / 'model-state'}"
+    (state,) = (folder / "model-state").iterdir()
+    assert first == f"read 600 rows, learnt by the model in {state}"
     assert second.startswith("each scored before it was learnt: AUC 0.")
     assert second.endswith(", 600 rows") and last == f"next: python -m reloop2_keras serve {model}"
     status, said, _ = ran(capsys, "learn", model, log)
@@ -128,9 +129,7 @@ def test_one_process_has_a_state(folder, capsys):
     running = Running(folder / "model")
     status, said, wrong = ran(capsys, "learn", folder / "model", folder / "log.csv")
     assert (status, said) == (2, "")
-    assert wrong == (
-        f"reloop2_keras learn: {folder}/model-state: another service or `learn` has it\n"
-    )
+    assert wrong == (f"reloop2_keras learn: {running.state}: another service or `learn` has it\n")
     # one who only reads needs no lock
     assert ran(capsys, "predict", folder / "model", folder / "log.csv", folder / "o.csv")[0] == 0
     running.store.close()
@@ -205,4 +204,4 @@ def test_a_service_of_another_release_keeps_its_files(folder):
     running.model.load_state(head, arrays)
     assert running.model.files.of("log.csv") is None
     running.store.close()
-    Store(folder / "model-state", name=running.shipped.name).close()
+    Store(running.state, name=running.shipped.name).close()

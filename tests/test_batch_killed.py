@@ -120,7 +120,8 @@ def test_the_commands_killed_at_random_moments(tmp_path):
     models = []
     for state in ("whole", "model-state"):
         one, name = shipped_model(tmp_path)
-        store = Store(tmp_path / state, name=name)
+        (folder,) = (tmp_path / state).iterdir()
+        store = Store(folder, name=name)
         store.start(one)
         store.close(snapshot=False)
         models.append(one)

@@ -67,3 +67,12 @@ def test_each_score_is_computed_once(monkeypatch, tmp_path):
         two.per_slot(metric)
     # 2 arms, 2 seeds: the stream of 6 rows once, each of 3 slots of 2 rows once; and the best
     assert sorted(calls) == [2] * 12 + [6] * 5
+
+
+def test_a_table_without_groups_or_frozen_says_so_by_a_dash():
+    p = np.float32([0.1, 0.4, 0.3, 0.2])
+    shared = {"b": [p]}, np.array([0, 1, 1, 0]), np.zeros(4, "int32")
+    line = PrequentialReport(["b"], [1], *shared).table().splitlines()[1].split()
+    assert line == ["b", "1.0000", "-", "-", "-", line[5], line[6], "-"] and "nan" not in line
+    line = PrequentialReport(["b"], [1], *shared, groups=np.zeros(4)).table().splitlines()[1]
+    assert line.split()[3:5] == ["1.0000", "1.0000"]

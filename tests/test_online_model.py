@@ -206,7 +206,8 @@ def test_moved_names_the_value_that_changed():
     first = said["values"][0]
     assert (first["field"], first["text"]) == ("user", "u3") and first["moved"] < 0
     assert first["now"] - first["before"] == pytest.approx(first["moved"])
-    assert served.moved(since=50)["since"] is None
+    clipped = served.moved(since=50)
+    assert clipped["since"] == 100 and clipped["clipped"] and not said["clipped"]
 
 
 def test_the_values_that_are_remembered_are_bounded():

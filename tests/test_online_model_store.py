@@ -96,12 +96,12 @@ def test_a_snapshot_that_does_not_verify_is_passed_over_and_nothing_is_lost(tmp_
 
 
 def test_old_snapshots_and_their_events_are_removed(tmp_path):
-    one, store = fresh(), Store(tmp_path, keep=2)
+    one, store = fresh(), Store(tmp_path, keep=2, older=0)
     store.start(one)
     for number in range(50):
         step(one, number)
         store.snapshot()
-    assert len(store.snapshots()) == 2
+    assert len(store.snapshots()) == 3 and store.snapshots()[0] == 0
     assert len(list(tmp_path.glob("events-*.log"))) <= 3
 
 
@@ -155,6 +155,30 @@ def test_rollback_forgets_what_was_learnt_since_and_a_restart_agrees(tmp_path):
     with pytest.raises(ValueError, match="`number` must be among"):
         after.rollback(12345)
     assert after.rollback(at) == at
+
+
+def test_what_moved_is_known_after_a_restart(tmp_path):
+    one, store = fresh(), Store(tmp_path)
+    store.start(one)
+    for number in range(20):
+        step(one, number)
+    one.clock.now = 100.0
+    one.mark()
+    for number in range(100, 130):
+        step(one, number)
+    before = one.moved(since=110.0, count=5)
+    assert before["since"] == 100.0 and not before["clipped"]
+    clipped = one.moved(since=50.0)
+    assert clipped["clipped"] and clipped["since"] == 100.0
+    store.close()
+    again, after = fresh(), Store(tmp_path)
+    after.start(again)
+    assert again.moved(since=110.0, count=5) == before
+    again.clock.now = 200.0
+    again.mark()
+    assert again.moved(since=110.0)["since"] == 100.0
+    after.rollback(0)
+    assert again.moved(since=110.0)["since"] == 100.0
 
 
 def test_a_release_is_remembered(tmp_path):

@@ -68,8 +68,8 @@ def test_snapshot_and_rollback(client, running):
 ROW = {"user": "u1", "age": 3}
 MALFORMED = [
     ("/predict", b"", "body"),
-    ("/predict", b"{", "JSON decode error"),
-    ("/predict", b"\xff\xfe", "JSON decode error"),
+    ("/predict", b"{", "expected JSON"),
+    ("/predict", b"\xff\xfe", "expected JSON"),
     ("/predict", b"[" * 9000, ""),
     ("/predict", b"[]", "body"),
     ("/predict", b"null", "body"),
@@ -106,7 +106,11 @@ MALFORMED = [
     ("/learn_rows", {"rows": [ROW], "labels": [True]}, "labels.0"),
     ("/learn_rows", {"rows": [{}], "labels": [3]}, "labels.0"),
     ("/explain", {"row": 3}, "row: Input should be a valid dictionary"),
-    ("/explain", {"row": {"age": "x"}}, "field age"),
+    ("/explain", {"row": {"user": "u1", "age": "x"}}, "field age"),
+    ("/explain", {"row": {"age": 3}}, "Not there: 'user'"),
+    ("/predict", {"rows": [{}]}, "row 0: expected every field"),
+    ("/predict", {"rows": [ROW, {"user": "u1"}]}, "row 1: expected every field"),
+    ("/learn_rows", {"rows": [{"age": None}], "labels": [1]}, "Not there: 'user'"),
     ("/rollback", {"number": -1}, "number"),
     ("/rollback", {"number": 777}, "`number` must be among"),
     ("/release", {"path": "nowhere.onnx"}, "nowhere.onnx: not found"),
@@ -114,7 +118,20 @@ MALFORMED = [
     ("/release", {"path": "a\0b.onnx"}, ""),
     ("/predict", b'{"rows": [{"user": "a", "age": 1' + b"0" * 400 + b"}]}", "field age"),
     ("/predict", b'{"rows": [{"user": "a", "age": 1' + b"0" * 5000 + b"}]}", ""),
-    ("/predict", b'{"rows": [{"user": "\\ud800", "age": 3}]}', ""),
+    ("/predict", b'{"rows": [{"user": "\\ud800", "age": 3}]}', "row 0: field user: expected valid"),
+    ("/learn_rows", b'{"rows": [{"user": "a\\udfff", "age": 3}], "labels": [1]}', "field user"),
+    ("/predict", b'{"rows": [{"us\\ud800": "a", "age": 3}]}', "us"),
+    ("/predict", b"", "body: expected JSON, found nothing"),
+    ("/predict", b"{'rows': 1}", "body: expected JSON, found none: Expecting property name"),
+    ("/predict", b'"rows"', "body: expected a JSON object, found 'rows'"),
+    ("/predict", b"[" * 9000, "body: expected JSON of numbers and depth that can be read"),
+    ("/learn", {"ids": ["a"], "labels": [7]}, "labels.0: expected 0 or 1, or a list of 0, 1 and"),
+    ("/learn", {"ids": ["a"], "labels": [[0, 7]]}, "labels.0.1: expected 0, 1 or null, found 7"),
+    ("/learn_rows", {"rows": [ROW], "labels": [7]}, "labels.0: expected 0 or 1, found 7"),
+    ("/rollback", {"before": "soon"}, "'2026-11-26 14:00', found 'soon'"),
+    ("/rollback", {"number": 0, "before": 5}, "not both"),
+    ("/rollback", {}, "nothing was learnt since"),
+    ("/rollback", b"", "nothing was learnt since"),
     ("/learn", b'{"ids": ["\\ud800", "\\ud800"], "labels": [1, 1]}', "`ids` must be distinct"),
 ]
 
@@ -137,7 +154,36 @@ def test_a_page_of_another_site_cannot_post(client):
     for kind in ("text/plain", "application/x-www-form-urlencoded"):
         body = b'{"rows": [{"user": "u1", "age": 3}]}'
         answer = client.post("/predict", content=body, headers={"content-type": kind})
-        assert answer.status_code == 422
+        assert answer.status_code == 415 and kind in answer.json()["error"]
+
+
+def test_a_content_type_that_lacks_is_told(client):
+    answer = client._ask("POST", "/predict", "", {}, [b'{"rows": []}'])
+    assert answer.status_code == 415
+    assert answer.json()["error"] == "header Content-Type: expected application/json, found none"
+
+
+def test_a_rollback_without_a_body_takes_the_newest(client, running):
+    client.post("/learn_rows", json={"rows": rows(5), "labels": [1] * 5})
+    number = client.post("/snapshot").json()["snapshot"]
+    client.post("/learn_rows", json={"rows": rows(5), "labels": [1] * 5})
+    assert client._ask("POST", "/rollback", "", {}, [b""]).json() == {"snapshot": number}
+    listed = client.get("/snapshots").json()["snapshots"]
+    assert [row["why"] for row in listed] == [
+        "shipped",
+        "",
+        "before a rollback",
+        "after a rollback",
+    ]
+    assert all(row["whole"] for row in listed)
+    assert client.get("/snapshots", params={"again": "true"}).json()["snapshots"] == listed
+    newest = client.get("/health").json()["newest_snapshot"]
+    assert newest["number"] == listed[-1]["number"] and newest["time"] == listed[-1]["time"]
+    left = listed[2]["number"]
+    assert client.post("/rollback", json={"number": left}).json() == {"snapshot": left}
+    soon = {"before": "2100-01-01 00:00"}
+    assert client.post("/rollback", json=soon).json()["snapshot"] == listed[-1]["number"] + 1
+    assert client.post("/rollback", json={"number": 0}).json() == {"snapshot": 0}
 
 
 def test_other_refusals(client):
@@ -154,6 +200,37 @@ def test_other_refusals(client):
     assert client.post("/predict", content=chunks()).status_code == 413
     text = client.get("/metrics").text
     assert 'route="other",status="404"' in text
+
+
+def test_lenient_takes_what_lacks_as_missing_and_counts_it(tmp_path):
+    running = Running(ship_tables(tmp_path / "model"), strict=False)
+    with Client(made_app(running)) as client:
+        rows_ = [{"user": "u1", "x": 1}, {}, {"age": None, "user": "u2", "x": 2}]
+        got = client.post("/predict", json={"rows": rows_}).json()["scores"]
+        whole = [{"user": "u1", "age": None}, {"user": None, "age": None}, rows_[2]]
+        assert client.post("/predict", json={"rows": whole}).json()["scores"] == got
+        text = client.get("/metrics").text
+    assert 'reloop2_lacking_total{field="age"} 2.0' in text
+    assert 'reloop2_lacking_total{field="user"} 1.0' in text
+    assert "reloop2_ignored_total 3.0" in text
+
+
+def test_unknown_names_do_not_fill_the_memory(tmp_path):
+    running = Running(ship_tables(tmp_path / "model"), strict=False)
+    for number in range(3000):
+        running.model.predict([{**ROW, f"made up {number}": 1}])
+    assert len(running.model.encoder.ignored) <= 1001
+    assert sum(running.model.encoder.ignored.values()) == 3000
+    running.end()
+
+
+def test_another_label_is_told(client):
+    name = client.post("/predict", json={"rows": rows(1)}).json()["id"]
+    client.post("/learn", json={"ids": [name], "labels": [0]})
+    said = client.post("/learn", json={"ids": [name], "labels": [1]}).json()
+    assert said["conflicts"] == [{"id": name, "row": 0, "learnt": 0, "given": 1}]
+    assert "learnt already with another label" in said["note"] and said["unknown"] == []
+    assert 'reloop2_events_total{kind="conflicts"} 1.0' in client.get("/metrics").text
 
 
 def test_a_token(running):
@@ -190,7 +267,8 @@ def test_the_end_writes_a_last_snapshot(tmp_path):
     with Client(made_app(running)) as client:
         waiting = client.post("/predict", json={"rows": rows(2)}).json()["id"]
         position = running.store.position
-    assert (tmp_path / "model-state" / f"snapshot-{position:015}.state").exists()
+    assert (running.state / f"snapshot-{position:015}.state").exists()
+    assert running.state.parent == tmp_path / "model-state"
     again = Running(folder)
     with Client(made_app(again)) as client:
         body = {"ids": [waiting], "labels": [[1, 0]]}

@@ -87,7 +87,7 @@ def test_a_service_that_is_killed_and_stopped_goes_on(tmp_path):
             if seed == 3:
                 said = service.stop(signal.SIGTERM)
                 assert "Traceback" not in said
-                position = max((tmp_path / "model-state").glob("snapshot-*.state"))
+                position = max((tmp_path / "model-state").rglob("snapshot-*.state"))
                 service = Process(folder)
                 assert f"started from {position.name}" in service.said()
     finally:

@@ -91,7 +91,7 @@ def test_a_base_that_does_not_fit_leaves_the_old_one(tmp_path):
 
 
 def test_the_command_takes_a_shipped_model_and_needs_a_base(tmp_path):
-    arguments = {"url": "http://127.0.0.1:9", "token_file": None}
+    arguments = {"url": "http://127.0.0.1:9", "token_file": None, "back": False, "rows": 9}
     with pytest.raises(ValueError, match="expected a shipped model with a base"):
         command.release(types.SimpleNamespace(file=tmp_path, **arguments))
     with pytest.raises(OSError, match="refused"):

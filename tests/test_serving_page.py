@@ -57,7 +57,7 @@ def test_options_that_are_named_are_there():
 
 
 def test_routes_and_metrics_that_are_named_are_there(running):
-    there = {route.path for route in made_app(running).app.routes}
+    there = {route.path for route in made_app(running).app.app.routes}
     table = re.findall(r"`(?:GET |POST )?(/[a-z_]+)`", PAGE)
     assert len(set(table)) >= 8 and set(table) <= there, set(table) - there
     running.model.alarms.last["log_loss"] = 0.5

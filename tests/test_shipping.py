@@ -6,6 +6,8 @@ import pytest
 from data_scripts import prepare, synthetic
 from reloop2_keras import PreparedDataset
 from reloop2_keras.__main__ import main
+from reloop2_keras.core.candidates import Candidates
+from reloop2_keras.core.online.fast_part import StartedTables
 from reloop2_keras.core.serving import OnlineModel, load_shipped
 from reloop2_keras.service.running import load_base
 from reloop2_keras.streaming import compare
@@ -63,3 +65,38 @@ def test_the_command_ships_and_says_what_comes_next(tmp_path, dataset, capsys):
     assert last == f"next: python -m reloop2_keras serve {tmp_path / 'model'}"
     assert load_shipped(tmp_path / "model").base is None
     assert main(command) == 0  # replaced
+
+
+@pytest.mark.parametrize("delay", [0, 1, "150rows"])
+def test_what_is_shipped_has_learnt_every_row_of_the_log(tmp_path, dataset, delay):
+    """Against tables that learn all rows one after the other, each when its label comes."""
+    kept, few = {}, {"arms": ["frozen", "tables"], "base_options": BASE, "progress": False}
+    settings = Candidates(validation_slots=3)
+    report = compare(dataset, delay=delay, settings=settings, kept=kept, **few)
+    shipped = load_shipped(ship_pick(report, kept, dataset, tmp_path / "model"))
+    twin, rows, waiting = StartedTables(dataset).online(), 0, []
+    started = int(twin.arms.tables.rows)
+
+    def learn(entry, count):
+        part = slice(entry["taken"], count)
+        if count > entry["taken"]:
+            twin.learn(entry["served"].part(part), entry["labels"][part])
+            entry["taken"] = count
+
+    for number, slot in enumerate([*dataset.validation_slots(3), *dataset.slots()]):
+        for entry in waiting:
+            count = len(entry["labels"])
+            if delay == "150rows":
+                learn(entry, min(count, rows - 150 - entry["first"] + 1))
+            elif entry["number"] < number - delay:
+                learn(entry, count)
+        arrays = slot.load()
+        served = twin.predict(arrays["feature_hashes"])
+        entry = {"served": served, "labels": arrays["label"], "taken": 0}
+        waiting.append({**entry, "first": rows, "number": number})
+        rows += len(arrays["label"])
+    for entry in waiting:
+        learn(entry, len(entry["labels"]))
+    assert shipped.online.arms.tables.rows == started + rows == shipped.card["rows"]
+    for name, array in twin.state().items():
+        np.testing.assert_array_equal(shipped.online.state()[name], array, err_msg=name)

@@ -97,6 +97,7 @@ def prequential(
     info: dict[str, Any] | None = None,
     report: type[PrequentialReport] = PrequentialReport,
     late: LateClicks | None = None,
+    drain: bool = False,
 ) -> PrequentialReport:
     """Run the whole stream and return a report; see `iter_prequential`.
 
@@ -111,11 +112,12 @@ def prequential(
         info: dict, noted in the report, such as the backend's name.
         report: class of the report.
         late: `LateClicks`, or None.
+        drain: bool, whether the arms in the end learn what is left, to go on elsewhere.
 
     Raises:
         ValueError: if there is no slot.
     """
-    events = iter_prequential(slots, arms, delay, warmup, progress, late=late)
+    events = iter_prequential(slots, arms, delay, warmup, progress, drain, late)
     return report_of(events, arms, delay, seed, info, report)
 
 

@@ -11,6 +11,7 @@ from reloop2_keras.core.raw_columns import RawColumns
 from reloop2_keras.core.raw_tables import RawTable, mapped
 
 Row = Mapping[str, Any]
+MOST, OTHERS = 1000, "(others)"  # names counted each: who sends rows makes up what names there are
 
 
 class RawFields:
@@ -23,7 +24,8 @@ class RawFields:
 
     Attributes:
         known: tuple of str, the names that a row may have.
-        ignored, lacking: `collections.Counter` name -> rows.
+        ignored, lacking: `collections.Counter` name -> rows; of unknown names the first 1000, and
+            all others as one.
     """
 
     def __init__(self, names: Sequence[str], raw: RawColumns, strict: bool) -> None:
@@ -43,7 +45,9 @@ class RawFields:
             raise ValueError(f"{where}: expected fields among {known}, found {found}")
         if unknown:
             with self._lock:
-                self.ignored.update(dict.fromkeys(map(str, unknown), rows))
+                for name in map(str, unknown):
+                    full = len(self.ignored) >= MOST and name not in self.ignored
+                    self.ignored[OTHERS if full else name] += rows
 
     def knows(self, row: Row) -> bool:
         """Whether all names of a row are known."""

@@ -211,7 +211,7 @@ class PrequentialReport:
         }
 
     def table(self) -> str:
-        """Return the table of arms as text.
+        """Return the table of arms as text; "-" where there is no such figure, as without groups.
 
         AUC, gain over frozen, gAUC over the stream and within its slots, log loss, ECE, and the
         microseconds that an event took, to predict and to learn, base included.

@@ -62,7 +62,8 @@ def compare(
         late: `LateClicks`, clicks that come after the delay, in the slots that are scored and in
             the validation period before them; choices are made without them. Or None.
         tables: `StartedTables`, to share them between comparisons; None makes them.
-        kept: dict, where the first seed's arms are put by name, as they are at the stream's end.
+        kept: dict, where the first seed's arms are put by name, as they are when all labels of the
+            stream have come: those that no slot waited for are learnt, too, once all is scored.
 
     Returns:
         report over all seeds; its `info` says what was compared, when, and what was picked.
@@ -98,11 +99,11 @@ def compare(
         warmup = dataset.validation_slots(settings.validation_slots)
         made = choice.arms(arms, base)
         _log.info("seed %s: streaming %d slots", seed, len(stream))
-        reports.append(
-            prequential(stream, made, delay, warmup, seed, progress, report=report, late=late)
-        )
+        keeps = kept is not None and not kept
+        given = stream, made, delay, warmup, seed, progress
+        reports.append(prequential(*given, report=report, late=late, drain=keeps))
         _log_arms(seed, reports[-1])
-        if kept is not None and not kept:
+        if kept is not None and keeps:
             kept.update({arm.name: arm for arm in made})
         for arm in made:
             if isinstance(arm.fast, OnlinePart):

@@ -7,13 +7,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Body, FastAPI, Query, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.exceptions import HTTPException
 
+from reloop2_keras.core.serving.moments import moment
 from reloop2_keras.core.serving.online_model import OnlineModel
 from reloop2_keras.service.bodies import (
     ExplainBody,
@@ -23,6 +21,7 @@ from reloop2_keras.service.bodies import (
     ReleaseBody,
     RollbackBody,
 )
+from reloop2_keras.service.errors import add_handlers
 from reloop2_keras.service.limits import Limits
 from reloop2_keras.service.metrics import made_registry
 from reloop2_keras.service.quick import Quick
@@ -59,11 +58,7 @@ def made_app(running: Running, max_bytes: int = 8 << 20, token: str | None = Non
     def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    app.add_exception_handler(RequestValidationError, _misfit)
-    app.add_exception_handler(ValueError, _refused)
-    app.add_exception_handler(OSError, _unable)
-    app.add_exception_handler(ImportError, _refused)
-    app.add_exception_handler(HTTPException, _told)
+    add_handlers(app)
     routes = tuple(str(getattr(route, "path", "")) for route in app.routes)
     quick: dict[str, tuple[Any, Any]] = {
         "/predict": (PredictBody, functools.partial(_predicted, running.model))
@@ -123,13 +118,18 @@ def _add_looking(app: FastAPI, running: Running) -> None:
 
     @app.get("/health")
     def health() -> Response:
+        trial, store = model.trial, running.store
         return _json(
             {
                 "status": "ok",
                 "model": running.shipped.name,
                 "base": model.base_name or None,
-                "position": running.store.position,
-                "snapshots": running.store.snapshots(),
+                "previous_base": model.previous or None,
+                "release": None if trial is None else trial.summary(),
+                "position": store.position,
+                "snapshots": store.snapshots(),
+                "newest_snapshot": store.kept.newest(),
+                "failures": running.failures,
                 "alarms": model.alarms.raised[-10:],
                 "last_block": model.alarms.last,
                 "card": running.shipped.card,
@@ -138,42 +138,24 @@ def _add_looking(app: FastAPI, running: Running) -> None:
 
 
 def _add_keeping(app: FastAPI, running: Running) -> None:
+    store = running.store
+
+    @app.get("/snapshots")
+    def snapshots(again: bool = False) -> Response:
+        return _json({"position": store.position, "snapshots": store.kept.listed(again)})
+
     @app.post("/snapshot")
     def snapshot() -> Response:
-        return _json({"snapshot": running.store.snapshot()})
+        return _json({"snapshot": store.snapshot()})
 
     @app.post("/rollback")
-    def rollback(body: RollbackBody) -> Response:
-        return _json({"snapshot": running.store.rollback(body.number)})
+    def rollback(body: Annotated[RollbackBody | None, Body()] = None) -> Response:
+        given = body or RollbackBody()
+        before = None if given.before is None else moment(given.before, time.time())
+        return _json({"snapshot": store.rollback(given.number, before)})
 
     @app.post("/release")
     def release(body: ReleaseBody) -> Response:
-        return _json({"base": running.release(body.path)})
-
-
-async def _misfit(_: Request, error: Exception) -> JSONResponse:
-    """422: which fields of the body do not fit."""
-    found = []
-    for entry in error.errors() if isinstance(error, RequestValidationError) else ():
-        where = [str(part) for part in entry["loc"] if part != "body"]
-        found.append({"field": ".".join(where) or "body", "error": entry["msg"]})
-        if len(found) == 20:
-            break
-    text = "; ".join(f"{entry['field']}: {entry['error']}" for entry in found[:3])
-    return JSONResponse({"error": text, "fields": found}, 422)
-
-
-async def _refused(_: Request, error: Exception) -> JSONResponse:
-    """422: core says in one line what does not fit."""
-    return JSONResponse({"error": str(error)}, 422)
-
-
-async def _unable(_: Request, error: Exception) -> JSONResponse:
-    """404 for a file that is not there; 503 for a disk that does not take what is written."""
-    return JSONResponse({"error": str(error)}, 404 if isinstance(error, FileNotFoundError) else 503)
-
-
-async def _told(_: Request, error: Exception) -> JSONResponse:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    detail = error.detail if isinstance(error, HTTPException) else "internal error"
-    return JSONResponse({"error": detail}, status)
+        if body.path is None:
+            return _json({"base": running.back(), "trial_rows": 0})
+        return _json({"base": running.release(body.path, body.rows), "trial_rows": body.rows})

@@ -16,6 +16,7 @@ from reloop2_keras.core.serving.online_model import OnlineModel
 from reloop2_keras.core.serving.parts import Parts
 from reloop2_keras.core.serving.shipped import Shipped, load_shipped
 from reloop2_keras.core.serving.snapshot_file import pin_newest, read_state
+from reloop2_keras.core.serving.state_folder import default_root, state_folder
 from reloop2_keras.service.running import Running, load_base
 
 MOST = 1 << 40  # rows that wait: a run over a file lets go of none that a service keeps
@@ -63,7 +64,7 @@ def add_parsers(commands: Any) -> None:
 def _add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="folder that compare shipped")
     parser.add_argument("file", help=".parquet, .csv, or other text (tab); text also .gz or .zst")
-    parser.add_argument("--state", help="folder of snapshots; MODEL-state if not given")
+    parser.add_argument("--state", help="as `serve --state`; MODEL-state if not given")
     parser.add_argument("--on-error", choices=("fail", "skip"), default="fail")
     parser.add_argument("--columns", metavar="COLUMN,…", help="names, where FILE has no header")
     parser.add_argument("--separator", help="one character; by FILE's name if not given")
@@ -193,7 +194,9 @@ def _standing(
     args: argparse.Namespace, shipped: Shipped, parts: Parts
 ) -> tuple[OnlineModel, str | None]:
     """The model as it stands, or stood when a run began that this one goes on with."""
-    folder = Path(args.state or f"{args.model}-state")
+    model_folder = Path(os.path.abspath(args.model))
+    root = Path(args.state) if args.state else default_root(model_folder, shipped.name)
+    folder, _ = state_folder(root, shipped.name)
     pinned = parts.folder / "model.state"
     if parts.about is not None:
         state = parts.about.get("state")

@@ -2,7 +2,18 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
+
+from reloop2_keras.core.serving.releasing import TRIAL_ROWS
 
 ROWS = 10_000  # of one request
 Row = dict[str, Any]
@@ -44,12 +55,21 @@ class ExplainBody(_Body):
 
 
 class RollbackBody(_Body):
-    """The number of a snapshot; null: the newest before now."""
+    """A snapshot's number, 0 is the model as shipped; or a moment; neither: the newest one."""
 
     number: Annotated[StrictInt, Field(ge=0)] | None = None
+    before: StrictInt | StrictFloat | Annotated[StrictStr, Field(max_length=40)] | None = None
 
 
 class ReleaseBody(_Body):
-    """Path of a base's file, on the server's machine."""
+    """Path of a base's file, on the server's machine; or `back`: the base before this one."""
 
-    path: Annotated[StrictStr, Field(min_length=1, max_length=4096)]
+    path: Annotated[StrictStr, Field(min_length=1, max_length=4096)] | None = None
+    back: StrictBool = False
+    rows: Annotated[StrictInt, Field(ge=0, le=100_000)] = TRIAL_ROWS
+
+    @model_validator(mode="after")
+    def _one(self) -> "ReleaseBody":
+        if (self.path is None) != self.back:
+            raise ValueError('expected "path" or "back": true')
+        return self

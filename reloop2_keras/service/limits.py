@@ -97,7 +97,17 @@ class Limits:
 
 async def answer(send: Send, status: int, error: str) -> None:
     """Send an error as JSON."""
-    body = json.dumps({"error": error}).encode()
+    body = error_body(error)
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def error_body(error: str, **more: Any) -> bytes:
+    """Return an error as JSON, in ASCII: a text that was sent may be none that UTF-8 can hold.
+
+    Example:
+        >>> error_body("no such field", fields=[])
+        b'{"error": "no such field", "fields": []}'
+    """
+    return json.dumps({"error": error, **more}).encode()

@@ -25,13 +25,21 @@ class ModelCollector:
         """Yield metric families."""
         model, store = self._running.model, self._running.store
         counts = CounterMetricFamily("reloop2_events", "what the model did", labels=["kind"])
-        for name, value in [*model.counts.items(), ("unknown", model.unknown)]:
+        told = {"unknown": model.unknown, "conflicts": model.conflicts}
+        for name, value in [*model.counts.items(), *told.items()]:
             counts.add_metric([name], value)
         yield counts
         unseen = CounterMetricFamily("reloop2_unseen", "rows of unseen values", labels=["field"])
         for name, value in model.unseen.items():
             unseen.add_metric([name], value)
         yield unseen
+        lacking = CounterMetricFamily("reloop2_lacking", "rows without a field", labels=["field"])
+        for name, value in model.whole.lacking.items():
+            lacking.add_metric([name], value)
+        yield lacking
+        # whoever sends rows makes up the names of unknown fields: they are no labels
+        ignored = sum(model.encoder.ignored.values())
+        yield CounterMetricFamily("reloop2_ignored", "values of unknown fields", value=ignored)
         alarms = CounterMetricFamily("reloop2_drift_alarms", "alarms", labels=["watch"])
         for name, watch in model.alarms.watches.items():
             alarms.add_metric([name], watch.alarms)
@@ -40,6 +48,7 @@ class ModelCollector:
         for name, figure in model.alarms.last.items():
             last.add_metric([name], figure)
         yield last
+        yield from self._release()
         for name, text, value in (
             ("reloop2_waiting_rows", "rows that wait for labels", model.requests.rows),
             ("reloop2_dropped_rows", "rows let go of: too many waited", model.requests.dropped),
@@ -47,6 +56,33 @@ class ModelCollector:
             ("reloop2_failures", "failures of the keeper", self._running.failures),
         ):
             yield GaugeMetricFamily(name, text, value=value)
+
+    def _release(self) -> Iterator[Any]:
+        """What the last release's trial knows; nothing before the first one."""
+        trial = self._running.model.trial
+        if trial is None:
+            return
+        said = trial.summary()
+        yield GaugeMetricFamily(
+            "reloop2_release_rows", "labelled rows that both bases have scored", value=said["rows"]
+        )
+        for figure, text in (("log_loss", "of these rows"), ("auc", "of these rows")):
+            family = GaugeMetricFamily(f"reloop2_release_{figure}", text, labels=["base", "score"])
+            gain = GaugeMetricFamily(
+                f"reloop2_release_{figure}_gain",
+                "of the new base over the old one, more is better; 95 % interval",
+                labels=["score", "bound"],
+            )
+            for score in ("base", "served"):
+                for base, value in (said[score][figure] or {}).items():
+                    if value is not None:
+                        family.add_metric([base, score], value)
+                bounds = said[score][f"{figure}_gain"] or []
+                for bound, value in zip(("mean", "low", "high"), bounds, strict=False):
+                    if value is not None:
+                        gain.add_metric([score, bound], value)
+            yield family
+            yield gain
 
 
 def made_registry(running: Running) -> tuple[CollectorRegistry, Histogram]:

@@ -1,56 +1,25 @@
 """A shipped model that runs: loaded, kept in a folder, looked after by a thread (ours)."""
 
+import dataclasses
 import logging
 import os
-import shutil
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from reloop2_keras.core.encoder import Encoder
-from reloop2_keras.core.files import file_checksum, replaced
-from reloop2_keras.core.serving.online_model import Base, OnlineModel
-from reloop2_keras.core.serving.onnx_base import OnnxBase
-from reloop2_keras.core.serving.shipped import BASES, Shipped, load_shipped
+from reloop2_keras.core.serving.online_model import OnlineModel
+from reloop2_keras.core.serving.releasing import TRIAL_ROWS
+from reloop2_keras.core.serving.shipped import Shipped, load_shipped
+from reloop2_keras.core.serving.state_folder import (
+    default_root,
+    keep_shipped,
+    state_folder,
+)
 from reloop2_keras.core.serving.store import Store
+from reloop2_keras.service.bases import BaseFiles, check_fits, load_base
 
 logger = logging.getLogger("reloop2_keras.service")
-
-
-def load_base(path: Path) -> Base:
-    """Return the base of a file: .onnx by onnxruntime, .keras by Keras.
-
-    Raises:
-        FileNotFoundError, ImportError, ValueError: if it is not there, what serves it is not
-            installed, or it is damaged or of another kind.
-    """
-    if path.suffix not in BASES:
-        raise ValueError(f"{path}: expected a name that ends in one of {BASES}")
-    if path.suffix == ".onnx":
-        return OnnxBase(path, keys=())
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: not found. Expected a .keras file")
-    import keras  # where a base is ONNX no framework is imported
-
-    import reloop2_keras  # noqa: F401
-    from reloop2_keras.streaming.arms import FrozenBase
-
-    return FrozenBase(keras.saving.load_model(path), keys=())
-
-
-def check_fits(base: Base, encoder: Encoder) -> None:
-    """Raise ValueError if a base that says its fields has other ones than an encoder."""
-    fields = getattr(base, "fields", None)
-    if fields is None:
-        return
-    mine = [field["cardinality"] for field in encoder.fields]
-    theirs = [field["cardinality"] for field in fields]
-    if mine != theirs:
-        raise ValueError(
-            f"expected a base of {len(mine)} fields with {sum(mine)} ids, as the encoder has, "
-            f"found {len(theirs)} with {sum(theirs)}"
-        )
 
 
 class Running:
@@ -58,12 +27,13 @@ class Running:
 
     Args:
         model: folder that `ship` wrote.
-        state: folder of snapshots and events; None: the model's, with "-state" after its name.
-        keep, sync: see `Store`.
+        state: folder of the states of all models; None: `default_root`. See `state_folder`.
+        keep, older, sync: see `Store`.
         snapshot_seconds, snapshot_events: a snapshot is written after so many seconds or events,
             whichever comes first, if anything happened.
         mark_seconds: float, between two marks of `OnlineModel.moved`.
-        strict: bool, see `Encoder`.
+        strict: bool, whether rows of unknown fields, and rows that lack fields, are refused; else
+            they are counted (`Encoder`, `WholeRows`).
         shipped: `Shipped`, the model's, if it is loaded already; None loads it.
         **options: of `OnlineModel`: wait, negatives, max_rows, late_rows, values.
 
@@ -71,7 +41,12 @@ class Running:
         model: `OnlineModel`.
         store: `Store`.
         shipped: `Shipped`.
+        state: path of this model's state.
+        notes: list of str, what was found at the start.
         failures: int, snapshots that could not be written.
+
+    Raises:
+        ValueError: if an argument is out of range.
     """
 
     def __init__(
@@ -84,31 +59,55 @@ class Running:
         snapshot_events: int = 100_000,
         mark_seconds: float = 300.0,
         strict: bool = True,
+        older: int = 12,
         shipped: Shipped | None = None,
         **options: Any,
     ) -> None:
-        folder = Path(model)
-        self.shipped: Shipped = shipped or load_shipped(folder, strict)
-        shipped, base = self.shipped, self.shipped.base
+        if not snapshot_seconds > 0:
+            raise ValueError(f"`snapshot_seconds` must be > 0. Received: {snapshot_seconds}")
+        if int(snapshot_events) != snapshot_events or snapshot_events < 1:
+            raise ValueError(
+                f"`snapshot_events` must be an integer >= 1. Received: {snapshot_events}"
+            )
+        folder = Path(os.path.abspath(model))
+        shipped = shipped or load_shipped(folder, strict)
+        base = shipped.base
         self.model = OnlineModel(
             shipped.online,
             shipped.encoder,
             None if base is None else load_base(base),
             "" if base is None else base.name,
+            whole=strict,
             **options,
         )
-        self.state = Path(f"{folder}-state") if state is None else Path(state)
-        self.store = Store(self.state, keep, sync, shipped.name)
+        root = default_root(folder, shipped.name) if state is None else Path(state)
+        self.state, notes = state_folder(root, shipped.name)
+        self.store = Store(self.state, keep, sync, shipped.name, older)
+        own = keep_shipped(folder, self.state, shipped.name)
+        kept = None if base is None else own / base.name  # the model's may be shipped anew
+        self.shipped: Shipped = dataclasses.replace(shipped, base=kept)
+        self._files = BaseFiles(self.state, self.shipped.base)
         self.store.start(self.model)
-        if self.model.base_name != ("" if base is None else base.name):
-            self.model.base = load_base(self.state / self.model.base_name)
-        for note in self.store.notes:
+        self._take_bases(base)
+        self.notes = [*notes, *self.store.notes]
+        for note in self.notes:
             logger.info(note)
         self._seconds, self._events, self._marks = snapshot_seconds, snapshot_events, mark_seconds
         self.failures = 0
+        self._told = self._trial_over()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._look_after, name="keeper", daemon=True)
         self.model.mark()
+
+    def _take_bases(self, shipped):
+        """Serve by the bases that the state names; the model has the shipped one."""
+        model, trial = self.model, self.model.trial
+        if shipped is None:
+            return
+        old = trial.old if trial is not None and not trial.ended else None
+        if model.base_name != shipped.name or old is not None:
+            before = None if old is None else load_base(self._files.path(old))
+            model.take(load_base(self._files.path(model.base_name)), before)
 
     def begin(self) -> None:
         """Start the thread."""
@@ -123,8 +122,10 @@ class Running:
                 if now - marked >= self._marks:
                     self.model.mark()
                     marked = now
+                self._tell_trial()
                 events = self.store.position - at
-                if events >= self._events or (events and now - last >= self._seconds):
+                due = events >= self._events or (events and now - last >= self._seconds)
+                if due or self.store.failed:
                     last = now
                     at = self.store.snapshot()
             except Exception:  # a full disk, say: it may have room the next time
@@ -132,8 +133,23 @@ class Running:
                 last = now
                 logger.exception("looking after the model failed")
 
-    def release(self, path: str | os.PathLike) -> str:
+    def _trial_over(self):
+        trial = self.model.trial
+        return trial.number if trial is not None and trial.ended else 0
+
+    def _tell_trial(self):
+        """Say once what a trial found."""
+        over, trial = self._trial_over(), self.model.trial
+        if over and over != self._told and trial is not None:
+            self._told = over
+            logger.info(trial.sentence())
+
+    def release(self, path: str | os.PathLike, rows: int = TRIAL_ROWS) -> str:
         """Serve another base from now on; a copy of its file is kept with the state.
+
+        Args:
+            path: of the file.
+            rows: int >= 0, see `OnlineModel.release`.
 
         Returns:
             str, the name by which snapshots know it.
@@ -144,11 +160,32 @@ class Running:
         """
         path = Path(path)
         check_fits(load_base(path), self.model.encoder)  # or an error, and nothing is copied
-        name = f"base-{file_checksum(path)[:16]}{path.suffix}"
-        with replaced(self.state / name) as beside:
-            shutil.copyfile(path, beside)
-        self.model.release(load_base(self.state / name), name)
+        name = self._files.take(path)
+        self.model.release(load_base(self._files.path(name)), name, rows)
+        self._tidy()
         return name
+
+    def back(self) -> str:
+        """Serve the base before this one again; returns its name.
+
+        Raises:
+            ValueError: if there was none.
+        """
+        name = self.model.previous
+        if not name:
+            raise ValueError("`back` must come after a release. Received: no base before this one")
+        self.model.release(load_base(self._files.path(name)), name, rows=0, back=True)
+        self._tell_trial()
+        return name
+
+    def _tidy(self):
+        """Remove the copies of bases that neither the model nor a snapshot names any more."""
+        model, names = self.model, {self.model.base_name, self.model.previous}
+        if model.trial is not None:
+            names |= {model.trial.old, model.trial.new}
+        names |= self.store.kept.bases()
+        for name in self._files.keep(names):
+            logger.info("%s is removed: no snapshot names it any more", name)
 
     def end(self) -> None:
         """Stop the thread, and write a last snapshot."""

@@ -14,7 +14,7 @@ __all__ = ["SHIPPED", "said_of_shipping", "ship_pick"]
 
 
 def ship_pick(report: Any, arms: Mapping[str, Arm], dataset: Any, folder: str | Path) -> Path:
-    """Write `online` (else `tables`) as it is at the stream's end.
+    """Write `online` (else `tables`) as it is when all labels of the stream have come.
 
     A `DeepFM` is written as ONNX where the package onnx is installed, which needs no framework to
     serve; else, and any other base, as .keras.

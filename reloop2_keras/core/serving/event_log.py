@@ -5,8 +5,10 @@ An event has reached the system's cache before it is done, so that killing the p
 nothing. What a power cut may lose is what was not synced: see `EventLog`.
 """
 
+import errno
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,12 +28,14 @@ class EventLog:
     Args:
         path: a new file.
         position: int, number of its first event.
-        sync: "always": events that teach are on the disk before they are done, some ms each;
-            "snapshots": the disk holds all there is at each snapshot, and else what the system
-            has written by then.
+        sync: "always": `settle` waits until the disk has all events so far; who calls it meanwhile
+            waits for the same sync (group commit). "snapshots": it returns at once; the disk
+            holds all there is at each snapshot, and else what the system has written by then.
 
     Attributes:
         position: int, number of the next event.
+        failed: bool, whether a sync has failed: nobody knows then what the disk has, and nothing
+            more is taken until a snapshot holds it all.
 
     Raises:
         ValueError: if `sync` is none of these.
@@ -44,6 +48,8 @@ class EventLog:
         self.path, self.position, self._always = path, position, sync == "always"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         self._size = 0
+        self.failed, self._closed, self._settled = False, False, position
+        self._syncing = threading.Lock()
 
     def append(self, head: Mapping[str, Any], arrays: Arrays) -> None:
         """Write an event down.
@@ -51,14 +57,16 @@ class EventLog:
         Raises:
             OSError: if it cannot be; the file is as it was then.
         """
+        if self.failed:
+            raise OSError(
+                errno.EIO, "the log could not be synced: a snapshot must be written first"
+            )
         data = pack(head, arrays)
         frame = memoryview(_FRAME.pack(len(data), zlib.crc32(data)) + data)
         try:
             done = 0
             while done < len(frame):
                 done += os.write(self._file, frame[done:])
-            if self._always and head["kind"] != "served":
-                os.fsync(self._file)
         except OSError:
             os.ftruncate(self._file, self._size)
             os.lseek(self._file, self._size, os.SEEK_SET)
@@ -66,10 +74,45 @@ class EventLog:
         self._size += len(frame)
         self.position += 1
 
+    def settle(self) -> None:
+        """Return when the disk has all that was appended before this call, if that was asked for.
+
+        Raises:
+            OSError: if it could not be synced. The events were done, and may be lost in a power
+                cut.
+        """
+        if not self._always:
+            return
+        wanted = self.position
+        with self._syncing:  # one syncs for all who wait here
+            if self._settled >= wanted:
+                return
+            if self.failed:
+                raise OSError(errno.EIO, "the log could not be synced")
+            if self._closed:
+                return
+            position = self.position
+            self._sync()
+            self._settled = position
+
+    def _sync(self):
+        try:
+            os.fsync(self._file)
+        except OSError:
+            self.failed = True  # the system may take the pages for written from now on
+            raise
+
     def close(self) -> None:
-        """Sync and close the file."""
-        os.fsync(self._file)
-        os.close(self._file)
+        """Sync and close the file; one whose sync has failed is closed as it is."""
+        with self._syncing:
+            if self._closed:
+                return
+            try:
+                if not self.failed:
+                    self._sync()
+            finally:
+                self._closed = True
+                os.close(self._file)
 
 
 def read_events(path: Path, last: bool) -> Iterator[tuple[dict[str, Any], Arrays]]:

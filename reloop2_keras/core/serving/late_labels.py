@@ -68,7 +68,11 @@ class Learner:
         if int(late_rows) != late_rows or late_rows < 0:
             raise ValueError(f"`late_rows` must be an integer >= 0. Received: {late_rows}")
         if late_rows and online.recent is not None:
-            raise ValueError("`late_rows` must be 0 for an Online with again=True")
+            raise ValueError(
+                "`late_rows` (--receipts; --negatives keeps some) must be 0 for a model that "
+                "chooses its crosses again (again=True), as nothing can be taken back there. "
+                f"Received: {late_rows}"
+            )
         self.online, self.give_way = online, give_way
         self.receipts = Receipts(late_rows) if late_rows else None
 
@@ -101,14 +105,13 @@ class Learner:
         """Take back negatives of a request, and learn them as clicks.
 
         Returns:
-            float32 (n,): what had been served for those that were still known.
+            int64 (n,): which of `rows` these were; the others' receipts are not kept, or no more.
         """
-        found = [np.empty(0, "float32")]
-        for receipt, _ in [] if self.receipts is None else self.receipts.take(name, rows):
+        found = [np.empty(0, "int64")]
+        for receipt, at in [] if self.receipts is None else self.receipts.take(name, rows):
             served = self.online.retract(receipt)
-            shown = np.array(served["corrected"])
-            self.online.learn(served, np.ones(len(shown)))
-            found.append(shown)
+            self.online.learn(served, np.ones(len(at)))
+            found.append(rows[at])
         return np.concatenate(found)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:

@@ -10,21 +10,22 @@ from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.serving.alarms import Alarms
 from reloop2_keras.core.serving.files_learnt import FilesLearnt
 from reloop2_keras.core.serving.late_labels import Learner
+from reloop2_keras.core.serving.learnt_labels import LearntLabels
+from reloop2_keras.core.serving.releasing import Releasing
 from reloop2_keras.core.serving.requests import Arrays, Requests
+from reloop2_keras.core.serving.seen_values import SeenValues
+from reloop2_keras.core.serving.trial import Trial, untried
 
 
-class ModelState:
-    """Mixin of `OnlineModel`: does events, and is saved and loaded."""
+class ModelState(Releasing):
+    """Part of `OnlineModel`: does events, and is saved and loaded."""
 
-    learner: Learner
     requests: Requests
+    seen: SeenValues
+    learnt: LearntLabels
     alarms: Alarms
     files: FilesLearnt
-    counts: collections.Counter
-    base_name: str
     log: Callable[[Mapping[str, Any], Arrays], None] | None
-    writing: Any
-    lock: Any
     _unseen: np.ndarray
 
     def _do(self, head: Mapping[str, Any], arrays: Arrays) -> dict[str, int]:
@@ -48,28 +49,33 @@ class ModelState:
         """What takes moments; returns what is left to do, which `lock` need not be held for."""
         kind = head["kind"]
         if kind == "served":
-            self.requests.put(head["id"], head["time"], arrays)
+            self.requests.put(head["id"], head["time"], self._filled(arrays))
             self.counts["requests"] += 1
             self.counts["rows"] += len(arrays["corrected"])
             return None
         if kind == "release":
-            self.base_name = head["base"]
-            self.counts["releases"] += 1
+            self._released(head)
             return None
         if kind == "rows":
             served = {name: array for name, array in arrays.items() if name != "truth"}
             every = np.arange(len(arrays["truth"]))
             return lambda: self._learn([("", every, served)], [arrays["truth"]], keep=False)
         if kind in ("expired", "negatives"):
-            labels = [[0] * self.requests.size(name) for name in head["ids"]]
+            sizes = {name: self.requests.size(name) for name in head["ids"]}
+            labels = [[0] * size for size in sizes.values()]
             parts, truth, _ = self._taken(head["ids"], labels)
             rows = sum(map(len, truth))
             self.counts[kind] += rows
             if kind == "expired":
                 return lambda: {"expired": rows}
+            self._note_learnt(parts, truth, sizes)
             return lambda: self._learn(parts, truth)
         if kind == "labels":
             parts, truth, clicks = self._taken(head["ids"], head["labels"])
+            sizes = {
+                n: len(of_rows) for n, of_rows in zip(head["ids"], head["labels"], strict=True)
+            }
+            self._note_learnt(parts, truth, sizes)
             return lambda: {**self._learn(parts, truth), "retracted": self._click(clicks)}
         raise ValueError(f"expected an event of a known kind, found {kind!r}")
 
@@ -93,12 +99,18 @@ class ModelState:
                 clicks.append((name, late))
         return parts, truth, clicks
 
+    def _note_learnt(self, parts, truth, sizes):
+        for (name, rows, _), labels in zip(parts, truth, strict=True):
+            self.learnt.put(name, sizes[name], rows.tolist(), labels.tolist())
+
     def _learn(self, parts, truth, keep=True):
         learner = self.learner
         if not keep and learner.receipts is not None:
             learner = Learner(
                 learner.online, 0, learner.give_way
             )  # rows without a request: no label comes again
+        with self.lock:
+            self._tried(parts, truth)
         learner.learn(parts, truth)
         rows = sum(map(len, truth))
         with self.lock:
@@ -109,7 +121,13 @@ class ModelState:
         return {"learnt": rows}
 
     def _click(self, clicks):
-        rows = sum(len(self.learner.click(name, late)) for name, late in clicks)
+        rows = 0
+        for name, late in clicks:
+            taken = self.learner.click(name, late)
+            rows += len(taken)
+            with self.lock:
+                if name in self.learnt:
+                    self.learnt.put(name, 0, taken.tolist(), [1] * len(taken))
         with self.lock:
             self.counts["retracted"] += rows
         return rows
@@ -120,9 +138,11 @@ class ModelState:
             online = self.learner.online
             pending, waiting = self.requests.state()
             receipts, kept = self.learner.state()
-            head = {
+            head: dict[str, Any] = {
                 "config": online.get_config(),
                 "base": self.base_name,
+                "previous": self.previous,
+                "trial": None,
                 "counts": dict(self.counts),
                 "alarms": self.alarms.state(),
                 "requests": pending,
@@ -132,6 +152,11 @@ class ModelState:
             # `Online` numbers rows that wait as the last ones, which retraction may have changed
             arrays["numbers"] = online.waiting.numbers.copy()
             arrays["unseen"] = self._unseen.copy()
+            head["learnt"], given = self.learnt.state()
+            arrays |= {f"learnt/{name}": array for name, array in given.items()}
+            if self.trial is not None:
+                head["trial"], scores = self.trial.state()
+                arrays |= {f"trial/{name}": array for name, array in scores.items()}
             arrays |= {f"requests/{name}": array for name, array in waiting.items()}
             arrays |= {f"receipts/{name}": array for name, array in kept.items()}
             head["files"], learnt = self.files.state()
@@ -145,7 +170,7 @@ class ModelState:
 
         Args:
             head, arrays: see `state`.
-            requests: bool; False keeps what waits for labels now.
+            requests: bool; False keeps what waits for labels now, and the base with its trial.
 
         Raises:
             ValueError: if it is another model's. Nothing is changed then.
@@ -164,13 +189,37 @@ class ModelState:
             limit = 0 if self.learner.receipts is None else self.learner.receipts.limit
             learner = Learner(fresh, limit, self.learner.give_way)
             learner.load(head["receipts"], _below("receipts/", arrays))
-            self.learner, self.base_name = learner, head["base"]
+            self.learner = learner
             self.counts = collections.Counter(head["counts"])
             self.alarms.load(head["alarms"])
+            self.learnt.load(head.get("learnt", []), _below("learnt/", arrays))
             self._unseen[...] = arrays["unseen"]
             self.files.load(head.get("files", []), _below("files/", arrays))
             if requests:
-                self.requests.load(head["requests"], _below("requests/", arrays))
+                self.base_name, self.previous = head["base"], head.get("previous", "")
+                trial = head.get("trial")
+                self.trial = trial and Trial.of_state(trial, _below("trial/", arrays))
+                kept = _below("requests/", arrays)
+                self.requests.load(head["requests"], self._filled(kept))
+
+    def memory(self) -> tuple[dict[str, Any], Arrays]:
+        """Return what snapshots hold beside the state, as no event brings it back: raw texts.
+
+        What was seen after the last snapshot is seen anew when it comes again.
+        """
+        head, arrays = self.seen.state()
+        return {"seen": head}, {f"seen/{name}": array for name, array in arrays.items()}
+
+    def load_memory(self, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Take what `memory` returned, if it is there."""
+        if head.get("seen") is not None:
+            self.seen.load(head["seen"], _below("seen/", arrays))
+
+    def _filled(self, arrays):
+        """Served rows, with the columns that were not written before there were trials."""
+        if not self.learner.online.bases or "trial" in arrays or not arrays:
+            return arrays
+        return {**arrays, **untried(len(arrays["corrected"]))}
 
 
 def _below(prefix, arrays):

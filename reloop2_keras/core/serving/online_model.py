@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,21 +17,20 @@ from reloop2_keras.core.serving.alarms import Alarms
 from reloop2_keras.core.serving.explaining import explained
 from reloop2_keras.core.serving.files_learnt import FilesLearnt
 from reloop2_keras.core.serving.late_labels import BATCH, Labels, Learner, checked_labels
+from reloop2_keras.core.serving.learnt_labels import LearntLabels
 from reloop2_keras.core.serving.model_state import ModelState
+from reloop2_keras.core.serving.releasing import Base, Bases
 from reloop2_keras.core.serving.requests import Arrays, Requests
 from reloop2_keras.core.serving.seen_values import SeenValues
 from reloop2_keras.core.serving.turns import Turns
+from reloop2_keras.core.serving.whole_rows import WholeRows, no_text
 
 HASHES = "feature_hashes"
+NOTE = (
+    "learnt already with another label, which stays. A 0 becomes a 1 while its receipt is kept: "
+    "--receipts N keeps those of the last N rows, --negatives 20,000. A 1 stays a 1"
+)
 Log = Callable[[Mapping[str, Any], Arrays], None]
-
-
-class Base(Protocol):
-    """What serves a probability: `OnnxBase`, `FrozenBase`, or anything with this method."""
-
-    def serve(self, arrays: Any) -> Mapping[str, Any]:
-        """Return `probability` (rows,) for `feature_ids`, `feature_values`, `feature_hashes`."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,16 +68,22 @@ class OnlineModel(ModelState):
         max_rows: int >= 1, rows that wait; the oldest requests are let go of, and counted.
         late_rows: int >= 0, see `Learner`; None: 20,000 with `negatives`, else none.
         values: int >= 1, raw values that `moved` can name.
+        whole: bool, whether a row that lacks a field is refused (`WholeRows`); else it is missing.
         clock: function that returns seconds.
 
     Attributes:
         counts: `collections.Counter`: requests, rows, learnt, negatives (by time-out), retracted,
             expired, releases.
-        unknown: int, ids with labels that are not known, or no more, since this object was made.
+        unknown: int, ids with labels that are not known, or no more, since this object was made;
+            `conflicts`: rows that were learnt with another label.
+        learnt: `LearntLabels`.
+        whole: `WholeRows`, which counts what rows lacked.
         unseen: dict field -> rows whose value training had not seen.
         alarms: `Alarms`.
         files: `FilesLearnt`, how far files were learnt.
-        log: function of (head, arrays), or None.
+        bases, previous, trial: see `Releasing`.
+        log: function of (head, arrays), or None; `settle`: function that returns when the disk has
+            what was logged, called before a label is answered, or None.
 
     Raises:
         ValueError: if an argument is out of range, or they do not fit one another.
@@ -95,6 +100,7 @@ class OnlineModel(ModelState):
         max_rows: int = 100_000,
         late_rows: int | None = None,
         values: int = 16_384,
+        whole: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if len(online.bases) != (base is not None) or online.width != len(encoder.fields):
@@ -104,30 +110,29 @@ class OnlineModel(ModelState):
             )
         if not 0 < wait < float("inf"):
             raise ValueError(f"`wait` must be a number of seconds > 0. Received: {wait}")
-        self.encoder, self.base, self.base_name = encoder, base, base_name
+        self.encoder, self.base_name, self.previous = encoder, base_name, ""
+        self.bases, self.trial = Bases(base), None
         self.wait, self.negatives, self.clock = float(wait), bool(negatives), clock
         late = (20_000 if negatives else 0) if late_rows is None else late_rows
         self.turns = Turns()
         self.learner = Learner(online, late, self.turns.give_way)
         self.requests = Requests(max_rows)
         self.alarms, self.counts = Alarms(), collections.Counter[str]()
+        self.learnt = LearntLabels()
         self.files = FilesLearnt()
         raw, arms = encoder.description["raw"], len(online.arms.arms)
         self.seen = SeenValues(encoder.fields, raw, arms, values)
         self._offsets = np.array(
             [f["offset"] if f["kind"] == "categorical" else -1 for f in encoder.fields]
         )
+        self.whole = WholeRows(encoder, whole)
         self._unseen = np.zeros(len(encoder.fields), "int64")
         self.log: Log | None = None
-        self.unknown = 0
+        self.settle: Callable[[], None] | None = None  # waits until the disk has the log
+        self.unknown, self.conflicts = 0, 0
         # `writing` is held by who learns, `lock` for moments: requests, counts, the log's order
         self.writing, self.lock = threading.RLock(), threading.RLock()
         self._number, self._start = 0, secrets.token_hex(4)
-
-    @property
-    def online(self) -> Online:
-        """The `Online` that serves and learns."""
-        return self.learner.online
 
     @property
     def unseen(self) -> dict[str, int]:
@@ -154,23 +159,26 @@ class OnlineModel(ModelState):
         self.seen.note(rows, arrays[HASHES], served["means"])
         return Prediction(served["corrected"], name)
 
+    def _encoded(self, rows):
+        try:
+            arrays = self.encoder.encode(rows)  # says first which names are wrong
+        except UnicodeEncodeError:
+            raise ValueError(no_text(rows)) from None
+        self.whole.check(rows)
+        return arrays
+
     def _served(self, rows):
-        arrays = self.encoder.encode(rows)
+        arrays = self._encoded(rows)
         if not len(arrays[HASHES]):
             raise ValueError("`rows` must hold at least one row. Received: none")
-        p = self._probabilities(arrays)
+        bases = self.bases  # what is released meanwhile serves the next request
+        scored = self._scored(arrays, bases)
         with self.turns.reading():
-            return arrays, dict(self.online.predict(arrays[HASHES], p))
-
-    def _probabilities(self, arrays):
-        base = self.base  # one that is released meanwhile serves the next request
-        if base is None:
-            return None
-        return {self.online.bases[0]: np.asarray(base.serve(arrays)["probability"]).ravel()}
+            return arrays, self._predicted(arrays[HASHES], scored, bases.trial)
 
     def score(self, arrays: Arrays) -> Arrays:
         """Return what is served for encoded rows, which are counted and not kept."""
-        p = self._probabilities(arrays)
+        p, _ = self._scored(arrays, Bases(self.base))
         with self.lock:
             self._count(arrays)
         with self.turns.reading():
@@ -189,7 +197,9 @@ class OnlineModel(ModelState):
 
         Returns:
             dict: `learnt` and `retracted`, rows; `unknown`, ids that are not known, or no more. A
-            row that was learnt already, with the label that it has, counts as nothing.
+            row that was learnt already, with the label that it has, counts as nothing. Only where
+            a row was learnt with another label, and that stays: `conflicts`, a list of dicts `id`,
+            `row`, `learnt`, `given` (of the last 20,000 rows), and `note`, what can be done.
 
         Raises:
             ValueError: if labels do not fit. Nothing is learnt then.
@@ -197,12 +207,19 @@ class OnlineModel(ModelState):
         ids, rows = checked_labels(ids, labels)
         with self.writing:
             known = self._known(ids, rows)
-            self.unknown += len(ids) - len(known)
             done = {"learnt": 0, "retracted": 0}
             if known:
                 head = {"kind": "labels", "ids": list(known), "labels": list(known.values())}
                 done = self._do(head, {})
-        return {**done, "unknown": [name for name in ids if name not in known]}
+            pairs = zip(ids, rows, strict=True)
+            conflicts = [one for n, given in pairs for one in self.learnt.differing(n, given)]
+            told = {one["id"] for one in conflicts}
+            unknown = [name for name in ids if name not in known and name not in told]
+            self.unknown += len(unknown)
+            self.conflicts += len(conflicts)
+        self._settled()
+        found = {**done, "unknown": unknown}
+        return {**found, "conflicts": conflicts, "note": NOTE} if conflicts else found
 
     def _known(self, ids: list[str], labels: Labels) -> dict[str, list[int | None]]:
         receipts = self.learner.receipts
@@ -230,7 +247,7 @@ class OnlineModel(ModelState):
         Raises:
             ValueError: if something does not fit. Nothing is learnt then.
         """
-        arrays = self.encoder.encode(rows)
+        arrays = self._encoded(rows)
         if labels is None and "label" not in arrays:
             raise ValueError("`labels` must be given where the rows have no label. Received: None")
         count = len(arrays[HASHES])
@@ -238,12 +255,19 @@ class OnlineModel(ModelState):
         for first in range(0, count, BATCH):
             part = {name: array[first : first + BATCH] for name, array in arrays.items()}
             with self.writing:
-                served = dict(self.online.predict(part[HASHES], self._probabilities(part)))
+                bases = self.bases
+                served = self._predicted(part[HASHES], self._scored(part, bases), bases.trial)
                 self._do({"kind": "rows"}, {**served, "truth": truth[first : first + BATCH]})
                 self._count(part)
             of_rows = rows[first : first + BATCH] if isinstance(rows, list | tuple) else rows
             self.seen.note(of_rows, part[HASHES], served["means"])
+        self._settled()
         return count
+
+    def _settled(self):
+        """Before an answer; no lock is held, so that others work while the disk does."""
+        if self.settle is not None:
+            self.settle()
 
     def expire(self) -> int:
         """Let go of what has waited too long, or learn it as no click; call it now and then.
@@ -259,36 +283,12 @@ class OnlineModel(ModelState):
             kind = "negatives" if self.negatives else "expired"
             return sum(self._do({"kind": kind, "ids": names}, {}).values())
 
-    def release(self, base: Base, name: str) -> None:
-        """Take another base for the requests to come; rows that wait keep what they were served.
-
-        Args:
-            base: see `Base`; checked by a row of missing values before it is taken.
-            name: str, by which snapshots and log name it.
-
-        Raises:
-            ValueError: if there was no base, or it gives no probability for a row.
-        """
-        if self.base is None:
-            raise ValueError("`base` must be left out: this model's tables stand alone")
-        p = np.asarray(base.serve(self._blank())["probability"], "float64").ravel()
-        if p.shape != (1,) or not 0 <= p[0] <= 1:
-            raise ValueError(f"`base` must give one probability for one row. Received: {p}")
-        with self.writing, self.lock:
-            self._do({"kind": "release", "base": name}, {})
-            self.base = base  # nothing else is held up: a request has one of the two
-
-    def _blank(self):
-        offsets = np.array([[field["offset"] for field in self.encoder.fields]], "int32")
-        ones = np.ones(offsets.shape, "float32")
-        return {"feature_ids": offsets, "feature_values": ones, HASHES: np.zeros_like(offsets)}
-
     def explain(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Say what carries the prediction of a raw row; see `explaining.explained`."""
-        arrays = self.encoder.encode(row)
+        arrays = self._encoded(row)
         if len(arrays[HASHES]) != 1:
             raise ValueError(f"`row` must be one row. Received: {len(arrays[HASHES])}")
-        given = self._probabilities(arrays)
+        given, _ = self._scored(arrays, Bases(self.base))
         return explained(self.online, arrays[HASHES], given, self.seen.names)
 
     def moved(self, since: float, count: int = 20) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Raw texts of the values seen lately, and where their beliefs stood: a drift monitor (ours)."""
 
-import collections
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.raw_columns import RawColumns
 from reloop2_keras.core.raw_fields import RawFields
 from reloop2_keras.core.serving.explaining import coefficients
+from reloop2_keras.core.serving.spaced import spaced
 
 LONGEST = 200  # characters of a text that are kept
 NEW = 64  # values that one call may add, so that a prediction waits for no more
@@ -21,7 +21,8 @@ class SeenValues:
 
     A mark is a moment and what was believed then of all values in the map. `moved` compares with
     the last mark before a moment; a value that came later is compared with what was believed when
-    it came. Crosses are not followed: their values are those of single fields.
+    it came. Marks stand ever further apart, the older they are (`spaced`): 12 of every 5 minutes
+    reach hours back, up to days. Crosses are not followed: their values are those of single fields.
 
     Memory: about 400 bytes a value and 4 A bytes a value and mark, with A arms of tables.
 
@@ -31,9 +32,10 @@ class SeenValues:
         arms: int, arms of tables of the `Online`.
         limit: int >= 1, values; of those that came the longest ago some (one in 64) are let go of
             where there is no room, and counted.
-        marks: int >= 1, moments that are kept.
+        marks: int >= 4, moments that are kept.
 
     Attributes:
+        began: float, the first mark's time, from which on it is known what moved; None before it.
         dropped: int, values that were let go of.
     """
 
@@ -43,7 +45,7 @@ class SeenValues:
         raw: Mapping[str, Any],
         arms: int,
         limit: int = 16_384,
-        marks: int = 8,
+        marks: int = 12,
     ) -> None:
         if int(limit) != limit or limit < 1:
             raise ValueError(f"`values` must be a positive integer. Received: {limit}")
@@ -59,8 +61,9 @@ class SeenValues:
         self._free, self._time = list(range(self.limit))[::-1], 0
         self._columns = np.arange(len(self.names), dtype="int64") << 32
         self._first = np.zeros((self.limit, arms), "float32")
-        self._marks: collections.deque[tuple[float, np.ndarray]]
-        self._marks = collections.deque(maxlen=int(marks))
+        self._marks: list[tuple[float, np.ndarray]] = []
+        self._most = max(4, int(marks))
+        self.began: float | None = None
 
     def __len__(self) -> int:
         return len(self._places)
@@ -144,6 +147,10 @@ class SeenValues:
             marked = np.full(self._first.shape, np.nan, "float32")
             marked[places] = means
             self._marks.append((time, marked))
+            self.began = time if self.began is None else self.began
+            times = [time for time, _ in self._marks]
+            kept = spaced(times, max(times), 3, self._most - 3)
+            self._marks = [self._marks[k] for k in kept]
 
     def moved(self, online: Online, since: float, count: int = 20) -> dict[str, Any]:
         """Return the values of which the beliefs moved most.
@@ -154,10 +161,11 @@ class SeenValues:
             count: int >= 1, how many.
 
         Returns:
-            dict: `since`, the moment that they are compared with, or None if no mark is as old
-            (then: what was believed when each value was first seen); `values`, a list of dicts
-            `field`, `text`, `before`, `now`, `moved`: what the value adds to the served logit, by
-            the weights of now.
+            dict: `since`, the moment that they are compared with; `clipped`, whether nothing is
+            known of the moment that was asked for, and `since` is the first that something is
+            known of (None before the first mark): then with what was believed when each value
+            was first seen. `values`, a list of dicts `field`, `text`, `before`, `now`, `moved`:
+            what the value adds to the served logit, by the weights of now.
         """
         with self._lock:
             columns, places, means = self._now(online)
@@ -181,4 +189,36 @@ class SeenValues:
             }
             for k, text in zip(order.tolist(), texts, strict=True)
         ]
-        return {"since": old[-1][0] if old else None, "values": values}
+        from_ = old[-1][0] if old else self.began
+        return {"since": from_, "clipped": not old, "values": values}
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return (plain values, arrays), of which `load` makes the same again."""
+        with self._lock:
+            places = np.fromiter(self._places.values(), "int64", len(self._places))
+            places = places[np.argsort(self._came[places], kind="stable")]
+            head: dict[str, Any] = {"texts": [self._texts[k] for k in places.tolist()]}
+            head |= {"began": self.began, "dropped": self.dropped}
+            head["times"] = [time for time, _ in self._marks]
+            marks = [marked[places] for _, marked in self._marks]
+            arrays = {"numbers": self._numbers[places], "first": self._first[places]}
+            return head, arrays | ({"marks": np.stack(marks)} if marks else {})
+
+    def load(self, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Take what `state` returned; of more values than there is room for, the last ones."""
+        with self._lock:
+            last = max(0, len(head["texts"]) - self.limit)
+            numbers, first = arrays["numbers"][last:], arrays["first"][last:]
+            if first.shape[1:] != self._first.shape[1:]:
+                return  # other arms of tables: nothing compares
+            count = self._time = len(numbers)
+            self._places = {number: place for place, number in enumerate(numbers.tolist())}
+            self._numbers[:count], self._came[:count] = numbers, np.arange(count)
+            self._texts[:count] = head["texts"][last:]
+            self._free = list(range(count, self.limit))[::-1]
+            self._first[:count], self.began = first, head["began"]
+            self.dropped, self._marks = head["dropped"] + last, []
+            for time, part in zip(head["times"], arrays.get("marks", ()), strict=True):
+                marked = np.full(self._first.shape, np.nan, "float32")
+                marked[:count] = part[last:]
+                self._marks.append((time, marked))

@@ -1,7 +1,7 @@
 """A model as it is shipped: a folder of encoder, base, tables and card, which `serve` loads (ours).
 
 `model.json` names the other files with their SHA-256; `encoder.parquet` is the encoder's file,
-`online.state` the tables and the rule as they were at the stream's end, `base.onnx` or `base.keras`
+`online.state` the tables and the rule when all labels had come, `base.onnx` or `base.keras`
 the base, where there is one.
 """
 
@@ -98,12 +98,8 @@ def ship(
     return folder
 
 
-def load_shipped(folder: str | os.PathLike, strict: bool = True) -> Shipped:
-    """Return the model of a folder that `ship` wrote.
-
-    Args:
-        folder: path.
-        strict: bool, see `Encoder`.
+def verified(folder: str | os.PathLike) -> tuple[str, list[str], dict[str, Any]]:
+    """Return name, files and card of a shipped model whose files are whole.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -129,10 +125,24 @@ def load_shipped(folder: str | os.PathLike, strict: bool = True) -> Shipped:
             raise FileNotFoundError(f"{folder / name}: not found, which {about} names")
         if (found := file_checksum(folder / name)) != want:
             raise ValueError(f"{folder / name}: expected sha256 {want}, found {found}")
+    return hashlib.sha256(text).hexdigest()[:16], list(files), card
+
+
+def load_shipped(folder: str | os.PathLike, strict: bool = True) -> Shipped:
+    """Return the model of a folder that `ship` wrote.
+
+    Args:
+        folder: path.
+        strict: bool, see `Encoder`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `verified`.
+    """
+    folder = Path(folder)
+    name, files, card = verified(folder)
     head, arrays = read_state(folder / STATE)
     online = Online(**head["config"])
     online.load_state(arrays)
-    bases = [folder / name for name in files if name.startswith("base.")]
-    name = hashlib.sha256(text).hexdigest()[:16]
+    bases = [folder / file for file in files if file.startswith("base.")]
     encoder = Encoder.load(folder / ENCODER, strict=strict)
     return Shipped(name, online, encoder, bases[0] if bases else None, card)

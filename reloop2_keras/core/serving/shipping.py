@@ -23,9 +23,10 @@ def ship_pick(
     folder: str | Path,
     write_base: Callable[[Any, Path], Path],
 ) -> Path:
-    """Write `online` (else `tables`) as it is at the stream's end.
+    """Write `online` (else `tables`) as it is when all labels of the stream have come.
 
-    Labels that had not come by then are not learnt.
+    Those that had not come by the last slot are learnt once all is scored, so that nothing of the
+    log is lost to who serves on (`compare`, its `kept`).
 
     Args:
         report: what `compare` returned; its verdict and the arm's figures become the card.
@@ -63,7 +64,7 @@ def ship_pick(
 def said_of_shipping(report: Any, arms: Mapping[str, Arm], folder: str | Path) -> str:
     """Return the lines that a command line prints after `ship_pick`."""
     name = next(name for name in SHIPPED if name in arms)
-    said = [f"shipped: {folder}, the arm {name} as it is at the stream's end"]
+    said = [f"shipped: {folder}, the arm {name}, every label of the log learnt"]
     if decision(report) != {"do": "deploy", "arm": name}:
         said.append(f"(the verdict does not say to deploy {name}: look before you do)")
     return "\n".join([*said, f"next: python -m reloop2_keras serve {folder}"])

@@ -1,22 +1,23 @@
 """Snapshots and event log of an `OnlineModel` in a folder: start, go on, roll back (ours).
 
 `snapshot-N.state` holds the state after N events, `events-N.log` the events from number N on. A
-start loads the newest snapshot that verifies and does the events after it again.
+start loads the newest snapshot that verifies and does the events after it again. Number 0 is the
+model as it was shipped, which `rollback` can always go back to.
 """
 
 import fcntl
 import os
 import shutil
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.files import sync as sync_file
 from reloop2_keras.core.serving.event_log import EventLog, read_events
 from reloop2_keras.core.serving.online_model import OnlineModel
-from reloop2_keras.core.serving.snapshot_file import read_state, write_state
-
-DIGITS = 15
+from reloop2_keras.core.serving.snapshots import DIGITS, LEFT, Snapshots
 
 
 class Store:
@@ -24,11 +25,11 @@ class Store:
 
     Args:
         folder: made if there is none; of one service at a time.
-        keep: int >= 2, snapshots; older ones, and events before them, are removed.
+        keep, older, name, clock: see `Snapshots`. Events before the last `keep` are removed.
         sync: see `EventLog`.
-        name: str, of the model as it was shipped; states of another one do not verify.
 
     Attributes:
+        kept: `Snapshots`.
         notes: list of str, what was found at the start: which snapshot, events done again,
             snapshots that did not verify.
 
@@ -50,12 +51,12 @@ class Store:
         keep: int = 3,
         sync: str = "snapshots",
         name: str = "",
+        older: int = 12,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        if int(keep) != keep or keep < 2:
-            raise ValueError(f"`keep` must be an integer >= 2. Received: {keep}")
-        self.folder, self.keep, self._sync = Path(folder), int(keep), sync
+        self.folder, self._sync = Path(folder), sync
+        self.kept = Snapshots(self.folder, name, keep, older, clock)
         self.notes: list[str] = []
-        self._name = name
         self.folder.mkdir(parents=True, exist_ok=True)
         self._owner = os.open(self.folder / "owner.lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -63,10 +64,11 @@ class Store:
         except BlockingIOError:
             os.close(self._owner)
             raise BlockingIOError(f"{self.folder}: another service or `learn` has it") from None
-        for left in self.folder.glob(".snapshot-*"):  # of a kill while it was written
+        for left in self.folder.glob(".[sb]*"):  # of a kill while a file was written beside
             shutil.rmtree(left, ignore_errors=True)
         self._busy = threading.RLock()
         self._log: EventLog | None = None
+        self._ended: EventLog | None = None  # the one before it
         self._model: OnlineModel | None = None
 
     @property
@@ -74,15 +76,17 @@ class Store:
         """How many events there were."""
         return 0 if self._log is None else self._log.position
 
+    @property
+    def failed(self) -> bool:
+        """Whether a sync has failed: nothing more is taken until a snapshot is written."""
+        return self._log is not None and self._log.failed
+
     def snapshots(self) -> list[int]:
         """Return the numbers of the snapshots, the oldest first."""
-        return self._numbers("snapshot-*.state")
+        return self.kept.numbers()
 
     def _numbers(self, pattern: str) -> list[int]:
         return sorted(int(p.stem.partition("-")[2]) for p in self.folder.glob(pattern))
-
-    def _snapshot(self, number: int) -> Path:
-        return self.folder / f"snapshot-{number:0{DIGITS}}.state"
 
     def _segment(self, number: int) -> Path:
         return self.folder / f"events-{number:0{DIGITS}}.log"
@@ -98,38 +102,37 @@ class Store:
                 missing.
         """
         with self._busy:
+            shipped = model.state()
+            if 0 in self.snapshots() and (damage := self.kept.damage(0)):
+                self.notes.append(f"{damage}; written anew")
+                self.kept.write(0, *shipped)
             position = self._loaded(model)
             position = self._replayed(model, position)
-            if not self.snapshots():
-                # before there is a log, which rests on it: a kill may come in between
-                self._write(position, model.state())
+            if 0 not in self.snapshots():
+                self.kept.write(0, *shipped)
             self._model = model
             self._begin(position)
+            model.settle = self.settle
 
     def _loaded(self, model: OnlineModel) -> int:
         numbers = self.snapshots()
         for number in reversed(numbers):
             try:
-                model.load_state(*self._read(number))
+                head, arrays = self.kept.read(number)
+                model.load_state(head, arrays)
+                model.load_memory(head, arrays)
             except ValueError as error:
                 self.notes.append(str(error))
                 continue
-            self.notes.append(f"started from {self._snapshot(number).name}")
+            self.notes.append(f"started from {self.kept.path(number).name}")
             return number
         if numbers or self._numbers("events-*.log"):
             found = "; ".join(self.notes) or "none"
             raise ValueError(
-                f"{self.folder}: expected a snapshot of this model that verifies: {found}. A model "
-                "that was shipped anew needs another folder for its state (--state)"
+                f"{self.folder}: expected a snapshot of this model that verifies, found: {found}. "
+                "Move the folder away to start from the model as it was shipped"
             )
         return 0
-
-    def _read(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        path = self._snapshot(number)
-        head, arrays = read_state(path)
-        if head["model"] != self._name:
-            raise ValueError(f"{path}: expected a state of {self._name!r}, found {head['model']!r}")
-        return head, arrays
 
     def _replayed(self, model: OnlineModel, position: int) -> int:
         segments, start = self._numbers("events-*.log"), position
@@ -151,22 +154,42 @@ class Store:
         self.notes.append(f"{position - start} events done again")
         return position
 
-    def _begin(self, position: int) -> None:
-        """Open a segment; the model writes to it from now on."""
+    def _begin(self, position: int, failed: bool = False) -> None:
+        """Open a segment; the model writes to it from now on.
+
+        Args:
+            position: int, of its first event.
+            failed: bool, whether what comes before is on the disk is not known.
+        """
         path = self._segment(position)
         if path.exists() and path.stat().st_size == 0:
             path.unlink()  # begun before a kill, and nothing came
         if path.exists():
             raise ValueError(f"{path}: expected no such file, found one with events")
         self._log = EventLog(path, position, self._sync)
+        self._log.failed = failed
         sync_file(self.folder)
         if self._model is not None:
             self._model.log = self._log.append
 
-    def snapshot(self) -> int:
+    def settle(self) -> None:
+        """Return when the disk has all events so far, if `sync` is "always"; else at once.
+
+        Raises:
+            OSError: see `EventLog.settle`.
+        """
+        ended, log = self._ended, self._log
+        for one in (ended, log):  # the one before, too, while a snapshot is begun
+            if one is not None:
+                one.settle()
+
+    def snapshot(self, why: str = "") -> int:
         """Write the model's state as a snapshot; returns its number, that of events so far.
 
         Requests are held up while the state is copied, not while it is written.
+
+        Args:
+            why: str, what it is written for.
         """
         if self._model is None:
             raise ValueError("`start` must come before `snapshot`")
@@ -176,34 +199,37 @@ class Store:
                 number = self.position
                 if number in self.snapshots():
                     return number
-                state, ended = model.state(), self._log
+                (head, arrays), ended = model.state(), self._log
                 if ended is not None and self._segment(number) != ended.path:
-                    self._begin(number)
+                    self._ended = ended
+                    self._begin(number, ended.failed)
                 else:
                     ended = None  # nothing is in it yet
             if ended is not None:
                 ended.close()
-            self._write(number, state)
+            memory, beside = model.memory()
+            self._write(number, {**head, **memory}, {**arrays, **beside}, why)
         return number
 
-    def _write(self, number: int, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
-        head, arrays = state
-        write_state(self._snapshot(number), {**head, "model": self._name}, arrays)
-        kept = self.snapshots()[-self.keep :]
-        for old in self.snapshots()[: -self.keep]:
-            self._snapshot(old).unlink()
+    def _write(self, number: int, head: dict[str, Any], arrays: dict[str, Any], why: str) -> None:
+        needed = self.kept.write(number, head, arrays, why)
+        if self._log is not None:
+            self._log.failed, self._ended = False, None  # what it rests on is on the disk
         segments = self._numbers("events-*.log")
         for first, after in zip(segments, segments[1:], strict=False):
-            if after <= kept[0]:
+            if after <= needed:
                 self._segment(first).unlink()
 
-    def rollback(self, number: int | None = None) -> int:
+    def rollback(self, number: int | None = None, before: float | None = None) -> int:
         """Go back to a snapshot; what was learnt since is let go of, and requests go on waiting.
 
-        The base stays as it is. The state gone back to is written as the newest snapshot.
+        The base stays as it is. What is left is written as a snapshot, so that a rollback can be
+        taken back by number; the state gone back to is written as the newest one.
 
         Args:
-            number: of `snapshots`; None: the newest one before now.
+            number: of `snapshots`, 0 is the model as it was shipped; None: the newest one before
+                now that no rollback left.
+            before: float, seconds since 1970: the last one before then, in place of `number`.
 
         Returns:
             int, the number of the snapshot.
@@ -215,16 +241,12 @@ class Store:
         if model is None:
             raise ValueError("`start` must come before `rollback`")
         with self._busy:
-            numbers = [n for n in self.snapshots() if n < self.position or number is not None]
-            if not numbers or (number is not None and number not in numbers):
-                raise ValueError(f"`number` must be among {self.snapshots()}. Received: {number}")
-            number = numbers[-1] if number is None else number
-            head, arrays = self._read(number)
+            number = self.kept.choose(number, before, self.position)
+            head, arrays = self.kept.read(number)
+            self.snapshot(LEFT)
             with model.writing, model.lock:
-                base = model.base_name
                 model.load_state(head, arrays, requests=False)
-                model.base_name = base
-                self._write_anew(model)
+                self._write_anew(model, "after a rollback")
         return number
 
     def checkpoint(self) -> int:
@@ -239,13 +261,14 @@ class Store:
         if model is None:
             raise ValueError("`start` must come before `checkpoint`")
         with self._busy, model.writing, model.lock:
-            self._write_anew(model)
+            self._write_anew(model, "learnt from a file")
             return self.position
 
-    def _write_anew(self, model: OnlineModel) -> None:
+    def _write_anew(self, model: OnlineModel, why: str) -> None:
         position = self.position + 1  # a number that no snapshot has
         # the events to come rest on it, so that it is written before one of them is
-        self._write(position, model.state())
+        (head, arrays), (memory, beside) = model.state(), model.memory()
+        self._write(position, {**head, **memory}, {**arrays, **beside}, why)
         if self._log is not None:
             self._log.close()
         self._begin(position)
@@ -260,7 +283,7 @@ class Store:
             if self._model is not None:
                 if snapshot:
                     self.snapshot()
-                self._model.log = None
+                self._model.log = self._model.settle = None
                 self._model = None
             if self._log is not None:
                 self._log.close()
