@@ -94,7 +94,16 @@ def svg(figure: Figure, alt: str) -> str:
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "reloop2"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     text = file.getvalue()
-    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text[text.index("<svg") :])
+    text = _TAG.sub(_rounded, text[text.index("<svg") :])
     start = text.index(">") + 1
     title = f"\n <title>{html.escape(alt, quote=False)}</title>"
     return text[:start].replace("<svg", '<svg role="img"', 1) + title + text[start:]
+
+
+_TAG = re.compile(r"<[^>]*>")
+_LONG = re.compile(r"(\d+\.\d\d)\d+")
+
+
+def _rounded(tag: re.Match[str]) -> str:
+    """Coordinates to hundredths of a point, a third of the bytes; text between tags stays."""
+    return _LONG.sub(r"\1", tag.group())

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from matplotlib.colors import to_rgb
 
+from reloop2_keras.core import arm_styles
 from reloop2_keras.core.choice import ARMS
 from reloop2_keras.streaming import drawing, figures
 
@@ -33,7 +34,7 @@ def seen(color, sight):
 
 @pytest.mark.parametrize("sight", SIGHT)
 def test_colors_are_told_apart(sight):
-    colors = {color for color, _ in drawing.STYLES.values()}
+    colors = {color for color, _ in arm_styles.STYLES.values()}
     for one, other in itertools.combinations(sorted(colors), 2):
         # 10 is seen at a glance; a pair that is merely "not the same" is at about 2
         assert np.linalg.norm(seen(one, sight) - seen(other, sight)) > 10, (one, other)
@@ -42,15 +43,15 @@ def test_colors_are_told_apart(sight):
 def test_no_two_arms_look_alike():
     arms = [*ARMS, "feature+sketch", "incremental+feature", "shuffled feature"]
     arms += ["exact hidden", "exact embedding", "feature base, cold", "feature base, warm"]
-    looks = [(s["color"], str(s["ls"])) for s in (drawing.style(arm, arms) for arm in arms)]
+    looks = [(s["color"], str(s["ls"])) for s in (arm_styles.style(arm, arms) for arm in arms)]
     assert len(set(looks)) == len(looks)
 
 
 def test_what_is_recommended_lies_on_top():
-    looks = {arm: drawing.style(arm, ARMS) for arm in ARMS}
-    others = [style for arm, style in looks.items() if arm != drawing.RECOMMENDED]
-    assert looks[drawing.RECOMMENDED]["zorder"] > max(style["zorder"] for style in others)
-    assert looks[drawing.RECOMMENDED]["lw"] > max(style["lw"] for style in others)
+    looks = {arm: arm_styles.style(arm, ARMS) for arm in ARMS}
+    others = [style for arm, style in looks.items() if arm != arm_styles.RECOMMENDED]
+    assert looks[arm_styles.RECOMMENDED]["zorder"] > max(style["zorder"] for style in others)
+    assert looks[arm_styles.RECOMMENDED]["lw"] > max(style["lw"] for style in others)
 
 
 @given(st.lists(st.floats(-0.5, 1.5), min_size=1, max_size=30), st.floats(0.001, 0.3))

@@ -52,6 +52,16 @@ def test_svg_has_a_title_and_is_the_same_each_time():
     assert text == notebook.svg(figure(), "One line <rises>.")
 
 
+def test_what_is_written_in_a_figure_stays():
+    made = Figure(figsize=(3, 2))
+    ax = made.subplots()
+    ax.plot([0, 1], [0, 1])
+    ax.set_title("0.53125")
+    text = notebook.svg(made, "A line.")
+    assert ">0.53125<" in text
+    assert "0.53125" not in text.replace(">0.53125<", "")
+
+
 def test_show_gives_figure_and_words(monkeypatch):
     import IPython.display
 

@@ -88,9 +88,9 @@ reading, "corrected: " + format(p + strength * (reading["mean_label"] - p), ".3f
 # %% [markdown]
 # A neighbor's label pulls: from .2 to .6.
 #
-# ## 4. Two fast parts on the same slow model
+# ## 4. What can be put beside the slow model?
 #
-# **paper**: the memory of section 3, which finds similar rows by the model's own embeddings. To the
+# Two fast parts on the same base. **paper**: the memory of section 3, which finds similar rows by the model's own embeddings. To the
 # model all strangers are one, so what they do is told together. **online** (ours, what we
 # recommend): a small belief about *each raw value*, seen in training or not, and weights that are
 # learnt on the way; it has nothing to set. Both get the validation period before the first slot.

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from reloop2_keras.core.arm_styles import GREY, PALETTE, style
 from reloop2_keras.core.curve import Curve
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.verdict import RIVALS, recommended
-from reloop2_keras.streaming.drawing import GREY, PALETTE, axes, label_ends, style
+from reloop2_keras.streaming.drawing import axes, label_ends
 from reloop2_keras.streaming.report import PrequentialReport
 
 LABELS = {"auc": "AUC", "gauc": "gAUC", "logloss": "log loss (nats)", "ece": "ECE"}
