@@ -4,10 +4,7 @@
 # The slow model is a DeepFM. A row has one value a field; the table V holds a vector v for each
 # value, w a number. Its logit adds three parts:
 #
-# $$z = \underbrace{\textstyle\sum_f w_f}_{\text{linear}}
-#   + \underbrace{\textstyle\sum_{f<g} \langle v_f, v_g \rangle}_{\text{pairs}}
-#   + \underbrace{\operatorname{MLP}(v_1, \ldots, v_F)}_{\text{deep}}, \qquad
-#   p = \frac{1}{1 + e^{-z}}$$
+# $$z = \sum_f w_f + \sum_{f<g} \langle v_f, v_g \rangle + \operatorname{MLP}(v_1, \ldots, v_F), \qquad p = \frac{1}{1 + e^{-z}}$$
 #
 # The linear part knows who clicks, the pairs who clicks on what, the deep part the rest.
 # `docs/maths.md` has a picture and every symbol.
