@@ -197,10 +197,11 @@ for row in report.info["picked"][: len(report.info["picked"]) // NUM_SEEDS]:
 # that turns a raw row into ids and hashes, and the verdict as its card. Notebook 07 serves it.
 
 # %%
-print(ship_and_tell(report, kept, dataset, f"{output}/model"))
+told = ship_and_tell(report, kept, dataset, f"{output}/model")
+print(told.replace(output, OUTPUT_DIR))
 
 # %% [markdown]
-# The last line is the next command.
+# The last line is the next command, in the repository's folder.
 #
 # ## Summary
 #
