@@ -111,7 +111,8 @@ show(figures.gain_per_slot(report, arms=figures.STORY))
 
 # %% [markdown]
 # AUC gained over the frozen model, slot by slot; 0 is no better than leaving it alone. The grey line
-# is what needs no memory: an arm that is not above it has learnt nothing of use.
+# is what needs no memory: an arm that is not above it has learnt nothing of use. A name with an
+# arrow lies further below than the picture goes.
 #
 # ## 3. By how much, over the whole stream?
 

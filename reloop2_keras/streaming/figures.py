@@ -20,6 +20,7 @@ from reloop2_keras.streaming.report import PrequentialReport
 
 LABELS = {"auc": "AUC", "gauc": "gAUC", "logloss": "log loss (nats)", "ece": "ECE"}
 SLOTS = "slot (time runs to the right)"
+FAR = 1.0  # a line further below 0 than the best one is above it is not drawn to scale
 # the arms that tell the story; a figure of all of them is for those who look for one
 STORY = (
     "recalibrated",
@@ -79,22 +80,31 @@ def gains(
     sign = -1.0 if metric in ("logloss", "ece") else 1.0
     gained = table[list(arms)].sub(table[over], axis=0) * sign
     name = LABELS.get(metric, metric)
-    figure = lines(gained, f"{name} gained over {over}", f"{name} gained over {over}, by slot")
+    title = f"{name} gained over {over}"
+    figure = lines(gained, title, f"{title}, by slot", bottom=-FAR * float(gained.max().max()))
     figure.axes[0].axhline(0.0, color=GREY, lw=1.0, zorder=1)
     return figure
 
 
-def lines(table: pd.DataFrame, ylabel: str, what: str, xlabel: str = SLOTS) -> Figure:
+def lines(
+    table: pd.DataFrame, ylabel: str, what: str, xlabel: str = SLOTS, bottom: float | None = None
+) -> Figure:
     """Draw each column of a table as a line with its name at its end.
 
     Args:
         table: DataFrame, index x, a column an arm.
         ylabel, xlabel: names of the axes.
         what: str, what is shown, for the figure's label.
+        bottom: float < 0, or None: lines that lie below it throughout are named at the lower edge,
+            with an arrow, or they would press all others together.
     """
     arms = [str(name) for name in table.columns]
     figure, (ax,) = axes(ylabel, xlabel, height=max(3.4, 0.25 * len(arms) + 1.0))
-    _draw(ax, table, arms)
+    below = [a for a in arms if bottom is not None and bottom < 0 and table[a].max() < bottom]
+    shown = table.rename(columns={arm: f"{arm} ↓" for arm in below})
+    if below and bottom is not None:
+        ax.set_ylim(bottom, 1.1 * float(table.max().max()))
+    _draw(ax, shown, arms)
     means = table.mean().sort_values(ascending=False)
     said = ", ".join(f"{arm} {value:+.3f}" for arm, value in means.items())
     figure.set_label(f"Lines: {what}; means: {said}.")
@@ -103,11 +113,11 @@ def lines(table: pd.DataFrame, ylabel: str, what: str, xlabel: str = SLOTS) -> F
 
 def _draw(ax: Any, table: pd.DataFrame, arms: list[str], marker: str | None = None) -> None:
     ends = {}
-    for arm in arms:
+    for column, arm in zip(table.columns, arms, strict=True):
         looks = style(arm, arms)
-        ax.plot(table.index, table[arm], **looks, label=arm, marker=marker)
-        known = table[arm].dropna()
-        ends[arm] = (float(known.iloc[-1]) if len(known) else np.nan, looks)
+        ax.plot(table.index, table[column], **looks, label=arm, marker=marker)
+        known = table[column].dropna()
+        ends[column] = (float(known.iloc[-1]) if len(known) else np.nan, looks)
     label_ends(ax, ends)
 
 
