@@ -74,8 +74,8 @@ lint: $(VENV)/.ready  ## ruff on code and notebooks, mypy on the packages
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-lab: $(VENV)/.ready-$(BACKEND)  ## JupyterLab in the right environment
-	KERAS_BACKEND=$(call quoted,$(BACKEND)) $(PY) -m jupyterlab --notebook-dir=.
+lab: $(VENV)/.ready-$(BACKEND)  ## JupyterLab with the tour, on copies in runs/lab (ARGS="--no-browser")
+	KERAS_BACKEND=$(call quoted,$(BACKEND)) $(PY) notebooks/lab.py $(ARGS)
 
 notebooks: $(VENV)/.ready  ## run the notebooks again and keep their cleaned outputs
 	$(RUN) --refresh notebooks

@@ -1,7 +1,9 @@
 """Notebooks: parameters, pairs, sizes, endings, batch configurations, and that they run."""
 
+import ast
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import nbformat
@@ -36,19 +38,20 @@ TINY = {
         "SKETCH_SIZE": [8, 6],
         "FEATURE_BITS": 10,
     },
-    "06_beyond_the_paper": {
+    "06_beyond_the_paper": {"MAX_EPOCHS": 1, "FEATURE_BITS": 10, "EXACT_CAPACITY": 2000},
+    "08_studies": {
         "MAX_EPOCHS": 1,
         "FEATURE_BITS": 10,
         "STREAM_SLOTS": [3, 9],
         "DELAYS": [0, 2],
         "DELAY_SLOTS": 6,
         "BITS": [4, 8],
-        "EXACT_CAPACITY": 2000,
         "INCREMENTAL_LEARNING_RATES": [0.001],
         "NO_DRIFT_ROWS": 4000,
     },
     "07_serve": {"REQUESTS": 60, "LATE": 10},
 }
+TOLD = [name for name in NOTEBOOKS if name != "07_serve"]  # which tells its story in its own way
 
 
 def read(name):
@@ -62,6 +65,51 @@ def test_parameters_and_endings(name):
     places = [text.index(f"## {word}") for word in ("Summary", "Exercises", "References")]
     assert places == sorted(places)
     assert name in TINY
+
+
+LONGEST = 15  # lines of a cell that a class can read; imports and parameters are looked up
+
+
+def is_long(cell):
+    tree = ast.parse(cell.source)
+    only_imports = all(isinstance(node, ast.Import | ast.ImportFrom) for node in tree.body)
+    parameters = "parameters" in cell.metadata.get("tags", [])
+    return len(cell.source.splitlines()) > LONGEST and not (only_imports or parameters)
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_a_class_can_read_each_cell(name):
+    cells = read(name).cells
+    long = [cell.source for cell in cells if cell.cell_type == "code" and is_long(cell)]
+    assert not long, long[0]
+    for number, cell in enumerate(cells):
+        if "show(" in cell.source and cell.cell_type == "code":
+            words = next(after for after in cells[number:] if after.cell_type == "markdown")
+            assert not words.source.startswith("#"), f"no sentence after {cell.source}"
+    headings = [line for c in cells if c.cell_type == "markdown" for line in c.source.split("\n")]
+    for line in headings:
+        if re.match(r"## \d+\. ", line):
+            assert line.endswith("?"), f"no question: {line}"
+    assert cells[-1].cell_type == "markdown"
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_what_a_reader_needs_stands_first(name):
+    first = read(name).cells[0].source
+    assert re.search(r"(minutes?|Run all)", first), "minutes"
+    text = "\n".join(cell.source for cell in read(name).cells)
+    assert f"notebooks/solutions/{name}.md" in text
+    assert (FOLDER / "solutions" / f"{name}.md").is_file()
+
+
+def test_kept_outputs_have_no_red_box_and_every_figure_has_words():
+    for name in NOTEBOOKS:
+        for cell in read(name).cells:
+            for output in cell.get("outputs", []):
+                assert output.get("name") != "stderr"
+                assert "image/png" not in output.get("data", {}), f"{name}: show(figure) it"
+                svg = output.get("data", {}).get("image/svg+xml")
+                assert svg is None or re.search(r"<title>[^<]{20,}</title>", svg), name
 
 
 def test_pairs_are_in_sync_and_small():

@@ -110,3 +110,18 @@ def test_figures_say_what_they_show():
     assert ax.get_lines()[0].get_ydata()[0] > 0
     with pytest.raises(ValueError, match="`over`"):
         figures.gain_per_slot(report(), over="none")
+
+
+def test_what_lies_far_below_does_not_press_the_others_together():
+    labels = np.array([0, 1] * 3, "uint8")
+    slot = np.array([0, 0, 1, 1, 2, 2], "int32")
+    right = np.where(labels == 1, 0.9, 0.1).astype("float32")
+    arms = {"frozen": np.full(6, 0.5), "online": right, "vw": 1 - right}
+    found = report(arms=list(arms), predictions={a: [p] for a, p in arms.items()}, labels=labels,
+                   slot_of_row=slot)  # fmt: skip
+    ax = figures.gain_per_slot(found).axes[0]  # +.5 and -.5: as far below as above
+    assert ax.get_ylim()[0] < -0.5 and {text.get_text() for text in ax.texts} == {"online", "vw"}
+    ax = figures.gain_per_slot(found, "logloss").axes[0]  # +.59 and -1.61
+    low, high = ax.get_ylim()
+    assert -0.7 < low < 0 < 0.58 < high
+    assert {text.get_text() for text in ax.texts} == {"online", "vw ↓"}

@@ -1,11 +1,19 @@
 # %% [markdown]
 # # 02 · Train the slow model
 #
-# DeepFM learns from the training period, and stops when the *validation* period says so. The
-# scored slots are not looked at.
+# The slow model is a DeepFM. A row has one value a field; the table V holds a vector v for each
+# value, w a number. Its logit adds three parts:
+#
+# $$z = \sum_f w_f + \sum_{f<g} \langle v_f, v_g \rangle + \operatorname{MLP}(v_1, \ldots, v_F), \qquad p = \frac{1}{1 + e^{-z}}$$
+#
+# The linear part knows who clicks, the pairs who clicks on what, the deep part the rest.
+# `docs/maths.md` has a picture and every symbol.
+#
+# Run all takes one to two minutes on two cores (the search has a budget of one); with the exercises,
+# 20 minutes. It needs the dataset of notebook 01.
 
 # %% tags=["parameters"]
-DATASET_DIR = "runs/demo/dataset"
+DATASET_DIR = "runs/demo/dataset"  # notebook 01 or `make demo` makes it
 OUTPUT_DIR = "runs/demo"
 SEED = 1001
 EMBEDDING_DIM = None  # None here and below: chosen on validation
@@ -17,50 +25,47 @@ BATCH_SIZE = 1024
 MAX_EPOCHS = 30
 
 # %%
-# %matplotlib inline
+from reloop2_keras.notebook import at_root, show  # first: it keeps TensorFlow quiet
 
+# isort: split
 from pathlib import Path
 
 import keras
 import pandas as pd
-from matplotlib.figure import Figure
 
 from reloop2_keras import PreparedDataset
 from reloop2_keras.models import train_base
-from reloop2_keras.streaming import evaluate
+from reloop2_keras.streaming import evaluate, figures
 
-dataset = PreparedDataset(DATASET_DIR)
-base, history = train_base(
-    dataset,
-    seed=SEED,
-    embedding_dim=EMBEDDING_DIM,
-    hidden_units=HIDDEN_UNITS,
-    dropout=DROPOUT,
-    embedding_l2=EMBEDDING_L2,
-    learning_rate=LEARNING_RATE,
-    batch_size=BATCH_SIZE,
-    max_epochs=MAX_EPOCHS,
-)
-print(f"{base.count_params():,} weights, {len(history['loss'])} epochs")
-pd.DataFrame(history).round(4)
+dataset = PreparedDataset(at_root(DATASET_DIR))
 
 # %% [markdown]
-# Epoch 0 is a logistic regression. Training goes on while validation gets worse: embeddings of rare values are learnt by
-# heart. The best epoch's weights are kept.
+# ## When should training stop?
+#
+# When the *validation* period says so; the scored slots are not looked at. Options that are None
+# are tried one after the other, and judged by it, too.
 
 # %%
-figure = Figure(figsize=(6, 3), dpi=80, layout="constrained")
-ax = figure.subplots()
-ax.plot(history["loss"], label="training")
-ax.plot(history["val_score"], label="validation, level taken out")
-ax.set(xlabel="epoch", ylabel="log loss")
-ax.legend(frameon=False)
-figure
+options = {"embedding_dim": EMBEDDING_DIM, "dropout": DROPOUT, "learning_rate": LEARNING_RATE}
+options |= {"hidden_units": HIDDEN_UNITS, "embedding_l2": EMBEDDING_L2}
+options |= {"batch_size": BATCH_SIZE, "max_epochs": MAX_EPOCHS}
+base, history = train_base(dataset, seed=SEED, **options)
+scores = pd.DataFrame(history).rename_axis("epoch")
+print(f"{base.count_params():,} weights; the best epoch is {scores['val_score'].idxmin()}")
+scores.round(4)
+
+# %%
+shown = scores[["loss", "val_score"]].set_axis(["training", "validation"], axis=1)
+show(figures.lines(shown, "log loss", "log loss by epoch", "epoch"))
 
 # %% [markdown]
+# Epoch 0 is a logistic regression: where training starts. `validation` is the log loss with the
+# level of all predictions taken out (`val_score`). Training goes on falling while validation turns:
+# from there on, embeddings of rare values are learnt by heart. The best epoch's weights are kept.
+#
 # ## How fast does it age?
 #
-# The model is frozen now. Its AUC on the first and the last slots:
+# The model is frozen now. Its scores on the first and the last slots:
 
 # %%
 ages = []
@@ -71,13 +76,22 @@ for slot in dataset.slots():
     ages.append(evaluate(arrays["label"], p))
 pd.DataFrame(ages)[["auc", "logloss", "ctr_bias"]].iloc[[0, 1, -2, -1]].round(4)
 
+# %% [markdown]
+# AUC and log loss get worse from the first to the last slots. (`ctr_bias`: predicted clicks over
+# real ones; 1 is right on average.)
+#
+# ## How is it kept?
+
 # %%
-Path(OUTPUT_DIR).mkdir(parents=True, exist_ok=True)
-base.save(f"{OUTPUT_DIR}/base.keras")
-again = keras.saving.load_model(f"{OUTPUT_DIR}/base.keras")
+folder = Path(at_root(OUTPUT_DIR))
+folder.mkdir(parents=True, exist_ok=True)
+base.save(folder / "base.keras")
+again = keras.saving.load_model(folder / "base.keras")
 bool((again.predict(x, verbose=0)[:, 0] == base.predict(x, verbose=0)[:, 0]).all())
 
 # %% [markdown]
+# The same predictions to the last bit, on whichever backend loads it, up to that backend's rounding.
+#
 # ## Summary
 #
 # - One table holds the embeddings of all fields; DeepFM adds linear, pairwise and deep logits.
@@ -85,6 +99,8 @@ bool((again.predict(x, verbose=0)[:, 0] == base.predict(x, verbose=0)[:, 0]).all
 # - `base.keras` loads on every backend.
 #
 # ## Exercises
+#
+# Solutions with numbers: `notebooks/solutions/02_train.md`.
 #
 # 1. Train with `DROPOUT = 0.0`. Does the best validation AUC change, and after how many epochs?
 # 2. Try `DeepFM.from_preset("criteo", dataset.fields)`. What makes it slow here?

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 03 · Inside the error memory
 #
-# A memory holds observed rows as (key; label, base prediction), and answers a query key with the
-# mean label and the mean prediction of similar rows. Two kinds:
+# The paper's memory holds observed rows as (key; label, base prediction), and answers a query key
+# with the mean label and the mean prediction of similar rows. Two kinds:
 #
 # | | exact | sketch |
 # | --- | --- | --- |
@@ -10,9 +10,12 @@
 # | finds | the k nearest by cosine | the bucket that each of K hash functions names |
 # | time a read | grows with the rows | constant |
 # | merging two | appending | adding |
+#
+# Run all takes half a minute on two cores; with the exercises, 40 minutes. It needs the dataset of
+# notebook 01. Every formula with its picture: `docs/maths.md`, sections 2 and 3.
 
 # %% tags=["parameters"]
-DATASET_DIR = "runs/demo/dataset"  # notebook 01 makes it
+DATASET_DIR = "runs/demo/dataset"  # notebook 01 or `make demo` makes it
 OUTPUT_DIR = "runs/demo"
 SEED = 1001
 MAX_EPOCHS = 3
@@ -20,72 +23,78 @@ NUM_ARRAYS = 70
 NUM_BITS = 12
 
 # %%
-# %matplotlib inline
+from reloop2_keras.notebook import at_root, show  # first: it keeps TensorFlow quiet
 
+# isort: split
 import numpy as np
 import pandas as pd
 from keras import ops
-from matplotlib.figure import Figure
 
 from reloop2_keras import ExactErrorMemory, PreparedDataset, SketchErrorMemory, tune_memory
 from reloop2_keras.models import train_base
-from reloop2_keras.streaming import FrozenBase, best_setting, training_keys
+from reloop2_keras.streaming import FrozenBase, best_setting, figures, training_keys
 
 rng = np.random.default_rng(SEED)
 
 # %% [markdown]
-# ## 1. Attention and its temperature
+# ## 1. Whom does the exact memory listen to?
 #
-# The exact memory weighs its k nearest rows by softmax(cosine / τ). A small τ listens to the
-# nearest row only; a large τ to all alike. One clicked row at angle 0, one row without a click at
-# 90 degrees; the query turns from the one to the other.
+# It weighs its k nearest rows by attention, with s_i the cosine between query and row i:
+#
+# $$a_i = \frac{e^{s_i / \tau}}{\sum_j e^{s_j / \tau}}, \qquad \bar y = \sum_i a_i y_i$$
+#
+# One clicked row at angle 0, one row without a click at 90 degrees; the query turns from the one to
+# the other.
 
 # %%
 angles = np.linspace(0, np.pi / 2, 50)
 queries = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-figure = Figure(figsize=(6, 3), dpi=80, layout="constrained")
-ax = figure.subplots()
+read = {}
 for tau in (0.02, 0.1, 0.5):
-    memory = ExactErrorMemory(
-        capacity=2, num_neighbors=2, temperature=tau, key_normalization="none"
-    )
+    memory = ExactErrorMemory(2, num_neighbors=2, temperature=tau, key_normalization="none")
     memory.write([[1.0, 0.0], [0.0, 1.0]], labels=[1, 0], probabilities=[0.5, 0.5])
-    ax.plot(np.degrees(angles), ops.convert_to_numpy(memory.read(queries)["mean_label"]))
-    ax.text(90, float(ops.convert_to_numpy(memory.read(queries)["mean_label"])[-1]), f" τ = {tau}")
-ax.set(xlabel="angle between query and the clicked row", ylabel="mean label read")
-figure
+    read[f"τ = {tau}"] = ops.convert_to_numpy(memory.read(queries)["mean_label"])
+table = pd.DataFrame(read, index=np.degrees(angles))
+show(figures.lines(table, "mean label read", "mean label", "angle between query and clicked row"))
 
 # %% [markdown]
-# ## 2. Hashing by random projections
+# A small τ listens to the nearest row only; a large τ to both nearly alike, wherever the query is.
 #
-# An array hashes a key by the signs of its L random projections (SimHash). Two keys at angle θ
-# agree in one sign with probability 1 − θ/π, so they share a bucket with probability
-# (1 − θ/π)^L. Measured with our own projections:
+# ## 2. How can a hash find similar keys?
+#
+# A random plane through the origin gives a key a sign: the side it lies on. Two keys at angle θ lie
+# on different sides if the plane falls between them, which happens with probability θ/π. L planes
+# name one of 2^L buckets (SimHash), so two keys share a bucket with probability (1 − θ/π)^L.
+# Measured with our own planes, on 200 pairs of keys at each angle:
 
 # %%
 sketch = SketchErrorMemory(num_arrays=400, num_bits=8, key_normalization="none", seed=SEED)
-sketch.build((None, 2))
-fan = np.linspace(0, np.pi, 37)
-buckets = ops.convert_to_numpy(sketch.places(np.stack([np.cos(fan), np.sin(fan)], axis=1)))
-shared = (buckets == buckets[:1]).mean(axis=1)
-figure = Figure(figsize=(6, 3), dpi=80, layout="constrained")
-ax = figure.subplots()
-ax.plot(np.degrees(fan), (1 - fan / np.pi) ** 8, color="#bbbbbb", label="(1 − θ/π)^8")
-ax.plot(np.degrees(fan), shared, ".", color="#0072b2", label="measured, 400 arrays")
-ax.set(xlabel="angle θ", ylabel="share of arrays with a common bucket")
-ax.legend(frameon=False)
-figure
+sketch.build((None, 32))
+fan = np.linspace(0, np.pi, 19)
+first, second = np.linalg.qr(rng.normal(size=(200, 32, 2)))[0].transpose(2, 0, 1)
+start = ops.convert_to_numpy(sketch.places(first.astype("float32")))
+shared = []
+for angle in fan:
+    turned = (np.cos(angle) * first + np.sin(angle) * second).astype("float32")
+    shared.append((ops.convert_to_numpy(sketch.places(turned)) == start).mean())
+table = pd.DataFrame(
+    {"(1 − θ/π)^8": (1 - fan / np.pi) ** 8, "measured": shared}, index=np.degrees(fan)
+)
+show(figures.lines(table, "arrays that agree", "share of arrays with a common bucket", "angle θ"))
 
 # %% [markdown]
-# ## 3. Keys that all look alike
+# The two lines are one: at 15 degrees half of the arrays agree, at 60 one in 25.
+#
+# ## 3. What if all keys look alike?
 #
 # After a ReLU no component is negative: all keys lie in one orthant, the angles between them are
 # small, and they crowd into few buckets. Subtracting the training period's mean key mends that;
-# whitening also gives each principal direction the same say. Effective buckets = exp(entropy), on
-# average over the arrays:
+# whitening also gives each principal direction the same say. We count *effective* buckets,
+# exp(entropy): 100 buckets that are filled alike count 100, one full and 99 nearly empty ones
+# count about 1.
 
 # %%
-dataset = PreparedDataset(DATASET_DIR)
+dataset = PreparedDataset(at_root(DATASET_DIR))
 base, _ = train_base(dataset, seed=SEED, max_epochs=MAX_EPOCHS, search=None)
 keys = training_keys(base, dataset.train(4096, seed=SEED), max_rows=8192)
 
@@ -100,6 +109,7 @@ def effective_buckets(memory, held):
     return float(np.mean(results))
 
 
+# %%
 spread = {}
 for key in ("hidden", "embedding"):
     for mode in ("none", "center", "whiten"):
@@ -109,106 +119,110 @@ for key in ("hidden", "embedding"):
 pd.Series(spread).unstack()[["none", "center", "whiten"]].round(0)
 
 # %% [markdown]
-# ## 4. How near is the sketch to the exact memory?
+# Uncentered hidden keys fill a handful of the 4,096 buckets: such a sketch can tell nothing apart.
 #
-# Both are replayed over the validation period, with the same keys. Each reading is compared with
-# the labels of the next slot; nothing is chosen on the scored slots. λ is how far to follow the
-# memory; γ is whether to follow its mean *label* (1) or its mean *error* (0).
+# ## 4. How far should one follow a memory?
+#
+# The correction has two numbers: λ, how far to follow the memory, and γ, whether to follow its mean
+# *label* (1) or its mean *error* (0):
+#
+# $$p' = p + \lambda \left[ \gamma (\bar y - p) + (1 - \gamma)(\bar y - \bar p) \right]$$
+#
+# Both memories are replayed over the validation period: read, score, then write. No slot is touched
+# and nothing is trained.
 
 # %%
-candidates = {}
-for key, mode in (("hidden", "center"), ("hidden", "whiten"), ("embedding", "center")):
-    memories = {
-        "exact": ExactErrorMemory(key_normalization=mode),
-        "sketch": SketchErrorMemory(NUM_ARRAYS, NUM_BITS, key_normalization=mode),
-    }
-    for kind, memory in memories.items():
-        memory.adapt(keys[key])
-        candidates[f"{kind} {key} {mode}"] = (memory, key)
+memories = {
+    "exact": ExactErrorMemory(key_normalization="center"),
+    "sketch": SketchErrorMemory(NUM_ARRAYS, NUM_BITS, key_normalization="center"),
+}
+for memory in memories.values():
+    memory.adapt(keys["embedding"])
 validation = dataset.validation_slots(5)
-grid = tune_memory(base, validation, candidates)
-picked = pd.DataFrame([best_setting(part) for _, part in grid.groupby("candidate")])
-picked.set_index("candidate").drop(columns="key").round(4)
+grid = tune_memory(base, validation, {name: (m, "embedding") for name, m in memories.items()})
+best = [best_setting(part) for _, part in grid.groupby("candidate")]
+pd.DataFrame(best).set_index("candidate").drop(columns="key").round(4)
 
 # %%
-figure = Figure(figsize=(7.2, 3.2), dpi=80, layout="constrained")
-for ax, name in zip(
-    figure.subplots(1, 2, sharey=True),
-    ("exact embedding center", "sketch embedding center"),
-    strict=True,
-):
-    part = grid[grid["candidate"] == name]
-    for weight, line in part.groupby("label_weight"):
-        ax.plot(line["compensation"], line["logloss"], label=f"γ = {weight}")
-    ax.set(xlabel="λ", title=name)
-ax.legend(frameon=False, fontsize=8)
-figure.axes[0].set_ylabel("validation log loss")
-figure
+lines = {
+    f"{name} γ = {gamma:g}": part.set_index("compensation")["logloss"]
+    for (name, gamma), part in grid.groupby(["candidate", "label_weight"])
+    if gamma in (0.0, 0.5, 1.0)
+}
+show(figures.lines(pd.DataFrame(lines), "validation log loss", "log loss", "λ"))
 
 # %% [markdown]
-# A sketch's bucket holds many rows that are only a little similar, so its mean label lies near
-# the overall click rate. Following it with γ = 1 flattens predictions; a smaller γ adds the
-# bucket's mean *error* instead, and allows for a larger λ.
+# Every line starts at λ = 0, the base alone, falls, and rises again. A sketch's bucket holds many
+# rows that are only a little similar, so its mean label lies near the overall click rate: with γ = 1
+# it flattens every prediction, and its line rises soonest. The smallest value is what validation
+# picks; if it stands at λ = 0, this memory does not help on this log.
 #
-# ## 5. Constant space, merging, forgetting
+# ## 5. What does a memory cost, and can two workers share one?
+#
+# A sketch is a table of sums. Two workers see a part of the validation period each; then their
+# sketches are added, and compared with one sketch that saw both parts.
 
 # %%
-frozen = FrozenBase(base)
-parts = []
+frozen, parts = FrozenBase(base), []
 for slot in validation[:2]:
     arrays = slot.load()
     served = frozen.serve(arrays)
     parts.append((served["embedding"], arrays["label"], served["probability"]))
-workers = []
-for part in parts:
-    memory = SketchErrorMemory(NUM_ARRAYS, NUM_BITS)
-    memory.adapt(keys["embedding"])
-    memory.write(*part)
-    workers.append(memory)
-together = SketchErrorMemory(NUM_ARRAYS, NUM_BITS)
-together.adapt(keys["embedding"])
-for part in parts:
-    together.write(*part)
-workers[0].merge(workers[1])
-difference = workers[0].sums - together.sums
-print("largest difference between two merged workers and one:", np.abs(difference).max().round(6))
-print("bytes, whatever the stream's length:", together.sums.nbytes)
 
-# %% [markdown]
-# `decay=0.9` weights all that is remembered by .9 before each write; `error_threshold=0.3` writes
-# only rows on which the model erred by more than .3; `sampling_rate=0.1` writes a tenth.
 
-# %%
-rows = []
-for name, options in {
-    "all": {},
-    "decay .5": {"decay": 0.5},
-    "error > .3": {"error_threshold": 0.3},
-    "a tenth": {"sampling_rate": 0.1},
-}.items():
+def fresh(**options):
+    """An empty sketch for embedding keys."""
     memory = SketchErrorMemory(NUM_ARRAYS, NUM_BITS, **options)
     memory.adapt(keys["embedding"])
+    return memory
+
+
+# %%
+workers, together = [fresh(), fresh()], fresh()
+for worker, part in zip(workers, parts, strict=True):
+    worker.write(*part)
+    together.write(*part)
+workers[0].merge(workers[1])
+print("largest difference:", np.abs(workers[0].sums - together.sums).max().round(6))
+print("bytes, however long the stream is:", together.sums.nbytes)
+
+# %% [markdown]
+# No difference, and no growth. An exact memory of N rows grows to N keys and then forgets the oldest.
+#
+# ## 6. Must everything be written?
+#
+# `decay=0.5` halves all that is remembered before each write; `error_threshold=0.3` writes only rows
+# on which the model erred by more than .3; `sampling_rate=0.1` writes a tenth.
+
+# %%
+choices = {"all": {}, "decay .5": {"decay": 0.5}}
+choices |= {"error > .3": {"error_threshold": 0.3}, "a tenth": {"sampling_rate": 0.1}}
+rows = []
+for name, options in choices.items():
+    memory = fresh(**options)
     written = sum(memory.write(*part) for part in parts)
     rows.append((name, written, float(ops.convert_to_numpy(memory.total))))
 pd.DataFrame(rows, columns=["memory", "rows written", "weight held"]).round(1)
 
 # %% [markdown]
-# Careful with the threshold: rows on which the model erred are not a fair sample. With γ = 1 the
-# mean label of *errors* is turned around, since a row of high p is written only when it was not
-# clicked.
+# Careful with the threshold: rows on which the model erred are no fair sample. A row of high p is
+# written only when it was *not* clicked, so that with γ = 1 the mean label of what was written is
+# turned around.
 #
 # ## Summary
 #
 # - Exact: attention over the k nearest rows. Sketch: K bucket means, constant space and time.
-# - Centre or whiten the keys before hashing.
+# - Center or whiten the keys before hashing.
 # - λ and γ go together; both are chosen on validation, by replay, without retraining.
 # - Sketches are sums: merging two workers is adding.
 #
 # ## Exercises
 #
+# Solutions with numbers: `notebooks/solutions/03_error_memory.md`.
+#
 # 1. Set `NUM_BITS = 4`, then 16. Which one is nearer to the exact memory, and what does it cost?
 # 2. Compute how many rows share a bucket with a query at 60 degrees, for L = 8, 12, 16.
-# 3. Add a candidate with `error_threshold=0.3` to section 4. What does validation say?
+# 3. Add a sketch with `error_threshold=0.3` to section 4. What does validation say?
 #
 # ## References
 #

@@ -1,8 +1,8 @@
 # %% [markdown]
-# # 04 · Does the memory help on your stream?
+# # 04 · What helps on your stream, and what should you deploy?
 #
-# Each slot of the log is **predicted, scored, and only then** written to the memories or trained
-# on. All arms see the same rows in the same order:
+# Each slot of the log is **predicted, scored, and only then** learnt. All arms see the same rows in
+# the same order:
 #
 # | arm | what it does |
 # | --- | --- |
@@ -18,9 +18,12 @@
 # | adpredictor | rival: a probit model with a belief a weight (Graepel et al., 2010) |
 # | tables | ours: belief tables in two stages, without any slow model |
 # | online, online+incremental | ours: the same with the slow model, frozen, or also trained on |
+#
+# Run all takes four to seven minutes on two cores with one seed, most of it in section 2; with the
+# exercises, an hour. It needs the dataset of notebook 01.
 
 # %% tags=["parameters"]
-DATASET_DIR = "runs/demo/dataset"
+DATASET_DIR = "runs/demo/dataset"  # notebook 01 or `make demo` makes it
 OUTPUT_DIR = "runs/demo"
 SEED = 1001
 NUM_SEEDS = 1
@@ -45,33 +48,26 @@ INCREMENTAL_BATCH_SIZE = 256
 EVERY_KEY = False  # also show an arm for each kind of memory and key, as validation sets it
 
 # %%
-# %matplotlib inline
+from reloop2_keras.notebook import at_root, show  # first: it keeps TensorFlow quiet
 
-from pathlib import Path
-
+# isort: split
 import pandas as pd
 
 from reloop2_keras import Candidates, PreparedDataset, compare
+from reloop2_keras.core.verdict import sentence
 from reloop2_keras.rivals import installed
 from reloop2_keras.streaming import ARMS, FORMS, figures
-from reloop2_keras.streaming.shipping import ship_pick
+from reloop2_keras.streaming.shipping import ship_and_tell
 
-dataset = PreparedDataset(DATASET_DIR)
-slots = dataset.slots()
-print(dataset.name, "·", len(slots), "slots")
+dataset, output = PreparedDataset(at_root(DATASET_DIR)), at_root(OUTPUT_DIR)
+print(dataset.name, "·", len(dataset.fields), "fields ·", len(dataset.slots()), "slots")
 
 # %% [markdown]
-# ## What may be chosen, and from what?
+# ## 1. What may be chosen, and from what?
 #
-# A memory's key, its size, λ and γ are chosen by replaying the validation period, by log loss.
-# λ = 0 is among the choices: *no memory*. If that is picked, the memory does not help here.
-# γ = 1 pulls a prediction to the mean label of similar rows, γ = 0 adds the mean error that was
-# made on them. A sketch's buckets hold many rows, so its mean labels lie near the click rate:
-# there a small γ is often the better choice.
-#
-# The feature memory has nothing to tune, but five forms, told apart by two questions. Does a
-# table learn what the *base* got wrong, or what the *corrected* prediction still gets wrong? Does
-# it start cold, or warm, with the training period's residuals? Validation picks one of them.
+# Every choice is made by replaying the validation period, by log loss: a memory's key, size, λ and γ
+# (λ = 0, *no memory*, is among them), the form of the feature memory, learning rates, and the
+# rivals' options. `online` has nothing to choose.
 
 # %%
 settings = Candidates(
@@ -84,16 +80,13 @@ settings = Candidates(
     feature_prior=FEATURE_PRIOR,
     crosses=CROSSES,
 )
-list(settings.forms)
+base = {"embedding_dim": EMBEDDING_DIM, "hidden_units": HIDDEN_UNITS, "dropout": DROPOUT}
+base |= {"embedding_l2": EMBEDDING_L2, "learning_rate": LEARNING_RATE}
+base |= {"batch_size": BATCH_SIZE, "max_epochs": MAX_EPOCHS}
 
 # %% [markdown]
-# ## Train, choose, stream
-#
-# For each seed: train the base, choose on validation, then predict, score and learn slot by slot.
-# `EVERY_KEY` adds an arm for each kind of memory, key and form.
-#
-# Rivals are tuned on validation, too. Where the package of one is not installed
-# (`pip install 'reloop2[rivals]'`), its arm is left out and a warning says so.
+# A rival whose package is not installed (`pip install 'reloop2[rivals]'`) is left out with a
+# warning. `EVERY_KEY` adds an arm for each kind of memory, key and form.
 
 # %%
 arms = installed(ARMS)
@@ -101,120 +94,133 @@ if EVERY_KEY:
     arms += ["shuffled feature", "incremental+feature", "feature+sketch"]
     arms += ["exact hidden", "exact embedding", "sketch hidden", "sketch embedding"]
     arms += [f"feature {form}" for form in FORMS]
-base = {
-    "embedding_dim": EMBEDDING_DIM,
-    "hidden_units": HIDDEN_UNITS,
-    "dropout": DROPOUT,
-    "embedding_l2": EMBEDDING_L2,
-    "learning_rate": LEARNING_RATE,
-    "batch_size": BATCH_SIZE,
-    "max_epochs": MAX_EPOCHS,
-}
 incremental = {"learning_rate": INCREMENTAL_LEARNING_RATE, "batch_size": INCREMENTAL_BATCH_SIZE}
 
-# %%
-choices, kept = {}, {}
-report = compare(
-    dataset,
-    arms=arms,
-    seeds=range(SEED, SEED + NUM_SEEDS),
-    delay=DELAY,
-    settings=settings,
-    base_options=base,
-    incremental_options=incremental,
-    choices=choices,
-    kept=kept,
-)
-written = report.save(OUTPUT_DIR)
-
 # %% [markdown]
-# ## What did validation pick?
-
-# %%
-pd.DataFrame(report.info["picked"]).round(4)
-
-# %% [markdown]
-# Log loss on validation against λ (at the best γ), for the first seed: where the smallest value
-# stands at λ = 0, leave that memory out.
-
-# %%
-grid = pd.DataFrame(choices[SEED].grid)
-best_gamma = grid.groupby(["candidate", "compensation"])["logloss"].min()
-best_gamma.unstack().round(4)
-
-# %% [markdown]
-# The forms of the feature memory on validation, first seed:
-
-# %%
-pd.DataFrame(choices[SEED].form_scores).set_index("candidate").round(4)
-
-# %% [markdown]
-# ## Which arm is best on the stream?
+# ## 2. Who keeps up with the stream?
 #
-# Compare with the rivals first: a plain online linear model costs some microseconds an event.
+# For each seed: train the base, choose on validation, then predict, score and learn slot by slot.
+
+# %%
+shared = {"arms": arms, "seeds": range(SEED, SEED + NUM_SEEDS), "delay": DELAY}
+options = {"settings": settings, "base_options": base, "incremental_options": incremental}
+choices, kept = {}, {}
+report = compare(dataset, **shared, **options, choices=choices, kept=kept)
+written = report.save(output)
+show(figures.gain_per_slot(report, arms=figures.STORY))
+
+# %% [markdown]
+# AUC gained over the frozen model, slot by slot; 0 is no better than leaving it alone. The grey line
+# is what needs no memory: an arm that is not above it has learnt nothing of use. A name with an
+# arrow lies further below than the picture goes.
+#
+# ## 3. By how much, over the whole stream?
 
 # %%
 table = report.overall()
-table.round(4)
+table[["auc", "auc_gain", "gauc", "logloss", "ece"]].round(4)
 
 # %% [markdown]
-# How to read it: an arm *helps* when it beats the best control, seed by seed, by more than .001 and
-# by more than twice the spread over seeds (one seed has none: use `NUM_SEEDS` ≥ 3 before you
-# believe it). Look at gAUC as well: it compares rows of one user only, and what is learnt about
-# *who* clicks does not show in it.
+# Log loss decides: it is the proper score. AUC is the share of pairs of a click and no click in the
+# right order; gAUC the same within one user's rows, so that knowing *who* clicks does not count; ECE
+# the distance between predicted and observed click rates (`docs/maths.md`, section 8).
+#
+# ## 4. Is it more than chance?
+#
+# The first sentence compares the recommended arm with the frozen model, its best control and its
+# best rival, each with a 95 % interval over slots. The table says the same of every arm against the
+# best control, metric by metric.
 
 # %%
+print(sentence(report))
 report.verdict()
 
 # %% [markdown]
-# On a synthetic log the best possible AUC is known. The share of the gap between it and the
-# frozen model that each arm closes:
+# One seed has no spread over seeds: use `NUM_SEEDS = 3` before you believe a small gain. A control
+# that gains says that something simpler than a memory helps: the level of all predictions, say.
+#
+# ## 5. How much is left to gain?
+#
+# On a synthetic log the best possible AUC is known. The share of the gap between it and the frozen
+# model that each arm closes:
 
 # %%
 if "best possible" in table.index:
     gap = table.loc["best possible", "auc"] - table.loc["frozen", "auc"]
-    print((table["auc_gain"] / gap).round(3).to_string())
+    closed = (table["auc_gain"] / gap).drop(["frozen", "best possible"])
+    print(closed.sort_values(ascending=False).head(6).round(3).to_string())
 else:
     print("the true probabilities of this log are not known")
 
-# %%
-figures.gain_per_slot(report)
+# %% [markdown]
+# What nobody closes are values too rare to have been learnt by then.
+#
+# ## 6. Can the numbers be used as probabilities?
 
 # %%
-figures.calibration_curve(report)
-
-# %%
-figures.drift(report)
+show(figures.calibration_curve(report))
 
 # %% [markdown]
-# ## What would you deploy?
+# On the diagonal a prediction of .3 is clicked three times in ten; above it the arm says too little,
+# below it too much.
+#
+# ## 7. What drifted?
+
+# %%
+show(figures.drift(report))
+
+# %% [markdown]
+# Where the lines on the right rise, the frozen model meets strangers; there the arms that know raw
+# values gain most.
+#
+# ## 8. What did validation pick?
+#
+# For the paper's memories (first seed): log loss on validation against λ, at the best γ.
+
+# %%
+grid = pd.DataFrame(choices[SEED].grid)
+grid["kind"] = grid["candidate"].str.split(" ").str[:2].str.join(" ")
+best = grid.groupby(["compensation", "kind"])["logloss"].min().unstack()
+show(figures.lines(best, "validation log loss", "log loss on validation", "λ"))
+
+# %%
+left_out = {"seed", "arm", "auc", "logloss"}
+for row in report.info["picked"][: len(report.info["picked"]) // NUM_SEEDS]:
+    options = ", ".join(f"{k} {v}" for k, v in row.items() if k not in left_out)
+    print(f"{row['arm']}: {options} (log loss {row['logloss']:.4f})")
+
+# %% [markdown]
+# A line that is lowest at λ = 0 says: leave this memory out.
+#
+# ## 9. What would you deploy?
 #
 # The pick with all that it has learnt in the stream, as one folder: base, tables, rule, the encoder
 # that turns a raw row into ids and hashes, and the verdict as its card. Notebook 07 serves it.
 
 # %%
-try:
-    model = ship_pick(report, kept, dataset, Path(OUTPUT_DIR) / "model")
-    print(f"next: python -m reloop2_keras serve {model}")
-except ValueError as error:  # a dataset that was prepared by an earlier version has no encoder
-    print("not shipped:", error)
+told = ship_and_tell(report, kept, dataset, f"{output}/model")
+print(told.replace(output, OUTPUT_DIR))
 
 # %% [markdown]
+# The last line is the next command, in the repository's folder.
+#
 # ## Summary
 #
-# - No row is scored by a memory that holds it, and no choice was made on the scored slots.
-# - Compare each arm with `recalibrated` and `shuffled`, not only with `frozen`.
+# - No row is scored by what has learnt it, and no choice was made on the scored slots.
+# - Compare each arm with the controls and the rivals, not only with `frozen`.
 # - `metrics.json`, the figures and the model to serve are in `OUTPUT_DIR`.
 #
 # ## Exercises
 #
+# Solutions with numbers: `notebooks/solutions/04_stream_evaluation.md`.
+#
 # 1. Set `DELAY = 3`. Which arm loses most, and why?
-# 2. Prepare the log without drift (notebook 01, `DRIFT = False`). What does validation pick?
+# 2. Prepare the log without drift (notebook 01, `DRIFT = False`, a folder of its own). What does
+#    validation pick?
 # 3. Run it on your own log, with three seeds.
 #
 # ## References
 #
 # - Zhu et al., *ReLoop2*, KDD 2023, sections 3 and 4.
-# - `reloop2_keras/layers/README.md`: the feature-keyed memory and the gate (ours). Notebook 06
-#   opens them.
+# - `docs/maths.md`: every formula. Notebook 06 opens the memories of ours.
 # - Gama et al., *On evaluating stream learning algorithms*, 2013 (prequential evaluation).

@@ -1,15 +1,13 @@
 """Options of a base model, chosen on the validation period within a time budget."""
 
 import math
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from reloop2_keras.core.early_stopping import Trial, ValidationScores, stopped_early
 from reloop2_keras.core.linear_start import LinearPart, choose_linear
+from reloop2_keras.core.progress import Lines
 
 # Each axis from left to right; the second entry is where the search starts. Penalties of the
 # embeddings are divided by the training rows, as the inverse of scikit-learn's C is.
@@ -87,7 +85,7 @@ class BaseSearch:
         seconds: float >= 0, the budget. 0: the linear part and one training.
         axes: name of an option -> (its values in order, which one is the start), instead of
             `AXES`; penalties are divided by the number of training rows.
-        progress: bool: a line a training to stderr; None: on terminals only.
+        progress: bool: a line a training; None: on terminals and in notebooks only.
 
     Attributes:
         picked: dict of options, or None before the first training.
@@ -119,7 +117,7 @@ class BaseSearch:
         for name, (values, start) in self.axes.items():
             if start not in values:
                 raise ValueError(f"`axes` must start within {values} for {name}. Received: {start}")
-        self.progress = sys.stderr.isatty() if progress is None else progress
+        self._lines = Lines(progress)
         self.picked: dict[str, Any] | None = None
         self.report: dict[str, Any] = {}
         self._linear: LinearPart | None = None
@@ -190,6 +188,7 @@ class BaseSearch:
 
         better(place)
         done = self._climbed(axes, place, better, began + self.seconds)
+        self._lines.close()
         self.report.update(
             picked=self.picked,
             linear=rows,
@@ -232,5 +231,4 @@ class BaseSearch:
         return True
 
     def _say(self, line):
-        if self.progress:
-            tqdm.write(f"base: {line}", file=sys.stderr)
+        self._lines.say(f"base: {line}")

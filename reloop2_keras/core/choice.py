@@ -18,6 +18,7 @@ from reloop2_keras.core.incremental import (
 )
 from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.pending import first_learnt
+from reloop2_keras.core.progress import bar
 from reloop2_keras.core.tune import best_setting, replay, training_keys, tune_memory
 from reloop2_keras.core.verdict import BOTH, RIVALS
 
@@ -189,7 +190,7 @@ def choose(
         seed: int, of the training rows that key means are fitted to.
         delay: see `iter_prequential`; as in the evaluation to come.
         settings: `Candidates`; None: its defaults.
-        progress: bool, or None to show bars on terminals only.
+        progress: bool, or None to show bars on terminals and in notebooks only.
         tables: `StartedTables`, to share them between seeds; None makes them.
         choose_rival: `reloop2_keras.rivals.choose_rival`, or a function that takes its arguments;
             None: there are no rivals.
@@ -233,7 +234,7 @@ def choose(
         scores = replay(frozen, slots, tried, delay, progress=progress)
     tables = tables or StartedTables(dataset, settings.online_crosses, settings.max_crosses, seed)
     rivals = {}
-    for name in (name for name in arms if name in RIVALS):
+    for name in bar([arm for arm in arms if arm in RIVALS], "tuning rivals", "rival", progress):
         if choose_rival is None:
             raise ValueError(f"`choose_rival` must be given for the arm {name!r}")
         on = frozen if name == "vw+base" else None

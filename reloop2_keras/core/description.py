@@ -26,7 +26,8 @@ def read_description(folder: Path) -> dict[str, Any]:
     path = folder / "dataset.json"
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}: not found. Expected a folder prepared by `python -m data_scripts`"
+            f"{path.absolute()}: not found. Expected a folder prepared by "
+            "`python -m data_scripts`, by notebook 01 or by `make demo`"
         )
     try:
         text = path.read_bytes().decode("utf-8")

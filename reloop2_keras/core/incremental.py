@@ -58,7 +58,7 @@ def incremental_scores(
         slots: `dataset.validation_slots(...)`.
         delay: see `iter_prequential`.
         rates: learning rates.
-        progress: bool, or None to show a bar on terminals only.
+        progress: bool, or None to show a bar on terminals and in notebooks only.
 
     Returns:
         list of dicts: candidate (the kind), learning_rate, auc, logloss.

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.pending import Pending
+from reloop2_keras.core.progress import bar
 from reloop2_keras.core.report import PrequentialReport
 from reloop2_keras.core.running import RunningArms
 
@@ -46,7 +46,7 @@ def iter_prequential(
             such as "5000rows" or "2h", by the log's column `time`; or a `Delay`.
         warmup: slots observed before the first scored one, such as `dataset.validation_slots()`;
             they are predicted and observed in the same order of events, but not handed out.
-        progress: bool, or None to show a bar on terminals only.
+        progress: bool, or None to show a bar on terminals and in notebooks only.
         drain: bool, whether the arms at the end also learn from the rows that no later slot
             waits for, to go on with them elsewhere.
         late: `LateClicks`, a simulation of clicks that come after the delay; or None.
@@ -63,9 +63,8 @@ def iter_prequential(
     """
     running, pending = RunningArms(arms, late), Pending(Delay.of(delay), late)
     warmup, slots = list(warmup), list(slots)
-    off = None if progress is None else not progress
-    bar = tqdm([*warmup, *slots], desc="prequential", unit="slot", disable=off)
-    for position, slot in enumerate(bar):
+    both = [*warmup, *slots]
+    for position, slot in enumerate(bar(both, "predict, score, learn", "slot", progress)):
         if not pending.by_time:  # else the slot's first row says what has arrived
             running.learn(pending.arrived())
         arrays = slot.load()
@@ -108,7 +107,7 @@ def prequential(
         warmup: slots observed before the first scored one.
         seed: int, noted in the report; runs of several seeds are joined by
             `PrequentialReport.concat`.
-        progress: bool, or None to show a bar on terminals only.
+        progress: bool, or None to show a bar on terminals and in notebooks only.
         info: dict, noted in the report, such as the backend's name.
         report: class of the report.
         late: `LateClicks`, or None.

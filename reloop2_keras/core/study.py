@@ -56,7 +56,7 @@ def compare(
         info: dict, noted in the report, such as the backend's name.
         choices: dict seed -> `Choice`: one that is there is taken instead of choosing, and others
             are put there, to look at what validation saw; or None.
-        progress: bool, or None to show bars on terminals only.
+        progress: bool, or None to show bars on terminals and in notebooks only.
         report: class of the report.
         choose_rival: see `choose`.
         late: `LateClicks`, clicks that come after the delay, in the slots that are scored and in

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from reloop2_keras.core.arms import Arm, Corrected
 from reloop2_keras.core.compensation import compensated
@@ -13,6 +12,7 @@ from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.metrics import auc, logloss
 from reloop2_keras.core.pending import Pending, first_learnt
 from reloop2_keras.core.prequential import iter_prequential, report_of
+from reloop2_keras.core.progress import bar
 from reloop2_keras.core.served import divided
 
 COMPENSATIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -67,7 +67,7 @@ def tune_memory(
         fill: int, slots that only fill the memory and are not scored. None: half of them, and as
             many as are predicted before a label arrives. The stream to come starts with all of
             them in memory: an emptier one would ask for a smaller lambda.
-        progress: bool, or None to show a bar on terminals only.
+        progress: bool, or None to show a bar on terminals and in notebooks only.
 
     Returns:
         list of dicts: candidate, key, compensation, label_weight, auc, logloss.
@@ -80,8 +80,7 @@ def tune_memory(
     labels, probability = [], []
     readings: dict[str, list] = {name: [] for name in candidates}
     pending = Pending(Delay.of(delay))
-    off = None if progress is None else not progress
-    for t, slot in enumerate(tqdm(slots, desc="choosing", unit="slot", disable=off)):
+    for t, slot in enumerate(bar(slots, "choosing", "slot", progress)):
         if not pending.by_time:
             _write(candidates, pending.arrived())
         arrays = slot.load()
@@ -130,7 +129,7 @@ def replay(
         candidates: dict name -> a fresh `Memory` or `Gated`; used up by the replay.
         delay: see `iter_prequential`; as in the evaluation to come.
         fill: see `tune_memory`.
-        progress: bool, or None to show a bar on terminals only.
+        progress: bool, or None to show a bar on terminals and in notebooks only.
 
     Returns:
         list of dicts: candidate, auc, logloss; the base alone is candidate "frozen".

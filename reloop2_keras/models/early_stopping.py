@@ -7,6 +7,7 @@ import keras
 
 from reloop2_keras.core.base_search import BaseSearch, or_default
 from reloop2_keras.core.linear_start import LinearPart
+from reloop2_keras.core.progress import Lines
 from reloop2_keras.data import PreparedDataset
 from reloop2_keras.models.base_trial import BaseTrial
 from reloop2_keras.models.deepfm import DeepFM
@@ -98,11 +99,17 @@ def train_base(
     stop = keras.callbacks.EarlyStopping(
         monitor="val_auc", mode="max", patience=patience, restore_best_weights=True
     )
+    lines = Lines()
+
+    def say(epoch: int, logs: dict[str, float]) -> None:
+        lines.say(f"base: epoch {epoch + 1}, validation AUC {logs['val_auc']:.4f}")
+
     history = model.fit(
         dataset.train(batch_size, seed=seed, hashes=model.takes_hashes),
         validation_data=dataset.validation(hashes=model.takes_hashes),
         epochs=max_epochs,
-        callbacks=[stop],
+        callbacks=[stop, keras.callbacks.LambdaCallback(on_epoch_end=say)],
         verbose=verbose,
     )
+    lines.close()
     return model, history.history

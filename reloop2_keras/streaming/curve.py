@@ -4,6 +4,7 @@ from pathlib import Path
 
 from reloop2_keras.core import curve
 from reloop2_keras.core.files import replaced
+from reloop2_keras.streaming.report import DPI
 
 
 class Curve(curve.Curve):
@@ -16,5 +17,5 @@ class Curve(curve.Curve):
         written = super().save(folder)
         path = Path(folder) / "curve.png"
         with replaced(path) as beside:
-            figures.curve(self).savefig(beside, format="png")
+            figures.curve(self).savefig(beside, format="png", dpi=DPI)
         return [*written, path]

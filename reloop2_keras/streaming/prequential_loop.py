@@ -30,7 +30,7 @@ def prequential(
         warmup: slots observed before the first scored one.
         seed: int, noted in the report; runs of several seeds are joined by
             `PrequentialReport.concat`.
-        progress: bool, or None to show a bar on terminals only.
+        progress: bool, or None to show a bar on terminals and in notebooks only.
         info: dict, noted in the report.
         late: `LateClicks`, or None.
 

@@ -8,6 +8,8 @@ import pandas as pd
 from reloop2_keras.core import report
 from reloop2_keras.core.files import replaced
 
+DPI = 150  # of figures in files: a projector shows fewer as a blur
+
 
 class PrequentialReport(report.PrequentialReport):
     """A report of core whose tables are DataFrames, and which draws figures.
@@ -60,6 +62,7 @@ class PrequentialReport(report.PrequentialReport):
         for name, figure in made.items():
             path = Path(folder) / f"{name}.png"
             with replaced(path) as beside:
-                figure.savefig(beside, format="png")
+                about = {"Description": figure.get_label()}
+                figure.savefig(beside, format="png", dpi=DPI, metadata=about)
             written.append(path)
         return written

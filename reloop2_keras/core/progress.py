@@ -1,0 +1,104 @@
+"""Progress: bars and lines on a terminal, one line that changes in a notebook's cell.
+
+A terminal gets them on stderr. Jupyter shows stderr as a red box, and tqdm's own bars for notebooks
+need a package and a widget for each; so a cell gets one text output that is replaced as work goes
+on and is empty in the end.
+"""
+
+import sys
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+def bar(items: Iterable[T], description: str, unit: str, progress: bool | None = None) -> Any:
+    """Return a `tqdm` over items.
+
+    Args:
+        items: iterable with a length.
+        description: str, what is being done.
+        unit: str, what one item is.
+        progress: bool; None: where somebody looks on, on a terminal or in a notebook.
+
+    Example:
+        >>> list(bar([1, 2], "choosing", "slot", progress=False))
+        [1, 2]
+    """
+    shell = _notebook()
+    if shell is None or progress is False:
+        off = None if progress is None else not progress
+        return tqdm(items, desc=description, unit=unit, disable=off)
+    # narrow, or the line would break in a cell; a screen needs no more than two a second
+    shown: dict[str, Any] = {"ncols": 88, "leave": False, "mininterval": 0.5}
+    return tqdm(items, desc=description, unit=unit, file=CellLine(shell), disable=False, **shown)
+
+
+class Lines:
+    """Lines of text about work that goes on: to stderr, or one that changes in a cell.
+
+    Args:
+        progress: see `bar`.
+
+    Example:
+        >>> lines = Lines(progress=False)
+        >>> lines.say("training 1")
+        >>> lines.close()
+    """
+
+    def __init__(self, progress: bool | None = None) -> None:
+        self._shell = _notebook()
+        looked_at = sys.stderr.isatty() or self._shell is not None
+        self._on = looked_at if progress is None else progress
+        self._cell: CellLine | None = None
+
+    def say(self, text: str) -> None:
+        """Show a line, or put it in the place of the last one."""
+        if not self._on:
+            return
+        if self._shell is None:
+            tqdm.write(text, file=sys.stderr)
+            return
+        if self._cell is None:
+            self._cell = CellLine(self._shell)
+        self._cell.write(text)
+
+    def close(self) -> None:
+        """Empty the cell's line; what a terminal has shown stays."""
+        if self._cell is not None:
+            self._cell.write("")
+            self._cell = None
+
+
+class CellLine:
+    """A file whose last line is shown in a notebook's cell, as one output that changes.
+
+    Args:
+        shell: the running shell of IPython, which displays.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._publisher = shell.display_pub
+        self._name = f"progress-{id(self)}"
+        self._shown = False
+
+    def write(self, text: str) -> None:
+        """Replace what is shown; a bar begins each line with a carriage return."""
+        text = text.strip("\r\n ")
+        if text or self._shown:
+            names = {"display_id": self._name}
+            self._publisher.publish({"text/plain": text}, transient=names, update=self._shown)
+            self._shown = True
+
+    def flush(self) -> None:
+        """Do nothing; `write` shows at once."""
+
+
+def _notebook() -> Any:
+    """The running shell of IPython if it belongs to a notebook, else None."""
+    if "IPython" not in sys.modules:
+        return None
+    shell = sys.modules["IPython"].get_ipython()
+    return shell if hasattr(shell, "kernel") else None
