@@ -20,8 +20,9 @@ REQUESTS = 400
 LATE = 40  # requests until a label comes
 
 # %%
-# %matplotlib inline
+from reloop2_keras.notebook import at_root, show  # first: it keeps TensorFlow quiet
 
+# isort: split
 import json
 import tempfile
 from pathlib import Path
@@ -42,7 +43,7 @@ from reloop2_keras.service.running import load_base
 # ## 1. What did notebook 04 ship?
 
 # %%
-folder = Path(OUTPUT_DIR) / "model"
+folder = Path(at_root(OUTPUT_DIR)) / "model"
 shipped = load_shipped(folder)
 print({path.name: path.stat().st_size for path in sorted(folder.iterdir())}, "bytes")
 print(shipped.card["verdict"])
@@ -56,8 +57,9 @@ print(shipped.card["verdict"])
 # A request holds texts and numbers, the model wants ids and hashes. Are they those of preparation?
 
 # %%
-slot = PreparedDataset(DATASET_DIR).slots()[-1].load()
-options = json.loads(Path(DATASET_DIR, "dataset.json").read_text())["options"]
+dataset = PreparedDataset(at_root(DATASET_DIR))
+slot = dataset.slots()[-1].load()
+options = json.loads(Path(dataset.folder, "dataset.json").read_text())["options"]
 if RAW_LOG:
     read = pl.read_parquet if RAW_LOG.endswith(".parquet") else pl.read_csv
     log = read(RAW_LOG)
@@ -188,7 +190,7 @@ state.cleanup()
 print("as before the traffic:", after[0] == scores[0])
 
 # %%
-figure = Figure(figsize=(7.2, 3), dpi=80, layout="constrained")
+figure = Figure(figsize=(7.2, 3), layout="constrained")
 axes = figure.subplots()
 served = np.array([*scores, *after])
 axes.plot(served, ".", color="tab:blue", markersize=3)
@@ -198,7 +200,7 @@ for place, text in ((LATE, "first label"), (half, "killed"), (REQUESTS, "rolled 
     axes.axvline(place, color="black", linewidth=0.8)
     axes.text(place + 3, 0.02, text)
 axes.set(xlabel="request", ylabel="score of the new item", xlim=(0, len(served)), ylim=(0, 1))
-figure
+show(figure, "The new item's score climbs from the first label on and falls at the rollback.")
 
 # %% [markdown]
 # The score climbs from the first label on, passes the kill without a step, and falls where the
