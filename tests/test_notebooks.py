@@ -103,7 +103,7 @@ def test_what_a_reader_needs_stands_first(name):
 
 
 def test_kept_outputs_have_no_red_box_and_every_figure_has_words():
-    for name in NOTEBOOKS:
+    for name in TOLD:
         for cell in read(name).cells:
             for output in cell.get("outputs", []):
                 assert output.get("name") != "stderr"

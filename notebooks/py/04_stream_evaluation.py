@@ -57,7 +57,7 @@ from reloop2_keras import Candidates, PreparedDataset, compare
 from reloop2_keras.core.verdict import sentence
 from reloop2_keras.rivals import installed
 from reloop2_keras.streaming import ARMS, FORMS, figures
-from reloop2_keras.streaming.shipping import ship_and_tell
+from reloop2_keras.streaming.shipping import ship_pick
 
 dataset, output = PreparedDataset(at_root(DATASET_DIR)), at_root(OUTPUT_DIR)
 print(dataset.name, "·", len(dataset.fields), "fields ·", len(dataset.slots()), "slots")
@@ -198,11 +198,14 @@ for row in report.info["picked"][: len(report.info["picked"]) // NUM_SEEDS]:
 # that turns a raw row into ids and hashes, and the verdict as its card. Notebook 07 serves it.
 
 # %%
-told = ship_and_tell(report, kept, dataset, f"{output}/model")
-print(told.replace(output, OUTPUT_DIR))
+try:
+    ship_pick(report, kept, dataset, f"{output}/model")
+    print(f"next: python -m reloop2_keras serve {OUTPUT_DIR}/model")
+except ValueError as error:  # a dataset that was prepared by an earlier version has no encoder
+    print("not shipped:", error)
 
 # %% [markdown]
-# The last line is the next command, in the repository's folder.
+# That is the next command, in the repository's folder.
 #
 # ## Summary
 #

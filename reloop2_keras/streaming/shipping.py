@@ -33,31 +33,6 @@ def ship_pick(report: Any, arms: Mapping[str, Arm], dataset: Any, folder: str | 
     return shipping.ship_pick(report, arms, dataset, folder, _written)
 
 
-def ship_and_tell(report: Any, arms: Mapping[str, Arm], dataset: Any, folder: str | Path) -> str:
-    """Write the pick, and return lines that say what was shipped and how it is served.
-
-    Args:
-        report, arms, dataset, folder: see `ship_pick`.
-
-    Returns:
-        str: one line where nothing was shipped, and why; a report stands without it.
-
-    Example:
-        >>> print(ship_and_tell(report, kept, dataset, "runs/mine/model"))
-        shipped: runs/mine/model, the arm online as it is at the stream's end
-        next: python -m reloop2_keras serve runs/mine/model
-    """
-    try:
-        ship_pick(report, arms, dataset, folder)
-    except ValueError as error:
-        return f"not shipped: {error}"
-    name = next(name for name in SHIPPED if name in arms)
-    lines = [f"shipped: {folder}, the arm {name} as it is at the stream's end"]
-    if not sentence(report).endswith(f"deploy {name}"):
-        lines.append(f"(the verdict does not say to deploy {name}: look before you do)")
-    return "\n".join([*lines, f"next: python -m reloop2_keras serve {folder}"])
-
-
 def _written(base: Any, folder: Path) -> Path:
     if isinstance(base, DeepFM) and importlib.util.find_spec("onnx") is not None:
         from reloop2_keras.models.onnx_export import export_onnx
