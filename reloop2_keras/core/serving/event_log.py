@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.files import sync
-from reloop2_keras.core.serving.packed import pack, unpack
+from reloop2_keras.core.serving.packed import pack, unpack, whole_size
 from reloop2_keras.core.serving.requests import Arrays
 
 _FRAME = struct.Struct("<II")
@@ -102,6 +102,12 @@ class EventLog:
             self.failed = True  # the system may take the pages for written from now on
             raise
 
+    def discard(self) -> None:
+        """Close and remove the file, to which nothing was written."""
+        self._closed = True
+        os.close(self._file)
+        self.path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Sync and close the file; one whose sync has failed is closed as it is."""
         with self._syncing:
@@ -121,7 +127,8 @@ def read_events(path: Path, last: bool) -> Iterator[tuple[dict[str, Any], Arrays
     Args:
         path: of the segment.
         last: bool, whether no segment comes after it: its last event may then be a part, which a
-            kill in the middle of writing leaves. It was never done, and is cut off.
+            kill in the middle of writing leaves, or zeros, which a power cut leaves. It was never
+            done, and is cut off.
 
     Raises:
         ValueError: naming file and byte, for any other damage: labels were acknowledged there.
@@ -133,12 +140,21 @@ def read_events(path: Path, last: bool) -> Iterator[tuple[dict[str, Any], Arrays
         if start > len(data):
             break
         size, checksum = _FRAME.unpack(data[at:start])
-        if start + size > len(data):
-            break
         part = data[start : start + size]
+        if not size and not any(data[at:]):
+            break  # no event is empty
+        if start + size > len(data):
+            # the length has no checksum: a damaged one must not pass for the end of the log
+            if (own := whole_size(part)) not in (None, size):
+                raise ValueError(f"{path}: byte {at}: expected an event of {own} bytes, not {size}")
+            break
         if zlib.crc32(part) != checksum:
             raise ValueError(f"{path}: byte {at}: expected an event of checksum {checksum}")
-        yield unpack(part)
+        try:
+            event = unpack(part)
+        except ValueError as error:
+            raise ValueError(f"{path}: byte {at}: {error}") from error
+        yield event
         at = start + size
     if at < len(data):
         if not last:

@@ -19,10 +19,10 @@ def moment(text: str | float | int, now: float) -> float:
         >>> moment("1970-01-02T00:00:00+00:00", 0.0), moment(5, 0.0)
         (86400.0, 5.0)
     """
-    if isinstance(text, int | float) and not isinstance(text, bool):
-        return float(text)
     today = datetime.datetime.fromtimestamp(now)
     try:
+        if isinstance(text, int | float) and not isinstance(text, bool):
+            return float(text)  # OverflowError for an int that is too great
         try:
             clock = datetime.time.fromisoformat(str(text))
         except ValueError:

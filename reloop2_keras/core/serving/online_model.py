@@ -241,11 +241,11 @@ class OnlineModel(ModelState):
             rows: see `Encoder.encode`.
             labels: (rows,) of 0 and 1; None: the rows have the label's column.
 
-        Returns:
-            int, how many.
+        Returns: int, how many.
 
         Raises:
             ValueError: if something does not fit. Nothing is learnt then.
+            OSError: saying how many rows are learnt, if the log does not take the next ones.
         """
         arrays = self._encoded(rows)
         if labels is None and "label" not in arrays:
@@ -257,7 +257,11 @@ class OnlineModel(ModelState):
             with self.writing:
                 bases = self.bases
                 served = self._predicted(part[HASHES], self._scored(part, bases), bases.trial)
-                self._do({"kind": "rows"}, {**served, "truth": truth[first : first + BATCH]})
+                try:
+                    self._do({"kind": "rows"}, {**served, "truth": truth[first : first + BATCH]})
+                except OSError as error:
+                    told = f"{first} of {count} rows are learnt: {error.strerror or error}"
+                    raise OSError(error.errno, told) from error
                 self._count(part)
             of_rows = rows[first : first + BATCH] if isinstance(rows, list | tuple) else rows
             self.seen.note(of_rows, part[HASHES], served["means"])
@@ -270,11 +274,7 @@ class OnlineModel(ModelState):
             self.settle()
 
     def expire(self) -> int:
-        """Let go of what has waited too long, or learn it as no click; call it now and then.
-
-        Returns:
-            int, rows.
-        """
+        """Let go of what has waited too long, or learn it as no click; returns how many rows."""
         with self.writing:
             with self.lock:
                 names = self.requests.older(self.clock() - self.wait)

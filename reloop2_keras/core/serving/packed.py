@@ -65,3 +65,24 @@ def unpack(data: bytes | memoryview) -> tuple[dict[str, Any], dict[str, np.ndarr
     if at != len(view) or not isinstance(head, dict):
         raise ValueError(f"expected packed arrays of {at} bytes, found {len(view)}")
     return head, arrays
+
+
+def whole_size(data: bytes | memoryview) -> int | None:
+    """Return how many bytes `pack` wrote, as their beginning says; None if that is not all there.
+
+    Example:
+        >>> whole = pack({"kind": "rows"}, {"truth": np.ones(100)})
+        >>> whole_size(whole[:90]) == len(whole), whole_size(whole[:9])
+        (True, None)
+    """
+    view = memoryview(data)
+    try:
+        (length,) = _LENGTH.unpack(view[: _LENGTH.size])
+        at = _LENGTH.size + length
+        if at > len(view):
+            return None
+        _, listed = json.loads(bytes(view[_LENGTH.size : at]))
+        sizes = [np.dtype(k).itemsize * int(np.prod(s, dtype="int64")) for _, k, s in listed]
+    except (struct.error, TypeError, ValueError, RecursionError):
+        return None
+    return at + sum(sizes)

@@ -40,6 +40,8 @@ class Requests:
         self.limit, self.rows, self.dropped = int(limit), 0, 0
         self._kept: collections.OrderedDict[str, tuple[float, Arrays, np.ndarray]]
         self._kept = collections.OrderedDict()
+        # whether times ascend, which they do until the clock is set back; and the last one
+        self._ordered, self._last = True, float("-inf")
 
     def __contains__(self, name: str) -> bool:
         return name in self._kept
@@ -60,6 +62,11 @@ class Requests:
         """
         count = len(next(iter(arrays.values())))
         open_ = np.ones(count, bool) if waits is None else np.array(waits, bool)
+        if not self._kept:
+            self._ordered = True
+        elif time < self._last:
+            self._ordered = False
+        self._last = time
         self._kept[name] = time, dict(arrays), open_
         self.rows += count
         while self.rows > self.limit:
@@ -88,9 +95,10 @@ class Requests:
         """Return the names of the requests that were served before a time."""
         found = []
         for name, (served, _, _) in self._kept.items():
-            if served >= time:
+            if served < time:
+                found.append(name)
+            elif self._ordered:
                 break
-            found.append(name)
         return found
 
     def state(self) -> tuple[dict[str, Any], Arrays]:

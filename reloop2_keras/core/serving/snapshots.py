@@ -4,10 +4,12 @@
 kept; of the others the last ones, and older ones ever further apart (`spaced`).
 """
 
+import contextlib
 import datetime
 import os
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,12 @@ from reloop2_keras.core.serving.spaced import spaced
 
 DIGITS = 15
 LEFT = "before a rollback"  # why a snapshot was written that no rollback without a number takes
+
+
+def numbers_of(folder: Path, kind: str, ending: str) -> list[int]:
+    """Return the numbers of a folder's files, ascending; names that people made up are no files."""
+    found = folder.glob(f"{kind}-{'[0-9]' * DIGITS}{ending}")
+    return sorted(int(path.stem.partition("-")[2]) for path in found)
 
 
 class Snapshots:
@@ -49,11 +57,11 @@ class Snapshots:
         self._name, self._clock = name, clock
         # path's name -> (what the file was, what it says); so that not all are read for each list
         self._known: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
+        self._lock = threading.Lock()  # who looks may come from any thread
 
     def numbers(self) -> list[int]:
         """Return the numbers, the oldest first."""
-        found = self.folder.glob("snapshot-*.state")
-        return sorted(int(path.stem.partition("-")[2]) for path in found)
+        return numbers_of(self.folder, "snapshot", ".state")
 
     def path(self, number: int) -> Path:
         """Return the file of a number."""
@@ -99,9 +107,11 @@ class Snapshots:
         path = self.path(number)
         found = os.stat(path)
         same = found.st_mtime_ns, found.st_size
-        known = self._known.get(path.name)
+        with self._lock:
+            known = self._known.get(path.name)
         if known is None or known[0] != same:
             about: dict[str, Any] = {"time": found.st_mtime, "why": "", "whole": None}
+            about["size"] = found.st_size
             try:
                 head = read_head(path)
                 about |= {name: head[name] for name in ("time", "why", "base") if name in head}
@@ -109,9 +119,17 @@ class Snapshots:
                 about["labels"] = head["counts"].get("learnt", 0)
             except (ValueError, KeyError) as error:
                 about |= {"error": str(error), "whole": False}
-            self._known = {k: v for k, v in self._known.items() if (self.folder / k).exists()}
-            self._known[path.name] = same, about
-        return self._known[path.name][1]
+            known = same, about
+            with self._lock:
+                self._known = {k: v for k, v in self._known.items() if (self.folder / k).exists()}
+                self._known[path.name] = known
+        return known[1]
+
+    def _there(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield number and `_about` of each, but of those that are removed meanwhile."""
+        for number in self.numbers():
+            with contextlib.suppress(FileNotFoundError):
+                yield number, self._about(number)
 
     def listed(self, again: bool = False) -> list[dict[str, Any]]:
         """Return what there is, the oldest first.
@@ -126,22 +144,24 @@ class Snapshots:
             looked at once, or `again`), and `error` where it does not.
         """
         out = []
-        for number in self.numbers():
-            about = self._about(number)
+        for number, about in self._there():
             if about["whole"] is None or again:
                 damage = self.damage(number)
+                if damage and not self.path(number).exists():
+                    continue  # removed meanwhile
                 about |= {"whole": not damage, **({"error": damage} if damage else {})}
             at = datetime.datetime.fromtimestamp(about["time"]).astimezone()
             row = {"number": number, "events": number, **about}
             row.pop("previous", None)
+            row.pop("size", None)
             row["why"] = "shipped" if number == 0 else about["why"]
             row |= {"at": at.isoformat(timespec="seconds")}
-            out.append({**row, "bytes": self.path(number).stat().st_size})
+            out.append({**row, "bytes": about["size"]})
         return out
 
     def bases(self) -> set[str]:
         """Return the names of the bases that snapshots need, or may go back to."""
-        about = [self._about(number) for number in self.numbers()]
+        about = [about for _, about in self._there()]
         return {a[name] for a in about for name in ("base", "previous") if a.get(name)}
 
     def damage(self, number: int) -> str:
@@ -154,12 +174,11 @@ class Snapshots:
 
     def newest(self) -> dict[str, Any] | None:
         """Return `number`, `time` and `bytes` of the newest, or None; nothing is verified."""
-        numbers = self.numbers()
-        if not numbers:
-            return None
-        number = numbers[-1]
-        size = self.path(number).stat().st_size
-        return {"number": number, "time": self._about(number)["time"], "bytes": size}
+        for number in reversed(self.numbers()):
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                about = self._about(number)
+                return {"number": number, "time": about["time"], "bytes": about["size"]}
+        return None
 
     def choose(self, number: int | None, before: float | None, position: int) -> int:
         """Return the number of the snapshot to go back to.

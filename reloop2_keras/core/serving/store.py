@@ -5,6 +5,7 @@ start loads the newest snapshot that verifies and does the events after it again
 model as it was shipped, which `rollback` can always go back to.
 """
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -14,10 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reloop2_keras.core.files import sync as sync_file
-from reloop2_keras.core.serving.event_log import EventLog, read_events
+from reloop2_keras.core.serving.event_log import EventLog
 from reloop2_keras.core.serving.online_model import OnlineModel
-from reloop2_keras.core.serving.snapshots import DIGITS, LEFT, Snapshots
+from reloop2_keras.core.serving.segments import Segments
+from reloop2_keras.core.serving.snapshots import LEFT, Snapshots
 
 
 class Store:
@@ -54,7 +55,7 @@ class Store:
         older: int = 12,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.folder, self._sync = Path(folder), sync
+        self.folder, self._segments = Path(folder), Segments(Path(folder), sync)
         self.kept = Snapshots(self.folder, name, keep, older, clock)
         self.notes: list[str] = []
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -85,12 +86,6 @@ class Store:
         """Return the numbers of the snapshots, the oldest first."""
         return self.kept.numbers()
 
-    def _numbers(self, pattern: str) -> list[int]:
-        return sorted(int(p.stem.partition("-")[2]) for p in self.folder.glob(pattern))
-
-    def _segment(self, number: int) -> Path:
-        return self.folder / f"events-{number:0{DIGITS}}.log"
-
     def start(self, model: OnlineModel) -> None:
         """Bring a fresh model to where the folder's was, and write down what it does from now on.
 
@@ -111,7 +106,7 @@ class Store:
             if 0 not in self.snapshots():
                 self.kept.write(0, *shipped)
             self._model = model
-            self._begin(position)
+            self._write_to(self._segments.opened(position))
             model.settle = self.settle
 
     def _loaded(self, model: OnlineModel) -> int:
@@ -126,7 +121,7 @@ class Store:
                 continue
             self.notes.append(f"started from {self.kept.path(number).name}")
             return number
-        if numbers or self._numbers("events-*.log"):
+        if numbers or self._segments.numbers():
             found = "; ".join(self.notes) or "none"
             raise ValueError(
                 f"{self.folder}: expected a snapshot of this model that verifies, found: {found}. "
@@ -135,42 +130,17 @@ class Store:
         return 0
 
     def _replayed(self, model: OnlineModel, position: int) -> int:
-        segments, start = self._numbers("events-*.log"), position
-        for place, first in enumerate(segments):
-            last = place == len(segments) - 1
-            if not last and segments[place + 1] <= position:
-                continue  # all before the snapshot
-            if first > position:
-                raise ValueError(
-                    f"{self._segment(first)}: expected events from {position} on: what is between "
-                    "was in a snapshot that does not verify"
-                )
-            number = first
-            for head, arrays in read_events(self._segment(first), last):
-                if number >= position:
-                    model.replay(head, arrays)
-                    position = number + 1
-                number += 1
+        start = position
+        for head, arrays in self._segments.after(position):
+            model.replay(head, arrays)
+            position += 1
         self.notes.append(f"{position - start} events done again")
         return position
 
-    def _begin(self, position: int, failed: bool = False) -> None:
-        """Open a segment; the model writes to it from now on.
-
-        Args:
-            position: int, of its first event.
-            failed: bool, whether what comes before is on the disk is not known.
-        """
-        path = self._segment(position)
-        if path.exists() and path.stat().st_size == 0:
-            path.unlink()  # begun before a kill, and nothing came
-        if path.exists():
-            raise ValueError(f"{path}: expected no such file, found one with events")
-        self._log = EventLog(path, position, self._sync)
-        self._log.failed = failed
-        sync_file(self.folder)
+    def _write_to(self, log: EventLog) -> None:
+        self._log = log
         if self._model is not None:
-            self._model.log = self._log.append
+            self._model.log = log.append
 
     def settle(self) -> None:
         """Return when the disk has all events so far, if `sync` is "always"; else at once.
@@ -200,9 +170,10 @@ class Store:
                 if number in self.snapshots():
                     return number
                 (head, arrays), ended = model.state(), self._log
-                if ended is not None and self._segment(number) != ended.path:
+                if ended is not None and self._segments.path(number) != ended.path:
+                    log = self._segments.opened(number, ended.failed)
                     self._ended = ended
-                    self._begin(number, ended.failed)
+                    self._write_to(log)
                 else:
                     ended = None  # nothing is in it yet
             if ended is not None:
@@ -215,10 +186,7 @@ class Store:
         needed = self.kept.write(number, head, arrays, why)
         if self._log is not None:
             self._log.failed, self._ended = False, None  # what it rests on is on the disk
-        segments = self._numbers("events-*.log")
-        for first, after in zip(segments, segments[1:], strict=False):
-            if after <= needed:
-                self._segment(first).unlink()
+        self._segments.remove(needed)
 
     def rollback(self, number: int | None = None, before: float | None = None) -> int:
         """Go back to a snapshot; what was learnt since is let go of, and requests go on waiting.
@@ -245,8 +213,13 @@ class Store:
             head, arrays = self.kept.read(number)
             self.snapshot(LEFT)
             with model.writing, model.lock:
-                model.load_state(head, arrays, requests=False)
-                self._write_anew(model, "after a rollback")
+                left = model.state()
+                try:
+                    model.load_state(head, arrays, requests=False)
+                    self._write_anew(model, "after a rollback")
+                except BaseException:  # a full disk, say: events to come rest on what was left
+                    model.load_state(*left)
+                    raise
         return number
 
     def checkpoint(self) -> int:
@@ -266,12 +239,19 @@ class Store:
 
     def _write_anew(self, model: OnlineModel, why: str) -> None:
         position = self.position + 1  # a number that no snapshot has
-        # the events to come rest on it, so that it is written before one of them is
-        (head, arrays), (memory, beside) = model.state(), model.memory()
-        self._write(position, {**head, **memory}, {**arrays, **beside}, why)
-        if self._log is not None:
-            self._log.close()
-        self._begin(position)
+        log, ended = self._segments.opened(position), self._log
+        try:
+            # the events to come rest on it, so that it is written before one of them is
+            (head, arrays), (memory, beside) = model.state(), model.memory()
+            self._write(position, {**head, **memory}, {**arrays, **beside}, why)
+        except BaseException:
+            self.kept.path(position).unlink(missing_ok=True)
+            log.discard()
+            raise
+        self._write_to(log)
+        if ended is not None:
+            with contextlib.suppress(OSError):  # the snapshot is on the disk
+                ended.close()
 
     def close(self, snapshot: bool = True) -> None:
         """Write a last snapshot and let go of the folder; the model goes on unwritten.
