@@ -128,6 +128,7 @@ MALFORMED = [
     ("/learn", {"ids": ["a"], "labels": [7]}, "labels.0: expected 0 or 1, or a list of 0, 1 and"),
     ("/learn", {"ids": ["a"], "labels": [[0, 7]]}, "labels.0.1: expected 0, 1 or null, found 7"),
     ("/learn_rows", {"rows": [ROW], "labels": [7]}, "labels.0: expected 0 or 1, found 7"),
+    ("/rollback", b'{"before": 1' + b"0" * 400 + b"}", "expected seconds since 1970"),
     ("/rollback", {"before": "soon"}, "'2026-11-26 14:00', found 'soon'"),
     ("/rollback", {"number": 0, "before": 5}, "not both"),
     ("/rollback", {}, "nothing was learnt since"),

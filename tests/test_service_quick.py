@@ -95,3 +95,16 @@ def test_a_disk_that_was_full_and_has_room_again_answers(way, running, monkeypat
     assert running.model.counts["requests"] == 1
     name = json.loads(answer.text)["id"]
     assert client.post("/learn", json={"ids": [name], "labels": [1]}).json()["learnt"] == 1
+
+
+def test_what_is_as_deep_as_can_be_read_is_refused_on_both_ways(way):
+    client, _ = way
+    for path, body in (
+        ("/predict", b'{"rows": [{"user": "a", "age": %b}]}'),
+        ("/learn", b'{"ids": ["a"], "labels": [%b]}'),
+        ("/explain", b'{"row": {"user": "a", "age": %b}}'),
+    ):
+        for depth in range(850, 1000):
+            value = b'{"a":' * depth + b"1" + b"}" * depth
+            answer = client.post(path, content=body % value)
+            assert answer.status_code in (400, 422) and answer.json()["error"], depth

@@ -29,7 +29,12 @@ def load_base(path: Path) -> Base:
     import reloop2_keras  # noqa: F401
     from reloop2_keras.streaming.arms import FrozenBase
 
-    return FrozenBase(keras.saving.load_model(path), keys=())
+    try:
+        return FrozenBase(keras.saving.load_model(path), keys=())
+    except (OSError, ImportError, ValueError):
+        raise
+    except Exception as error:  # Keras lets out what reading a damaged file happens to raise
+        raise ValueError(f"{path}: expected a model that Keras saved: {error}") from error
 
 
 def check_fits(base: Base, encoder: Encoder) -> None:

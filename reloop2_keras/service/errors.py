@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from reloop2_keras.service.limits import error_body
 
 MOST = 20  # places of a request that are told
+UNREADABLE = "body: expected JSON of numbers and depth that can be read, found more"
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -20,6 +21,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ValueError, _refused)
     app.add_exception_handler(OSError, _unable)
     app.add_exception_handler(ImportError, _refused)
+    app.add_exception_handler(RecursionError, _too_deep)
     app.add_exception_handler(HTTPException, _told)
 
 
@@ -84,6 +86,11 @@ async def _refused(_: Request, error: Exception) -> Response:
     return _answer(422, str(error))
 
 
+async def _too_deep(_: Request, __: Exception) -> Response:
+    """400: what could just be read may be too deep to be shown in an error."""
+    return _answer(400, UNREADABLE)
+
+
 async def _unable(_: Request, error: Exception) -> Response:
     """404 for a file that is not there; 503 for a disk that does not take what is written."""
     return _answer(404 if isinstance(error, FileNotFoundError) else 503, str(error))
@@ -93,5 +100,5 @@ async def _told(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = error.detail if isinstance(error, HTTPException) else "internal error"
     if status == 400 and request.method == "POST":  # FastAPI has no words for it
-        detail = "body: expected JSON of numbers and depth that can be read, found more"
+        detail = UNREADABLE
     return _answer(status, str(detail))
