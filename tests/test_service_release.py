@@ -1,7 +1,9 @@
 """A base is swapped while requests come: none fails, tables and rule go on."""
 
+import json
 import threading
 import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -96,3 +98,49 @@ def test_the_command_takes_a_shipped_model_and_needs_a_base(tmp_path):
         command.release(types.SimpleNamespace(file=tmp_path, **arguments))
     with pytest.raises(OSError, match="refused"):
         command.release(types.SimpleNamespace(file=shipped(tmp_path), **arguments))
+
+
+def test_releases_at_once_leave_the_files_that_the_state_names(tmp_path):
+    running = Running(shipped(tmp_path))
+    files = [base(tmp_path / f"{seed}.onnx", seed) for seed in (2, 3, 4)]
+    failed = []
+
+    def release(first):
+        for number in range(25):
+            try:
+                running.release(files[(first + number) % 3], rows=0)
+                running.back()
+            except Exception as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=release, args=(first,)) for first in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    for name in (running.model.base_name, running.model.previous):
+        assert running._files.path(name).is_file()
+    running.store.close()
+
+
+@pytest.mark.parametrize("damage", ["bit", "empty", "class"])
+def test_a_keras_file_that_is_damaged_is_refused(tmp_path, damage):
+    keras = pytest.importorskip("keras")
+    path = tmp_path / "mine.keras"
+    keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(path)
+    data = bytearray(path.read_bytes())
+    if damage == "bit":
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    else:
+        about = {"class_name": "Nothing", "module": "no.where", "config": {}}
+        with zipfile.ZipFile(path, "w") as file:
+            if damage == "class":
+                file.writestr("config.json", json.dumps(about))
+                file.writestr("metadata.json", "{}")
+    running = Running(shipped(tmp_path))
+    with Client(made_app(running)) as client:
+        answer = client.post("/release", json={"path": str(path)})
+        assert answer.status_code == 422 and str(path) in answer.json()["error"]
+        assert client.get("/health").json()["base"] == "base.onnx"

@@ -95,6 +95,8 @@ class Running:
         self._seconds, self._events, self._marks = snapshot_seconds, snapshot_events, mark_seconds
         self.failures = 0
         self._told = self._trial_over()
+        # one release at a time: another one would remove the copy that no state names yet
+        self._releasing = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._look_after, name="keeper", daemon=True)
         self.model.mark()
@@ -160,9 +162,10 @@ class Running:
         """
         path = Path(path)
         check_fits(load_base(path), self.model.encoder)  # or an error, and nothing is copied
-        name = self._files.take(path)
-        self.model.release(load_base(self._files.path(name)), name, rows)
-        self._tidy()
+        with self._releasing:
+            name = self._files.take(path)
+            self.model.release(load_base(self._files.path(name)), name, rows)
+            self._tidy()
         return name
 
     def back(self) -> str:
@@ -171,10 +174,13 @@ class Running:
         Raises:
             ValueError: if there was none.
         """
-        name = self.model.previous
-        if not name:
-            raise ValueError("`back` must come after a release. Received: no base before this one")
-        self.model.release(load_base(self._files.path(name)), name, rows=0, back=True)
+        with self._releasing:
+            name = self.model.previous
+            if not name:
+                raise ValueError(
+                    "`back` must come after a release. Received: no base before this one"
+                )
+            self.model.release(load_base(self._files.path(name)), name, rows=0, back=True)
         self._tell_trial()
         return name
 
