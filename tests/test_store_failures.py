@@ -65,6 +65,19 @@ def test_zeros_behind_the_last_event_are_cut_off(tmp_path, zeros):
     assert path.stat().st_size == ends[-1]
 
 
+def test_what_is_cut_off_is_told(tmp_path):
+    one, store = started(tmp_path)
+    teach(one, 0)
+    os.close(store._owner)
+    with open(store._log.path, "ab") as file:
+        file.write(b"part")
+    made, after = model(clock=Clock()), Store(tmp_path)
+    after.start(made)
+    assert any(note.endswith(": 4 bytes of no whole event are cut off") for note in after.notes)
+    made._unseen[...] = one._unseen
+    assert_same(one, made)
+
+
 def full(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -16,10 +16,14 @@ class Segments:
     Args:
         folder: of the files; there already when they are asked for.
         sync: see `EventLog`.
+
+    Attributes:
+        notes: list of str, what was cut off when events were read.
     """
 
     def __init__(self, folder: Path, sync: str) -> None:
         self.folder, self._sync = folder, sync
+        self.notes: list[str] = []
 
     def numbers(self) -> list[int]:
         """Return the numbers of the first events, ascending."""
@@ -47,12 +51,14 @@ class Segments:
                     f"{self.path(first)}: expected events from {position} on: what is between "
                     "was in a snapshot that does not verify"
                 )
-            number = first
+            number, size = first, self.path(first).stat().st_size
             for head, arrays in read_events(self.path(first), last):
                 if number >= position:
                     yield head, arrays
                     position = number + 1
                 number += 1
+            if cut := size - self.path(first).stat().st_size:
+                self.notes.append(f"{self.path(first)}: {cut} bytes of no whole event are cut off")
 
     def opened(self, position: int, failed: bool = False) -> EventLog:
         """Return a new segment, which nothing is written to yet.

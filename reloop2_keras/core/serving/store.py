@@ -134,6 +134,7 @@ class Store:
         for head, arrays in self._segments.after(position):
             model.replay(head, arrays)
             position += 1
+        self.notes += self._segments.notes
         self.notes.append(f"{position - start} events done again")
         return position
 
