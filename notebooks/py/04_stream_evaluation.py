@@ -19,7 +19,7 @@
 # | tables | ours: belief tables in two stages, without any slow model |
 # | online, online+incremental | ours: the same with the slow model, frozen, or also trained on |
 #
-# Run all takes four to seven minutes on two cores with one seed, most of it in section 2; with the
+# Run all takes three to seven minutes on two cores with one seed, most of it in section 2; with the
 # exercises, an hour. It needs the dataset of notebook 01.
 
 # %% tags=["parameters"]
