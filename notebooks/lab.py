@@ -62,7 +62,10 @@ def command(words, root=ROOT, user=None):
         made.append("--allow-root")
         said.append("running as root, so with --allow-root. In a container also give ARGS=")
         said[0] += "'--ip=0.0.0.0 --no-browser' and publish port 8888"
-    return [*made, str(Path(root) / "runs" / "lab" / FIRST)], said
+    # not as the file to open: then the address that is printed, all that there is without a
+    # browser, would lead to the launcher
+    made.append(f"--LabApp.default_url=/lab/tree/runs/lab/{FIRST}")
+    return made, said
 
 
 def main(words):
