@@ -52,8 +52,20 @@ def test_lines_take_each_others_place(cell):
     lines.close()
     lines.close()
     assert list(cell.shown.values()) == [""]
-    lines.say("training 3")  # a second search: an output of its own
-    assert list(cell.shown.values()) == ["", "training 3"]
+    lines.say("training 3")  # a second search takes the line that the first has left
+    assert list(cell.shown.values()) == ["training 3"]
+
+
+def test_bars_at_once_have_a_line_each_and_the_next_cell_its_own(cell):
+    shell = progress._notebook()
+    shell.execution_count = 1
+    for _ in progress.bar(range(2), "outer", "slot"):
+        assert list(progress.bar([1], "inner", "slot")) == [1]
+    assert not any("\x1b" in text for text in cell.calls)
+    assert list(cell.shown.values()) == ["", ""]
+    shell.execution_count = 2
+    assert list(progress.bar([1], "next", "slot")) == [1]
+    assert list(cell.shown.values()) == ["", "", ""]
 
 
 def test_without_a_notebook_lines_go_to_stderr_if_asked(capsys):

@@ -8,6 +8,7 @@ on and is empty in the end.
 import sys
 from collections.abc import Iterable
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from tqdm import tqdm
 
@@ -81,16 +82,28 @@ class CellLine:
 
     def __init__(self, shell: Any) -> None:
         self._publisher = shell.display_pub
-        self._name = f"progress-{id(self)}"
-        self._shown = False
+        # an output that has been emptied still takes a line: within a cell the next bar takes it
+        cell = getattr(shell, "execution_count", 0)
+        if getattr(self._publisher, "reloop2_lines", (None,))[0] != cell:
+            self._publisher.reloop2_lines = (cell, [])
+        self._free = self._publisher.reloop2_lines[1]
+        self._name = ""
 
     def write(self, text: str) -> None:
         """Replace what is shown; a bar begins each line with a carriage return."""
+        if text and not text.replace("\x1b[A", "").strip("\n"):
+            return  # a bar inside another moves the cursor of a terminal down and up
         text = text.strip("\r\n ")
-        if text or self._shown:
-            names = {"display_id": self._name}
-            self._publisher.publish({"text/plain": text}, transient=names, update=self._shown)
-            self._shown = True
+        if not (text or self._name):
+            return
+        update = bool(self._name or self._free)
+        if not self._name:
+            self._name = self._free.pop() if self._free else f"progress-{uuid4().hex}"
+        names = {"display_id": self._name}
+        self._publisher.publish({"text/plain": text}, transient=names, update=update)
+        if not text:
+            self._free.append(self._name)
+            self._name = ""
 
     def flush(self) -> None:
         """Do nothing; `write` shows at once."""
