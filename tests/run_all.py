@@ -17,13 +17,16 @@ def all_parts():
     """The parts, the longest first, so that no long one is left over at the end."""
     default = "not slow and not gpu"
     rest = "--ignore=tests/mindspore"  # a part of its own: no other imports mindspore
-    out = [Part("plain", None, [rest, "-m", f"not backend and not notebook and {default}"])]
+    words = f"not backend and not notebook and not browser and {default}"
+    out = [Part("plain", None, [rest, "-m", words])]
     if (ROOT / "tests" / "mindspore").is_dir():
         out.append(Part("mindspore", None, ["tests/mindspore", "-m", default]))
     for backend in BACKENDS:
         arguments = [rest, "-m", f"notebook and {default}"]
         # Jupyter looks for free ports long before a kernel takes them: not two at the same time
         out.append(Part(f"notebooks-{backend}", backend, arguments, "notebooks"))
+    pages = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests").glob("test_*_browser.py"))
+    out.append(Part("browser", "torch", [*pages, "-m", f"browser and {default}"], "notebooks"))
     for backend in BACKENDS:
         out.append(Part(backend, backend, [rest, "-m", f"backend and {default}"]))
     return [

@@ -1,8 +1,6 @@
 """report.html in a headless Chromium: it draws, answers to a click, and runs no foreign code."""
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,10 +11,6 @@ from reloop2_keras.core.report_page import report_page
 pytestmark = pytest.mark.browser
 
 PLACES = ["slots", "weights", "table-weights", "calibration", "drift"]
-OPTIONS = (
-    "headless=new disable-gpu disable-quic no-first-run disable-background-networking "
-    "disable-component-update disable-sync window-size=1200,2400"
-)
 # the legend's names stand in shadow trees, one inside the other
 DEEP = """
 function deep(root, of) {
@@ -29,40 +23,8 @@ function deep(root, of) {
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory):
-    """A function of "JavaScript is on" that returns a running browser."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (browser and driver):
-        pytest.skip("no Chromium with its driver here (Debian: chromium and chromium-driver)")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    from selenium.webdriver.chrome.service import Service
-
-    started = []
-
-    def make(script=True):
-        options = webdriver.ChromeOptions()
-        options.binary_location = browser
-        for option in OPTIONS.split():
-            options.add_argument(f"--{option}")
-        if os.geteuid() == 0:  # Chromium's sandbox refuses root
-            options.add_argument("--no-sandbox")
-        options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        if not script:
-            off = {"profile.managed_default_content_settings.javascript": 2}
-            options.add_experimental_option("prefs", off)
-        started.append(webdriver.Chrome(options=options, service=Service(driver)))
-        return started[-1]
-
-    yield make
-    for one in started:
-        one.quit()
-
-
-@pytest.fixture(scope="module")
-def browser(start):
-    return start()
+def browser(chromium):
+    return chromium()
 
 
 def opened(browser, folder, content, ready=True):
@@ -182,10 +144,10 @@ def test_text_of_the_data_runs_nowhere(browser, tmp_path):
     assert "Content Security Policy" in str(browser.get_log("browser"))
 
 
-def test_without_javascript_verdict_and_tables_are_read(start, tmp_path):
+def test_without_javascript_verdict_and_tables_are_read(chromium, tmp_path):
     from selenium.webdriver.common.by import By
 
-    browser = start(script=False)
+    browser = chromium(script=False)
     content = report().to_metrics()
     opened(browser, tmp_path, content, ready=False)
     text = browser.find_element(By.TAG_NAME, "body").text

@@ -152,7 +152,7 @@ def test_every_backend_and_package_has_its_part():
     names = [one.name for one in all_parts()]
     assert len(set(names)) == len(names)
     backends = {"torch", "jax", "tensorflow"}
-    assert {*names} == {"plain", "examples", "mindspore", *backends} | {
+    assert {*names} == {"plain", "examples", "browser", "mindspore", *backends} | {
         f"notebooks-{backend}" for backend in backends
     }
 
