@@ -52,7 +52,7 @@ class BadReasons:
         >>> reasons.check(29, 0.1)
         Traceback (most recent call last):
         ValueError: expected at most 10 % bad rows, found 10.34 %, 3 of 29 (2: expected 4 columns; \
-the first: log.csv:7, found '3'); --max-bad takes a greater share
+the first: log.csv:7, found '3', and 1 more reason); --max-bad takes a greater share
     """
 
     def __init__(self, entries: Iterable[dict[str, Any]] = ()) -> None:
