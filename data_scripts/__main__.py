@@ -13,6 +13,7 @@ from data_scripts.preparation import prepare
 from data_scripts.signals import signals_as_exceptions
 from data_scripts.sources.synthetic_log import DEFAULT_INTERACTIONS, write_raw_tsv
 from data_scripts.table_options import EXAMPLE, add_inputs, add_table_options, table_source
+from reloop2_keras.core.bad_rows import MAX_BAD
 
 EXAMPLES = {
     "criteo": """examples:
@@ -62,6 +63,13 @@ def parser(data_path: bool = False) -> argparse.ArgumentParser:
         choices=["fail", "skip"],
         default="fail",
         help="stop at the first bad row, or count and list them in dataset.json",
+    )
+    common.add_argument(
+        "--max-bad",
+        type=float,
+        default=MAX_BAD,
+        metavar="SHARE",
+        help="with --on-error skip: a greater share of bad rows is an error",
     )
     common.add_argument(
         "--chunk-rows",
@@ -214,6 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 chunk_rows=args.chunk_rows,
                 overwrite=args.overwrite,
                 bins=args.bins,
+                max_bad=args.max_bad,
             )
             if raw_tsv:
                 write_raw_tsv(source, raw_tsv)

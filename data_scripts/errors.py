@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from reloop2_keras.core.bad_rows import BadReasons
+
 if TYPE_CHECKING:  # `chunk` is in the package whose modules import this one.
     from data_scripts.sources.chunk import Chunk
 
@@ -25,6 +27,7 @@ class Errors:
 
     Attributes:
         total: int, bad rows so far.
+        reasons: `BadReasons`, why they are bad.
         first: list of dicts, the first `LISTED` of them in the order of files and lines.
         rows_in: int, rows that the readers found in the files, counted apart from the good and
             the bad: in the end there must be as many good rows as `rows_in - total`.
@@ -39,6 +42,7 @@ class Errors:
             raise ValueError(f'`on_error` must be "fail" or "skip". Received: {on_error!r}')
         self.on_error = on_error
         self.total, self.rows_in = 0, 0
+        self.reasons = BadReasons()
         self.first: list[dict[str, Any]] = []
         self.left, self.reads_beyond = limit, False
 
@@ -57,10 +61,15 @@ class Errors:
             hint = f"; {hint}; {HINT}" if hint else f"; {HINT}"
             raise InputError(f"{path}:{line}: {reason}, found {text!r}{hint}")
         self.total += 1
+        self.reasons.add(reason, f"{name or path.name}:{line}", None if value is None else text)
         if len(self.first) < self.LISTED:
             # Without its folder, because the same input elsewhere must give the same dataset.json.
             entry = {"file": name or path.name, "line": int(line), "reason": reason}
             self.first.append({**entry, "value": text})
+
+    def told(self) -> str:
+        """Return what was skipped, to stand behind another error; empty without a bad row."""
+        return f"; {self.total:,} bad rows were skipped ({self.reasons.main()})" * bool(self.total)
 
     def keep_good_rows(
         self, chunk: "Chunk", frame: pl.DataFrame, limited: bool = True

@@ -1,5 +1,6 @@
 """Read the raw log several times; it must be the same log each time."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from tqdm import tqdm
 from data_scripts.errors import Errors, InputError
 from data_scripts.prefetch import prefetched
 from data_scripts.sources.source import Source
+
+LOG = logging.getLogger(__name__)
+LISTED = 10  # reasons that are shown
 
 
 class Passes:
@@ -54,8 +58,35 @@ class Passes:
         if not self.rows:
             paths = ", ".join(map(str, self._paths))
             bad = f"{self.errors.total:,} bad ones alone" if self.errors.total else "none"
-            raise InputError(f"{paths}: expected rows, found {bad}")
+            why = f" ({self.errors.reasons.main()})" if self.errors.total else ""
+            raise InputError(f"{paths}: expected rows, found {bad}{why}")
         return self.rows
+
+    def check_bad(self, max_bad: float) -> None:
+        """Tell why rows of the last pass were skipped, as a warning of this module's logger.
+
+        Raises:
+            InputError: naming share and main reason, if more than `max_bad` of all rows are bad.
+        """
+        total, paths = self.errors.total, ", ".join(map(str, self._paths))
+        if not total:
+            return
+        read = self.rows + total + self.beyond_limit
+        try:
+            self.errors.reasons.check(read, max_bad)
+        except ValueError as error:
+            raise InputError(f"{paths}: {error}") from None
+        lines = self.errors.reasons.lines()
+        shown = "".join(f"\n  {line}" for line in lines[:LISTED])
+        more = f"\n  and {len(lines) - LISTED} more reasons" if len(lines) > LISTED else ""
+        LOG.warning(
+            "%s: %s of %s rows are bad and skipped:%s%s",
+            paths,
+            f"{total:,}",
+            f"{read:,}",
+            shown,
+            more,
+        )
 
     def frames(self, description: str) -> Iterator[pl.DataFrame]:
         """Yield the log's frames; read to the end, they set `rows` and `errors`.
@@ -74,8 +105,10 @@ class Passes:
                     yield frame
                     if rows == self._limit:
                         break
-        except InputError:
+        except InputError as error:
             self.check_files()  # If the file changed, that is the cause to report.
+            if errors.total:
+                raise InputError(f"{error}{errors.told()}") from None
             raise
         self.check_files()
         # Each row that a reader found is good or counted as bad; a synthetic log counts none.

@@ -20,6 +20,7 @@ from data_scripts.prefetch import prefetched
 from data_scripts.sources.source import Source
 from data_scripts.vocabulary import FieldVocabulary, vocabulary_table
 from data_scripts.writer import FORMAT, PeriodWriter, writing
+from reloop2_keras.core.bad_rows import MAX_BAD, share
 from reloop2_keras.core.description import SCHEMA_VERSION, sealed
 from reloop2_keras.core.files import file_checksum
 
@@ -42,6 +43,7 @@ def prepare(
     overwrite: bool = False,
     progress: bool | None = None,
     bins: int = 0,
+    max_bad: float = MAX_BAD,
 ) -> dict[str, Any]:
     """Prepare a dataset folder (format: README of data_scripts); reads the log two or three times.
 
@@ -59,20 +61,23 @@ def prepare(
         slots: int >= 1.
         train_rows: int >= 1, training rows instead of `train_fraction`.
         limit: int >= 1, or None: use the first rows only.
-        on_error: "fail" or "skip" bad rows (counted in dataset.json).
+        on_error: "fail" or "skip" bad rows (counted in dataset.json). Why they were skipped, how
+            many for each reason and the first example, is a warning of `data_scripts`' logger.
         chunk_rows: int >= 1, rows held at a time; does not change the result.
         overwrite: bool, whether an existing dataset may be replaced. Never replaced are a folder
             that holds anything else or an input, a file, and a link.
         progress: bool, or None to show bars on terminals only.
         bins: int, 0 or from 2 to 4,096: a numeric field's hash is that of its value's bin among so
             many quantiles of the training period. 0: that of its bucket (`bucket_numeric`).
+        max_bad: float in [0, 1]; a greater share of bad rows is an error, though they are skipped.
 
     Returns:
         dict, the content of dataset.json.
 
     Raises:
         ValueError: if an argument is out of range, or `output` is or holds an input.
-        InputError: for bad input, and for a log that changes while it is read.
+        InputError: for bad input, for too many bad rows, and for a log that changes while it is
+            read.
         FileExistsError: if there is something at `output` that may not be replaced.
         OSError: naming the file, if one cannot be written.
 
@@ -100,6 +105,7 @@ def prepare(
     if bins:
         options["bins"] = bins
     chunk_rows = integer("chunk_rows", chunk_rows, 1, MOST_CHUNK_ROWS)
+    max_bad = share("max_bad", max_bad)
     overwrite, progress = flag("overwrite", overwrite), optional(flag, "progress", progress)
     if not isinstance(source, Source):
         raise ValueError(f"`source` must be of data_scripts.sources. Received: {source!r}")
@@ -110,8 +116,12 @@ def prepare(
 
     passes = Passes(source, options["limit"], on_error, chunk_rows, progress)
     rows = passes.count()
-    bad = passes.errors.total
-    sizes = period_sizes(rows, *(options[name] for name in CUT))
+    bad, told = passes.errors.total, passes.errors.told()
+    passes.check_bad(max_bad)
+    try:
+        sizes = period_sizes(rows, *(options[name] for name in CUT))
+    except InputError as error:
+        raise InputError(f"{error}{told}") from None
     fields = [
         FieldVocabulary(name, kind, source.final_ids, bins=bins) for name, kind in source.fields
     ]

@@ -22,6 +22,7 @@ WRONG = {
     "train_rows": NO_INTEGERS,
     "limit": NO_INTEGERS,
     "on_error": ["ignore", None, 0],
+    "max_bad": [-0.1, 1.5, "0.5", True, None, float("nan")],
     "chunk_rows": [*NO_INTEGERS, None, 10**12],
     "overwrite": ["no", 0, 1, None],
     "progress": ["no", 0, 1],

@@ -15,7 +15,9 @@ from served_model import FIELDS, encoder
 from reloop2_keras.__main__ import main, parser
 from reloop2_keras.core.online import Online
 from reloop2_keras.core.serving import OnlineModel, Store, ship
+from reloop2_keras.core.serving.batch_predict import predict_file
 from reloop2_keras.core.serving.onnx_file import export_neutral
+from reloop2_keras.service import batch_command
 from reloop2_keras.service.running import Running, load_base
 
 ROOT = Path(__file__).parents[1]
@@ -189,6 +191,31 @@ def test_what_is_refused_in_one_line(folder, capsys, monkeypatch, arguments, mes
     assert (status, said) == (2, "")
     assert wrong.count("\n") == 1 and message in wrong
     assert wrong.startswith(f"reloop2_keras {arguments[0]}: ")
+
+
+def test_what_an_error_advises_can_be_done(folder, capsys, monkeypatch):
+    """Parts of a run that a bad row ended are gone on with where such rows are skipped."""
+    monkeypatch.setattr(batch_command, "predict_file", small_parts)
+    monkeypatch.chdir(folder)
+    some = labelled(600)
+    some[520]["age"] = "n/a"
+    write(folder, some)
+    command = ["predict", "model", "log.csv"]
+    status, said, wrong = ran(capsys, *command, "out.csv")
+    assert status == 2 and wrong.endswith(
+        "found 'n/a'; --on-error skip leaves such rows out and counts them\n"
+    )
+    assert len(list((folder / "out.csv.parts").glob("part-*"))) == 2
+    status, said, wrong = ran(capsys, *command, "out.csv", "--on-error", "skip")
+    assert (status, wrong) == (0, "")
+    assert "scored 600 rows (512 of them before)" in said
+    assert "1 bad rows were skipped:\n  1: field age: expected a number; the first: " in said
+    ran(capsys, *command, "whole.csv", "--on-error", "skip")
+    assert (folder / "out.csv").read_bytes() == (folder / "whole.csv").read_bytes()
+
+
+def small_parts(*arguments, **options):
+    return predict_file(*arguments, **options, chunk_rows=256, part_rows=256)
 
 
 def test_help_lists_the_commands():

@@ -61,7 +61,7 @@ def test_the_command_ships_and_says_what_comes_next(tmp_path, dataset, capsys):
     command = ["compare", str(dataset.folder), str(tmp_path), "--validation-slots", "2", *few]
     assert main(command) == 0
     last, verdict = capsys.readouterr().out.strip().splitlines()[-2:]
-    assert verdict.startswith(("deploy: tables. ", "not known yet: "))
+    assert verdict.startswith(("not known: no control was run", "not known yet: "))
     assert last == f"next: python -m reloop2_keras serve {tmp_path / 'model'}"
     assert load_shipped(tmp_path / "model").base is None
     assert main(command) == 0  # replaced

@@ -6,11 +6,13 @@ import pytest
 from reloop2_keras.core.report import PrequentialReport
 from reloop2_keras.core.verdict import (
     _word,
+    advice,
     controls_of,
     decision,
     intervals,
     recommended,
     sentence,
+    warnings_of,
 )
 
 
@@ -63,7 +65,8 @@ def test_helps_needs_all_three():
 
 def test_training_the_base_on_is_a_rival_and_may_be_a_part():
     """Where it beats `online` over a frozen base, the arm that has both is what can be deployed."""
-    scales = {"frozen": 0.2, "incremental": 0.5, "incremental hashed": 0.6, "online": 0.9}
+    scales = {"frozen": 0.2, "recalibrated": 0.2, "incremental": 0.5, "incremental hashed": 0.6}
+    scales["online"] = 0.9
     made = report({**scales, "online+incremental": 1.0}, seeds=2)
     assert decision(made) == {"do": "deploy", "arm": "online"}
     assert intervals(made, "online")["rival"]["over"] == "incremental hashed"
@@ -78,7 +81,13 @@ def test_training_the_base_on_is_a_rival_and_may_be_a_part():
 @pytest.mark.parametrize(
     ("scales", "do", "arm", "start", "reason"),
     [
-        ({"vw": 1.0, "online": 0.3}, "deploy", "vw", "deploy: vw, a rival. online is ", "its best"),
+        (
+            {"vw": 1.0, "recalibrated": 0.2, "online": 0.3},
+            "deploy",
+            "vw",
+            "deploy: vw, a rival. online is ",
+            "its best",
+        ),
         # below a control: what serves today goes on, recalibrated where that scores better
         (
             {"shuffled": 1.0, "online": 0.5},
@@ -115,6 +124,47 @@ def test_an_auc_below_decides_where_the_log_loss_is_not_known():
     assert _word(part) == "below"
     assert _word({**part, "logloss": (-0.02, -0.03, -0.01)}) == "better than"
     assert _word({"logloss": (0.0, -1.0, 1.0), "auc": (float("nan"),) * 3}).startswith("not known")
+
+
+def test_without_a_control_nothing_is_deployed():
+    """What is gained over frozen may be the level of the click rate alone."""
+    told = "not known: no control was run; add recalibrated or shuffled online"
+    for scales in ({"online": 0.9}, {"vw": 0.5, "online": 0.9}, {"vw": 1.0, "online": 0.3}):
+        made = report({"frozen": 0.2, **scales}, seeds=2)
+        assert decision(made) == {"do": "wait", "arm": None, "lacks": "control"}
+        assert advice(decision(made)) == told
+        assert sentence(made).startswith(f"{told}. online is better than frozen: AUC ")
+        assert made.to_metrics()["decision"]["lacks"] == "control"
+    made = report({"frozen": 0.2, "shuffled online": 0.2, "online": 0.9})
+    assert decision(made) == {"do": "deploy", "arm": "online"}
+    assert sentence(made).endswith("; no rival was run (1 seed)")
+
+
+def test_the_metric_is_named_where_log_loss_does_not_tell():
+    made = report({"frozen": 0.2, "recalibrated": 0.2, "online": 0.9})
+    found = intervals(made, "online")
+    found["frozen"] |= {"logloss": (-0.01, -0.03, 0.01), "auc": (0.2, 0.1, 0.3)}
+    told = sentence(made, found)
+    assert "It is better by AUC than frozen, log loss not known to differ: AUC +.200 [" in told
+    assert "; better than its best control, recalibrated: AUC " in told
+    found["control"] |= {"logloss": (0.0, -0.01, 0.01), "auc": (-0.2, -0.3, -0.1)}
+    told = sentence(made, found)
+    assert "; below by AUC its best control, recalibrated, log loss not known to differ: " in told
+
+
+def test_a_base_below_chance_and_controls_that_gain_are_warned_of():
+    usual = {"frozen": 0.2, "recalibrated": 0.2, "shuffled online": 0.1, "online": 0.9}
+    assert warnings_of(report(usual)) == []
+    made = report({**usual, "frozen": -0.5})
+    below, gains, *others = warnings_of(made)
+    assert not others  # recalibrated may gain: it turns a base round
+    assert below.startswith("frozen ranks worse than chance: AUC - .5 = -.2")
+    assert gains.startswith("labels of other rows help: shuffled online gains AUC +.")
+    assert sentence(made).endswith(f"(1 seed). {below}. {gains}")
+    assert warnings_of(report({**usual, "frozen": -0.5}, slots=1)) == []
+    made = (report({"frozen": 0.0, "online": 0.5}, rows=400, seed=seed) for seed in range(20))
+    noise = next(one for one in made if 0.48 < one.scores()["frozen"]["auc"] < 0.5)
+    assert warnings_of(noise) == []
 
 
 def test_one_slot_has_no_spread():

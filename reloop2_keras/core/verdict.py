@@ -1,14 +1,18 @@
 """What a comparison says: what to do next, and why (how much, over whom, how surely)."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from reloop2_keras.core.bootstrap import paired_interval
 
 METRICS = ("auc", "logloss")
 RIVALS = ("frozen linear", "vw", "vw+base", "adpredictor")
 BETTER, BELOW, UNKNOWN = "better than", "below", "not known to differ from"
+NO_CONTROL = "not known: no control was run; add recalibrated or shuffled online"
 PREFERRED = "online"  # named before any result was seen, where it is among the arms
 TRAINED_ON = ("incremental", "incremental hashed")  # what many do instead of a memory
 BOTH = "online+incremental"  # on the frozen base and on the one of them that validation picks
@@ -71,7 +75,9 @@ def decision(report: Any, found: dict[str, dict[str, Any]] | None = None) -> dic
     """Return what to do next, for programs; `sentence` says it for people, with the reasons.
 
     An arm is deployed when it is known to be better than the frozen base, the best control and the
-    best rival, as far as they were run. Log loss decides, and AUC where log loss does not tell.
+    best rival. Without a control nothing is known: what an arm gains may be the level of the click
+    rate alone. The other two count as far as they were run. Log loss decides, and AUC where log
+    loss does not tell.
 
     Args:
         report: `PrequentialReport`.
@@ -79,7 +85,8 @@ def decision(report: Any, found: dict[str, dict[str, Any]] | None = None) -> dic
 
     Returns:
         dict: `do`: "deploy", "keep" (the memory does not help), "wait" (not known yet) or
-        "nothing"; `arm`: what to deploy or keep, or None.
+        "nothing"; `arm`: what to deploy or keep, or None. `lacks`: "control", where all that is
+        not known is what one would score.
 
     Example:
         >>> import numpy as np
@@ -102,9 +109,13 @@ def decision(report: Any, found: dict[str, dict[str, Any]] | None = None) -> dic
         # a control of shuffled labels is nothing to deploy, whatever it scores
         best = min(known, key=lambda name: scores[name]["logloss"], default=None)
         rival = "rival" in below and best == found["rival"]["over"]
-        return {"do": "deploy" if rival else "keep", "arm": best if rival else _kept(report)}
-    if not found or UNKNOWN in words.values():
+        if not rival:
+            return {"do": "keep", "arm": _kept(report)}
+        arm = best
+    if not found or (UNKNOWN in words.values() and not below):
         return {"do": "wait", "arm": None}
+    if "control" not in found:
+        return {"do": "wait", "arm": None, "lacks": "control"}
     return {"do": "deploy", "arm": arm}
 
 
@@ -112,7 +123,8 @@ def sentence(report: Any, found: dict[str, dict[str, Any]] | None = None) -> str
     """Return the verdict for people: what to do next, and why; figures are AUC and log loss.
 
     For the frozen base, the best control and the best rival it says whether the arm is better,
-    below, or not known to differ, each with 95 % intervals.
+    below, or not known to differ, each with 95 % intervals; and by AUC alone where log loss does
+    not tell. `warnings_of` stand at the end.
 
     Args:
         report: `PrequentialReport`.
@@ -123,12 +135,15 @@ def sentence(report: Any, found: dict[str, dict[str, Any]] | None = None) -> str
         >>> from reloop2_keras.core.report import PrequentialReport
         >>> y = np.random.default_rng(0).integers(0, 2, 4000)
         >>> p = {"frozen": [np.full(4000, 0.5)], "online": [0.3 + 0.4 * y]}
-        >>> report = PrequentialReport(["frozen", "online"], [1], p, y, np.arange(4000) // 200)
+        >>> p["recalibrated"] = p["frozen"]
+        >>> report = PrequentialReport(list(p), [1], p, y, np.arange(4000) // 200)
         >>> for part in sentence(report).split("; "):
         ...     print(part)
         deploy: online. It is better than frozen: AUC +.500 [+.500, +.500], \
 log loss -.336 [-.336, -.336]
-        no control and no rival was run (1 seed)
+        better than its best control, recalibrated: AUC +.500 [+.500, +.500], \
+log loss -.336 [-.336, -.336]
+        no rival was run (1 seed)
     """
     arm = recommended(report)
     found = {} if arm is None else intervals(report, arm) if found is None else found
@@ -139,7 +154,7 @@ log loss -.336 [-.336, -.336]
         return f"{next_step}. {arm} was scored on one slot, or there is nothing to compare it with"
     called = {"frozen": "", "control": "its best control, ", "rival": "its best rival, "}
     parts = [
-        f"{_word(part)} {called[kind]}{part['over']}: "
+        f"{_by_metric(part).format(called[kind] + part['over'])}: "
         f"AUC {_shown(part['auc'])}, log loss {_shown(part['logloss'])}"
         for kind, part in found.items()
     ]
@@ -148,13 +163,64 @@ log loss -.336 [-.336, -.336]
     seeds = len(report.seeds)
     counted = f"{seeds} seed" + ("s" if seeds > 1 else "")
     subject = "It" if next_step == f"deploy: {arm}" else arm
-    return f"{next_step}. {subject} is {'; '.join(parts)} ({counted})"
+    warned = "".join(f". {text}" for text in warnings_of(report))
+    return f"{next_step}. {subject} is {'; '.join(parts)} ({counted}){warned}"
+
+
+def warnings_of(report: Any) -> list[str]:
+    """Return what makes a comparison doubtful, a line each: a base below chance, odd controls.
+
+    Both by AUC, and only where a 95 % interval (see `paired_interval`) leaves no doubt.
+
+    Args:
+        report: `PrequentialReport`.
+    """
+    if len(report.slot_numbers()) < 2 or "frozen" not in report.arms:
+        return []
+    auc = {arm: row["auc"] for arm, row in report.scores().items()}
+    chance = [np.full(len(report.labels), 0.5)] * len(report.seeds)
+    both = dataclasses.replace(
+        report,
+        arms=["frozen", "chance"],
+        predictions={"frozen": report.predictions["frozen"], "chance": chance},
+    )
+    found = []
+    below = paired_interval(both, "frozen", "chance", "auc") if auc["frozen"] < 0.5 else None
+    if below and below[2] < 0:
+        found.append(
+            f"frozen ranks worse than chance: AUC - .5 = {_shown(below)}; look at the label, and "
+            "at what the base learnt, before you believe what is gained over it"
+        )
+    for arm in controls_of(report.arms):
+        if arm == "recalibrated" or not auc[arm] > auc["frozen"]:
+            continue
+        gained = paired_interval(report, arm, "frozen", "auc")
+        if gained[1] > 0:
+            found.append(
+                f"labels of other rows help: {arm} gains AUC {_shown(gained)} over frozen, as "
+                "slots differ in click rate; look at what is gained over the controls, and in slots"
+            )
+    return found
+
+
+def _tells(interval: Sequence[float]) -> bool:
+    mean, low, high = interval
+    return not math.isnan(mean) and (low > 0 or high < 0)
+
+
+def _by_metric(part: dict[str, Any]) -> str:
+    """The word for the other arm, {}; and by which metric, where it is not log loss."""
+    word = _word(part)
+    if word == UNKNOWN or _tells(part["logloss"]):
+        return word + " {}"
+    by = "better by AUC than" if word == BETTER else "below by AUC"
+    return by + " {}, log loss not known to differ"
 
 
 def _word(part: dict[str, Any]) -> str:
     """Log loss decides, the proper score; where its interval holds 0, the AUC's."""
     for (mean, low, high), sign in ((part["logloss"], -1.0), (part["auc"], 1.0)):
-        if not math.isnan(mean) and (low > 0 or high < 0):
+        if _tells((mean, low, high)):
             return BETTER if sign * mean > 0 else BELOW
     return UNKNOWN
 
@@ -175,6 +241,8 @@ def advice(decided: Mapping[str, str | None]) -> str:
     Example:
         >>> advice({"do": "keep", "arm": "frozen"})
         'the memory does not help: keep frozen'
+        >>> advice({"do": "wait", "arm": None, "lacks": "control"})
+        'not known: no control was run; add recalibrated or shuffled online'
     """
     do, arm = decided["do"], decided["arm"]
     if do == "deploy":
@@ -182,7 +250,7 @@ def advice(decided: Mapping[str, str | None]) -> str:
     if do == "keep":
         return f"the memory does not help: keep {arm or 'what you have'}"
     if do == "wait":
-        return "not known yet: give it more slots or seeds"
+        return NO_CONTROL if decided.get("lacks") else "not known yet: give it more slots or seeds"
     return "nothing to deploy"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.bad_rows import MAX_BAD
 from reloop2_keras.core.serving.batch_learn import learn_file
 from reloop2_keras.core.serving.batch_predict import predict_file
 from reloop2_keras.core.serving.file_rows import Format, open_rows
@@ -66,6 +67,13 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help=".parquet, .csv, or other text (tab); text also .gz or .zst")
     parser.add_argument("--state", help="as `serve --state`; MODEL-state if not given")
     parser.add_argument("--on-error", choices=("fail", "skip"), default="fail")
+    parser.add_argument(
+        "--max-bad",
+        type=float,
+        default=MAX_BAD,
+        metavar="SHARE",
+        help="with --on-error skip: a greater share of bad rows is an error",
+    )
     parser.add_argument("--columns", metavar="COLUMN,…", help="names, where FILE has no header")
     parser.add_argument("--separator", help="one character; by FILE's name if not given")
     parser.add_argument("--quote", help="around values that hold separators; '' for none")
@@ -128,6 +136,7 @@ def learn(args: argparse.Namespace) -> tuple[str, bool]:
                     snapshot_seconds=args.snapshot_seconds,
                     stop=stop,
                     progress=False if args.quiet else None,
+                    max_bad=args.max_bad,
                 )
         finally:
             running.store.close(snapshot=False)
@@ -141,7 +150,7 @@ def learn(args: argparse.Namespace) -> tuple[str, bool]:
             f"\neach scored before it was learnt: AUC {done.result['auc']:.4f}, "
             f"log loss {done.result['logloss']:.4f}, {done.result['rows']} rows"
         )
-    said += _of_bad(done.bad, done.listed)
+    said += _of_bad(done.bad, done.why)
     if done.whole:
         return f"{said}\nnext: python -m reloop2_keras serve {args.model}", True
     return f"{said}\nstopped; the same command goes on", False
@@ -179,12 +188,13 @@ def predict(args: argparse.Namespace) -> tuple[str, bool]:
                     args.on_error,
                     stop=stop,
                     progress=False if args.quiet else None,
+                    max_bad=args.max_bad,
                 )
         finally:
             parts.close()
     before = f" ({done.first} of them before)" if done.first else ""
     said = f"scored {done.rows} rows{before} by {state or 'the model as it was shipped'}"
-    said += _of_bad(done.bad, done.listed)
+    said += _of_bad(done.bad, done.why)
     if done.whole:
         return f"{said}\nwritten: {args.out}", True
     return f"{said}\nstopped; the same command goes on from {parts.folder}", False
@@ -222,8 +232,8 @@ def _standing(
     return model, state
 
 
-def _of_bad(count: int, listed: list[str]) -> str:
+def _of_bad(count: int, why: list[str]) -> str:
     if not count:
         return ""
-    shown = "".join(f"\n  {line}" for line in listed[:5])
+    shown = "".join(f"\n  {line}" for line in why[:10])
     return f"\n{count} bad rows were skipped{':' if shown else ''}{shown}"

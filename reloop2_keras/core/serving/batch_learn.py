@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tqdm.auto import tqdm
 
+from reloop2_keras.core.bad_rows import MAX_BAD
 from reloop2_keras.core.serving.file_arrays import BadRows, FileArrays
 from reloop2_keras.core.serving.file_rows import RowFile
 from reloop2_keras.core.serving.files_learnt import FileLearnt
@@ -29,6 +30,8 @@ class Learnt:
         result: `auc`, `logloss`, `rows` and more of what is learnt, see `BinnedMetrics`; scored
             before it was learnt. Of a file that had grown since its end: of the new rows.
         whole: bool, whether the end was reached; False: stopped.
+        why: list of str, the reasons of the bad rows that were found now, with counts and the
+            first example of each.
     """
 
     first: int
@@ -37,6 +40,7 @@ class Learnt:
     listed: list[str]
     result: dict[str, float]
     whole: bool
+    why: list[str] = dataclasses.field(default_factory=list)
 
 
 def whole_batches(rows: int) -> int:
@@ -60,6 +64,7 @@ def learn_file(
     snapshot_seconds: float = 60.0,
     stop: Callable[[], bool] = lambda: False,
     progress: bool | None = False,
+    max_bad: float = MAX_BAD,
 ) -> Learnt:
     """Learn what of a file was not learnt yet, in its order, 256 rows at a time.
 
@@ -79,16 +84,21 @@ def learn_file(
         snapshot_seconds: float, seconds between two snapshots.
         stop: asked after each chunk; once it says True there is a snapshot, and an end.
         progress: bool, or None to show a bar on terminals only.
+        max_bad: float in [0, 1]; a greater share of bad rows is an error. Where they are skipped,
+            the file is looked through for them first, so that nothing of such a file is learnt.
 
     Raises:
         ValueError: naming file, line and field, for a bad row, or for a file that is not what it
-            was where it was learnt. What was learnt before stays learnt.
+            was where it was learnt; for too many bad rows. What was learnt before stays learnt.
     """
     if int(delay) != delay or delay < 0:
         raise ValueError(f"`delay` must be a number of rows >= 0. Received: {delay}")
     one = _begun(model, file, again)
     first = one.position["row"] if one.position else 0
-    bad = BadRows(on_error, one.bad)
+    bad = BadRows(on_error, one.bad, max_bad)
+    if on_error == "skip" and max_bad < 1:
+        looked = BadRows("skip", one.bad, max_bad)
+        _look_through(model, file, first, looked, whole_batches(chunk_rows), stop)
     source = FileArrays(file, model.encoder, label=True, bad=bad)
     off = None if progress is None else not progress
     bar = tqdm(total=file.size, initial=file.done(), desc="learn", unit_scale=True, disable=off)
@@ -120,7 +130,30 @@ def learn_file(
     store.checkpoint()
     whole = one.result is not None
     found = one.result or (one.metrics.result() if one.metrics else {})
-    return Learnt(first, row, bad.count, bad.first, found, whole)
+    return Learnt(first, row, bad.count, bad.first, found, whole, bad.reasons.lines())
+
+
+def _look_through(
+    model: OnlineModel,
+    file: RowFile,
+    first: int,
+    bad: BadRows,
+    chunk: int,
+    stop: Callable[[], bool],
+) -> None:
+    """Read on to the file's end, check how many of all its rows are bad, and go back."""
+    at = file.position() if first else None
+    source, row, whole = FileArrays(file, model.encoder, label=True, bad=bad), first, False
+    while not whole and not stop():
+        piece = file.read(chunk)
+        if piece is None:
+            whole = True
+        else:
+            source.encode(piece)
+            row = piece.first + piece.rows
+    if whole and row > first:
+        bad.check(file.path, row)
+    file.seek(at)
 
 
 def _begun(model: OnlineModel, file: RowFile, again: bool) -> FileLearnt:

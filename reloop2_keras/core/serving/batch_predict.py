@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from tqdm.auto import tqdm
 
+from reloop2_keras.core.bad_rows import MAX_BAD
 from reloop2_keras.core.serving.batch_learn import CHUNK, whole_batches
 from reloop2_keras.core.serving.file_arrays import BadRows, FileArrays
 from reloop2_keras.core.serving.file_rows import Piece, RowFile
@@ -27,6 +28,7 @@ class Predicted:
         bad: int, of all of them, rows without a score.
         listed: list of str, the first bad rows that were found now.
         whole: bool, whether OUT is there; False: stopped.
+        why: list of str, the reasons of the bad rows, with counts and the first example of each.
     """
 
     first: int
@@ -34,6 +36,7 @@ class Predicted:
     bad: int
     listed: list[str]
     whole: bool
+    why: list[str] = dataclasses.field(default_factory=list)
 
 
 def predict_file(
@@ -46,6 +49,7 @@ def predict_file(
     part_rows: int = PART,
     stop: Callable[[], bool] = lambda: False,
     progress: bool | None = False,
+    max_bad: float = MAX_BAD,
 ) -> Predicted:
     """Predict a file's rows; the model learns nothing.
 
@@ -63,15 +67,17 @@ def predict_file(
         part_rows: int, rows of a part, rounded up as well.
         stop: asked after each chunk; once it says True, the parts so far are kept.
         progress: bool, or None to show a bar on terminals only.
+        max_bad: float in [0, 1]; a greater share of bad rows is an error at the end, and there is
+            no output. The parts are kept: the same run with more allowed goes on from there.
 
     Raises:
         ValueError: naming file, line and field, for a bad row, or for a file that is not what it
-            was where it was predicted. Parts that are whole are kept.
+            was where it was predicted; for too many bad rows. Parts that are whole are kept.
     """
     if SCORE in copy:
         raise ValueError(f"`copy` must not hold {SCORE!r}, a column of the output")
     done = parts.progress or {"bad": 0, "position": None}
-    bad = BadRows(on_error, done["bad"])
+    bad = BadRows(on_error, done["bad"], max_bad, done.get("reasons", ()))
     source = FileArrays(file, model.encoder, label=False, copy=copy, bad=bad)
     if done["position"] is not None:
         file.seek(done["position"])
@@ -91,12 +97,14 @@ def predict_file(
                 bar.update(file.done() - bar.n)
             if held and (piece is None or sum(map(len, held)) == size):
                 table = pa.concat_tables(held).combine_chunks()
-                parts.write(table, {"bad": bad.count, "position": file.position()})
+                counts = {"bad": bad.count, "reasons": bad.reasons.plain()}
+                parts.write(table, {**counts, "position": file.position()})
                 held.clear()
             if piece is None:
+                bad.check(file.path, row)
                 parts.finish(schema)
-                return Predicted(first, row, bad.count, bad.first, True)
-    return Predicted(first, row, bad.count, bad.first, False)
+                return Predicted(first, row, bad.count, bad.first, True, bad.reasons.lines())
+    return Predicted(first, row, bad.count, bad.first, False, bad.reasons.lines())
 
 
 def _scored(model: OnlineModel, source: FileArrays, piece: Piece) -> pa.Table:

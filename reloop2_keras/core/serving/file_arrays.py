@@ -3,10 +3,13 @@
 import dataclasses
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from reloop2_keras.core.bad_rows import MAX_BAD, BadReasons, share
 from reloop2_keras.core.encoder import Arrays, Encoder
 from reloop2_keras.core.raw_columns import RawColumns
 from reloop2_keras.core.serving.file_rows import Piece, RowFile
@@ -14,6 +17,7 @@ from reloop2_keras.core.serving.late_labels import BATCH
 
 LISTED = 20  # bad rows that are kept to show
 HINT = "--on-error skip leaves such rows out and counts them"
+_TOLD = re.compile(r"(.+?:\d+): (.+?)(?:, found '?(.*?)'?)?", re.DOTALL)  # file:line: why
 _ROW = re.compile(r"row (\d+): ")
 
 
@@ -23,20 +27,30 @@ class BadRows:
     Args:
         on_error: "fail" or "skip".
         count: int, bad rows before.
+        max_bad: float in [0, 1], the share of all rows that may be bad.
+        reasons: of `BadReasons.plain`, as far as those of the rows before are known.
 
     Attributes:
         count: int.
         first: list of str, the first 20 since this object was made.
+        reasons: `BadReasons`.
 
     Raises:
-        ValueError: if `on_error` is neither.
+        ValueError: if an argument is none of these.
     """
 
-    def __init__(self, on_error: str = "fail", count: int = 0) -> None:
+    def __init__(
+        self,
+        on_error: str = "fail",
+        count: int = 0,
+        max_bad: float = MAX_BAD,
+        reasons: Sequence[dict[str, Any]] = (),
+    ) -> None:
         if on_error not in ("fail", "skip"):
             raise ValueError(f'`on_error` must be "fail" or "skip". Received: {on_error!r}')
         self.on_error, self.count = on_error, count
         self.first: list[str] = []
+        self.max_bad, self.reasons = share("max_bad", max_bad), BadReasons(reasons)
 
     def take(self, bad: list[tuple[int, str]]) -> None:
         """Note bad rows of a piece, (place, message) each.
@@ -49,6 +63,17 @@ class BadRows:
         self.count += len(bad)
         room = max(0, LISTED - len(self.first))
         self.first += [message for _, message in sorted(bad)[:room]]
+        for _, message in sorted(bad):
+            told = _TOLD.fullmatch(message)
+            place, reason, found = told.groups() if told else ("", message, None)
+            self.reasons.add(reason, place, found)
+
+    def check(self, path: Path, rows: int) -> None:
+        """Raise ValueError, naming the file, if more than `max_bad` of its rows are bad."""
+        try:
+            self.reasons.check(rows, self.max_bad, self.count)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
 
 @dataclasses.dataclass

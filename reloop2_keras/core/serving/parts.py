@@ -64,6 +64,9 @@ class Parts:
     def begin(self, about: Mapping[str, Any]) -> None:
         """Begin, or go on with what was begun in the same way.
 
+        Parts that were written under `on_error` "fail" hold no bad row, so they are those of
+        "skip", too: a run that a bad row ended goes on with "skip".
+
         Raises:
             ValueError: if it was begun in another way.
         """
@@ -75,6 +78,9 @@ class Parts:
             (self.folder / PROGRESS).unlink(missing_ok=True)
             self.about, self.progress = wanted, None
             self._write(ABOUT, wanted)
+        if (self.about.get("on_error"), wanted.get("on_error")) == ("fail", "skip"):
+            self.about["on_error"] = "skip"
+            self._write(ABOUT, self.about)
         for name, value in wanted.items():
             if self.about.get(name) != value:
                 raise ValueError(
