@@ -186,7 +186,7 @@ def test_the_service_tells_the_trial_and_goes_back(tmp_path, caplog):
     with Client(made_app(running)) as client:
         assert client.get("/health").json()["release"] is None
         assert client.post("/release", json={"back": True}).status_code == 422
-        body = {"path": str(second), "rows": 350}
+        body = {"path": str(second), "rows": 350, "same_vocabulary": True}
         answer = client.post("/release", json=body).json()
         assert answer["trial_rows"] == 350
         learn(client, 0)

@@ -158,4 +158,5 @@ def _add_keeping(app: FastAPI, running: Running) -> None:
     def release(body: ReleaseBody) -> Response:
         if body.path is None:
             return _json({"base": running.back(), "trial_rows": 0})
-        return _json({"base": running.release(body.path, body.rows), "trial_rows": body.rows})
+        name = running.release(body.path, body.rows, body.same_vocabulary)
+        return _json({"base": name, "trial_rows": body.rows})
