@@ -12,6 +12,7 @@ from reloop2_keras.core.serving.files_learnt import FileLearnt
 from reloop2_keras.core.serving.late_labels import BATCH
 from reloop2_keras.core.serving.online_model import OnlineModel
 from reloop2_keras.core.serving.requests import Arrays
+from reloop2_keras.core.serving.rows_learnt import RowsLearnt, check_new
 from reloop2_keras.core.serving.store import Store
 
 CHUNK = 16_384  # rows that are read and encoded at once
@@ -60,6 +61,7 @@ def learn_file(
     snapshot_seconds: float = 60.0,
     stop: Callable[[], bool] = lambda: False,
     progress: bool | None = False,
+    known: RowsLearnt | None = None,
 ) -> Learnt:
     """Learn what of a file was not learnt yet, in its order, 256 rows at a time.
 
@@ -79,6 +81,7 @@ def learn_file(
         snapshot_seconds: float, seconds between two snapshots.
         stop: asked after each chunk; once it says True there is a snapshot, and an end.
         progress: bool, or None to show a bar on terminals only.
+        known: `RowsLearnt`: a file that begins with these rows is refused, but with `again`.
 
     Raises:
         ValueError: naming file, line and field, for a bad row, or for a file that is not what it
@@ -88,6 +91,8 @@ def learn_file(
         raise ValueError(f"`delay` must be a number of rows >= 0. Received: {delay}")
     one = _begun(model, file, again)
     first = one.position["row"] if one.position else 0
+    if known is not None and one.position is None and not again:
+        check_new(known, file, model.encoder, whole_batches(chunk_rows))
     bad = BadRows(on_error, one.bad)
     source = FileArrays(file, model.encoder, label=True, bad=bad)
     off = None if progress is None else not progress
