@@ -138,10 +138,7 @@ def test_back_ends_the_trial_and_rows_under_way_do_not_count_in_the_next():
     served.release(Formula(1.0), "second", rows=50)
     under_way = served.predict(rows(20))
     served.release(Formula(), "first", rows=0, back=True)
-    assert served.trial.ended == "back" and (served.base_name, served.previous) == (
-        "first",
-        "second",
-    )
+    assert served.trial.ended == "back" and (served.base_name, served.previous) == ("first", "")
     assert served.learn(under_way.id, labels(rows(20)))["learnt"] == 20
     assert served.trial.rows == 0
     served.release(Formula(2.0), "third", rows=50)

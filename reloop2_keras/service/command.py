@@ -169,6 +169,9 @@ def release(args: argparse.Namespace) -> str:
             answer = json.loads(reply.read())
     except urllib.error.HTTPError as error:
         raise ValueError(f"{args.url}: {error.read().decode(errors='replace')}") from None
+    except urllib.error.URLError as error:
+        told = f"{args.url}: no service answers there: is it running? {error.reason}"
+        raise OSError(told) from None
     rows = answer["trial_rows"]
     trial = f"; GET /health compares it with the one before, on {rows} labelled rows"
     return answer["base"] + (trial if rows else "")
