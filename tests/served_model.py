@@ -36,11 +36,11 @@ class Clock:
         return self.now
 
 
-def encoder():
-    description = {"source": "table", "num_ids": 8, "fields": FIELDS}
+def encoder(users=USERS, fields=FIELDS):
+    description = {"source": "table", "num_ids": 8, "fields": fields}
     description["raw"] = RawColumns("click").to_json()
     ids = np.arange(1, 7, dtype="int32")
-    return Encoder(description, Vocabulary(USERS, ids, hash_text(USERS)))
+    return Encoder(description, Vocabulary(list(users), ids, hash_text(list(users))))
 
 
 def rows(count, seed=0):

@@ -138,10 +138,7 @@ def test_back_ends_the_trial_and_rows_under_way_do_not_count_in_the_next():
     served.release(Formula(1.0), "second", rows=50)
     under_way = served.predict(rows(20))
     served.release(Formula(), "first", rows=0, back=True)
-    assert served.trial.ended == "back" and (served.base_name, served.previous) == (
-        "first",
-        "second",
-    )
+    assert served.trial.ended == "back" and (served.base_name, served.previous) == ("first", "")
     assert served.learn(under_way.id, labels(rows(20)))["learnt"] == 20
     assert served.trial.rows == 0
     served.release(Formula(2.0), "third", rows=50)
@@ -186,7 +183,7 @@ def test_the_service_tells_the_trial_and_goes_back(tmp_path, caplog):
     with Client(made_app(running)) as client:
         assert client.get("/health").json()["release"] is None
         assert client.post("/release", json={"back": True}).status_code == 422
-        body = {"path": str(second), "rows": 350}
+        body = {"path": str(second), "rows": 350, "same_vocabulary": True}
         answer = client.post("/release", json=body).json()
         assert answer["trial_rows"] == 350
         learn(client, 0)

@@ -58,7 +58,7 @@ def test_release_while_requests_come(tmp_path):
         for thread in threads:
             thread.start()
         for path in (second, tmp_path / "first.onnx", second):
-            answer = client.post("/release", json={"path": str(path)})
+            answer = client.post("/release", json={"path": str(path), "same_vocabulary": True})
             assert answer.status_code == 200, answer.text
         stop.set()
         for thread in threads:
@@ -85,7 +85,7 @@ def test_a_base_that_does_not_fit_leaves_the_old_one(tmp_path):
     with Client(made_app(running)) as client:
         before = client.post("/predict", json={"rows": rows(5)}).json()["scores"]
         for path in (other, wider, damaged, tmp_path / "none.onnx"):
-            answer = client.post("/release", json={"path": str(path)})
+            answer = client.post("/release", json={"path": str(path), "same_vocabulary": True})
             assert answer.status_code in (404, 422), answer.text
             assert answer.json()["error"]
         assert client.post("/predict", json={"rows": rows(5)}).json()["scores"] == before
@@ -94,7 +94,8 @@ def test_a_base_that_does_not_fit_leaves_the_old_one(tmp_path):
 
 def test_the_command_takes_a_shipped_model_and_needs_a_base(tmp_path):
     arguments = {"url": "http://127.0.0.1:9", "token_file": None, "back": False, "rows": 9}
-    with pytest.raises(ValueError, match="expected a shipped model with a base"):
+    arguments["same_vocabulary"] = False
+    with pytest.raises(OSError, match="not found. Expected a model"):
         command.release(types.SimpleNamespace(file=tmp_path, **arguments))
     with pytest.raises(OSError, match="refused"):
         command.release(types.SimpleNamespace(file=shipped(tmp_path), **arguments))

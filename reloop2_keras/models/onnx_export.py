@@ -1,6 +1,6 @@
 """Base models as ONNX files, which `core.serving.OnnxBase` serves without Keras.
 
-python -m reloop2_keras.models.onnx_export MODEL.keras OUT.onnx
+python -m reloop2_keras.models.onnx_export MODEL.keras OUT.onnx --dataset DATASET
 
 A `DeepFM` (or the base of a `ReLoop2`) is written by core, from its weights: the same file on every
 backend. Any other functional model is traced by Keras' own `export`, and compared with Keras on
@@ -20,10 +20,12 @@ import keras
 import numpy as np
 
 from reloop2_keras.backend import Inputs
+from reloop2_keras.core.encoder import Encoder
 from reloop2_keras.core.optional import optional
 from reloop2_keras.core.serving import OnnxBase
 from reloop2_keras.core.serving.deepfm_graph import OPSET, PROBABILITY
 from reloop2_keras.core.serving.onnx_file import export_neutral, with_outputs, write
+from reloop2_keras.core.serving.same_ids import encoder_mark
 from reloop2_keras.models.deepfm import DeepFM
 from reloop2_keras.models.neutral import arrays_of, describe, load_model
 from reloop2_keras.models.reloop2 import ReLoop2
@@ -38,6 +40,7 @@ def export_onnx(
     keys: Sequence[str] = (),
     example: Inputs | None = None,
     fields: Iterable[Mapping[str, Any]] | None = None,
+    encoder: Encoder | None = None,
 ) -> str:
     """Write a base model as ONNX (opset 18, any number of rows), beside its place, then renamed.
 
@@ -51,6 +54,8 @@ def export_onnx(
             `slot.load()`'s ids and values.
         fields: for a functional model that takes `feature_ids` and `feature_values`: those of the
             dataset, so that ids are checked when it serves.
+        encoder: `Encoder` of the dataset that it was trained on: the file says which ids these
+            are, and a service refuses to release it over others.
 
     Returns:
         The file's SHA-256.
@@ -68,13 +73,14 @@ def export_onnx(
     if isinstance(model, ReLoop2):
         model = model.base
     if not isinstance(model, DeepFM):
-        return _traced(model, Path(path), tuple(keys), example, fields)
+        return _traced(model, Path(path), tuple(keys), example, fields, encoder)
     for key in keys:
         key_dim(model, key)
-    return export_neutral(describe(model), arrays_of(model), path)
+    mark = None if encoder is None else encoder_mark(encoder)
+    return export_neutral(describe(model), arrays_of(model), path, encoder_mark=mark)
 
 
-def _traced(model, path, keys, example, fields):
+def _traced(model, path, keys, example, fields, encoder):
     if example is None:
         raise ValueError("`example` must be rows of the model's inputs, to compare what is written")
     want = Serving(model, keys)(example)
@@ -104,6 +110,8 @@ def _traced(model, path, keys, example, fields):
             "fields": None if fields is None else [dict(field) for field in fields],
             "keys": list(keys),
         }
+        if encoder is not None:
+            about["encoder"] = encoder_mark(encoder)
         beside = Path(folder) / "checked.onnx"
         write(beside, made, about)
         _compare(OnnxBase(beside.read_bytes()), model, example, want)
@@ -143,9 +151,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "model", type=Path, help="a .keras file of a DeepFM or a ReLoop2 around one"
     )
     parser.add_argument("output", type=Path, help="ends in .onnx")
+    parser.add_argument(
+        "--dataset", type=Path, help="that it was trained on: the file says which ids it has"
+    )
     args = parser.parse_args(argv)
     try:
-        checksum = export_onnx(load_model(args.model), args.output)
+        encoder = None if args.dataset is None else Encoder.load(args.dataset)
+        checksum = export_onnx(load_model(args.model), args.output, encoder=encoder)
     except (ValueError, OSError, ImportError) as error:
         sys.stderr.write(f"onnx_export: {error}\n")
         return 2

@@ -11,7 +11,7 @@ from fastapi import Body, FastAPI, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from reloop2_keras.core.serving.moments import moment
+from reloop2_keras.core.serving.moments import moment, shown
 from reloop2_keras.core.serving.online_model import OnlineModel
 from reloop2_keras.service.bodies import (
     ExplainBody,
@@ -152,10 +152,13 @@ def _add_keeping(app: FastAPI, running: Running) -> None:
     def rollback(body: Annotated[RollbackBody | None, Body()] = None) -> Response:
         given = body or RollbackBody()
         before = None if given.before is None else moment(given.before, time.time())
-        return _json({"snapshot": store.rollback(given.number, before)})
+        answer: dict[str, Any] = {"snapshot": store.rollback(given.number, before)}
+        answer["left"] = store.left  # its number takes the rollback back
+        return _json(answer if before is None else {**answer, "before": shown(before)})
 
     @app.post("/release")
     def release(body: ReleaseBody) -> Response:
         if body.path is None:
             return _json({"base": running.back(), "trial_rows": 0})
-        return _json({"base": running.release(body.path, body.rows), "trial_rows": body.rows})
+        name = running.release(body.path, body.rows, body.same_vocabulary)
+        return _json({"base": name, "trial_rows": body.rows})

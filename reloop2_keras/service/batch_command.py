@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,7 +57,9 @@ def add_parsers(commands: Any) -> None:
         "--delay", type=_whole, default=0, metavar="ROWS", help="how many rows later labels come"
     )
     learn.add_argument(
-        "--again", action="store_true", help="from FILE's first row, whatever was learnt of it"
+        "--again",
+        action="store_true",
+        help="from FILE's first row, whatever was learnt",
     )
     learn.add_argument("--snapshot-seconds", type=float, default=60.0)
     learn.add_argument("--keep", type=int, default=3, help="snapshots")
@@ -137,9 +140,15 @@ def learn(args: argparse.Namespace) -> tuple[str, bool]:
                     stop=stop,
                     progress=False if args.quiet else None,
                     max_bad=args.max_bad,
+                    known=shipped.learnt,
                 )
         finally:
             running.store.close(snapshot=False)
+    if shipped.learnt is None and not done.first:
+        sys.stderr.write(
+            f"warning: {args.model} does not say which rows it has learnt: see to it that "
+            "FILE held none of them\n"
+        )
     if done.whole and not done.rows - done.first and done.first:
         said = f"{args.file}: all {done.rows} rows were learnt before; nothing new"
     else:

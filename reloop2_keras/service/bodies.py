@@ -62,10 +62,11 @@ class RollbackBody(_Body):
 
 
 class ReleaseBody(_Body):
-    """Path of a base's file, on the server's machine; or `back`: the base before this one."""
+    """Path of a base's file or of a shipped model on the server; or `back`: the one before."""
 
     path: Annotated[StrictStr, Field(min_length=1, max_length=4096)] | None = None
     back: StrictBool = False
+    same_vocabulary: StrictBool = False
     rows: Annotated[StrictInt, Field(ge=0, le=100_000)] = TRIAL_ROWS
 
     @model_validator(mode="after")

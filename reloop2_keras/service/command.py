@@ -11,6 +11,7 @@ from typing import Any
 
 from reloop2_keras.core.optional import optional
 from reloop2_keras.core.serving.releasing import TRIAL_ROWS
+from reloop2_keras.core.serving.same_ids import base_file
 from reloop2_keras.service.starting import (
     TOKEN,
     check_model,
@@ -89,6 +90,11 @@ def add_parsers(commands: Any) -> None:
     release.add_argument(
         "--rows", type=int, default=TRIAL_ROWS, help="labelled rows that both bases score; 0: none"
     )
+    release.add_argument(
+        "--same-vocabulary",
+        action="store_true",
+        help="FILE does not say which ids it was trained on: take it for the service's dataset",
+    )
     release.add_argument("--url", default="http://127.0.0.1:8000")
     release.add_argument("--token-file", help=f"file of the token; or set {TOKEN}")
 
@@ -149,11 +155,9 @@ def release(args: argparse.Namespace) -> str:
     if args.file is not None:
         path = Path(args.file)
         if path.is_dir():
-            bases = sorted(path.glob("base.*"))
-            if not bases:
-                raise ValueError(f"{path}: expected a shipped model with a base, found none")
-            path = bases[0]
+            base_file(path)  # or an error, before the service is asked
         body = {"path": str(path.resolve()), "rows": args.rows}
+        body["same_vocabulary"] = bool(args.same_vocabulary)
     token = token_of(args.token_file)
     headers = {"Content-Type": "application/json"}
     if token is not None:
@@ -165,6 +169,9 @@ def release(args: argparse.Namespace) -> str:
             answer = json.loads(reply.read())
     except urllib.error.HTTPError as error:
         raise ValueError(f"{args.url}: {error.read().decode(errors='replace')}") from None
+    except urllib.error.URLError as error:
+        told = f"{args.url}: no service answers there: is it running? {error.reason}"
+        raise OSError(told) from None
     rows = answer["trial_rows"]
     trial = f"; GET /health compares it with the one before, on {rows} labelled rows"
     return answer["base"] + (trial if rows else "")

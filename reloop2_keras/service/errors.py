@@ -1,6 +1,7 @@
 """What is said to requests that do not fit, by the fields that they are about."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from reloop2_keras.service.limits import error_body
 
+_ROW = re.compile(r"row (\d+): (?:field (.+?): )?(.*)", re.DOTALL)  # as core tells of a row
 MOST = 20  # places of a request that are told
 UNREADABLE = "body: expected JSON of numbers and depth that can be read, found more"
 
@@ -81,9 +83,15 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     """422: core says in one line what does not fit."""
-    return _answer(422, str(error))
+    text = str(error)
+    told = _ROW.match(text)
+    if told is None:
+        return _answer(422, text)
+    of_row = "row" if request.url.path == "/explain" else f"rows.{told[1]}"
+    name = of_row + (f".{told[2]}" if told[2] else "")
+    return _answer(422, text, fields=[{"field": name, "error": told[3]}])
 
 
 async def _too_deep(_: Request, __: Exception) -> Response:

@@ -25,12 +25,15 @@ class ModelCollector:
         """Yield metric families."""
         model, store = self._running.model, self._running.store
         counts = CounterMetricFamily("reloop2_events", "what the model did", labels=["kind"])
+        totals: dict[str, dict[str, float]] = {"events": {}, "unseen": {}, "alarms": {}}
+        for (what, name), total in model.totals().items():  # which a rollback does not rewind
+            totals[what][name] = total
         told = {"unknown": model.unknown, "conflicts": model.conflicts}
-        for name, value in [*model.counts.items(), *told.items()]:
+        for name, value in [*totals["events"].items(), *told.items()]:
             counts.add_metric([name], value)
         yield counts
         unseen = CounterMetricFamily("reloop2_unseen", "rows of unseen values", labels=["field"])
-        for name, value in model.unseen.items():
+        for name, value in totals["unseen"].items():
             unseen.add_metric([name], value)
         yield unseen
         lacking = CounterMetricFamily("reloop2_lacking", "rows without a field", labels=["field"])
@@ -41,8 +44,8 @@ class ModelCollector:
         ignored = sum(model.encoder.ignored.values())
         yield CounterMetricFamily("reloop2_ignored", "values of unknown fields", value=ignored)
         alarms = CounterMetricFamily("reloop2_drift_alarms", "alarms", labels=["watch"])
-        for name, watch in model.alarms.watches.items():
-            alarms.add_metric([name], watch.alarms)
+        for name, value in totals["alarms"].items():
+            alarms.add_metric([name], value)
         yield alarms
         last = GaugeMetricFamily("reloop2_last_block", "of 512 labelled rows", labels=["figure"])
         for name, figure in model.alarms.last.items():

@@ -10,6 +10,7 @@ from typing import Any
 
 from reloop2_keras.core.serving.online_model import OnlineModel
 from reloop2_keras.core.serving.releasing import TRIAL_ROWS
+from reloop2_keras.core.serving.same_ids import base_file, check_same_ids
 from reloop2_keras.core.serving.shipped import Shipped, load_shipped
 from reloop2_keras.core.serving.state_folder import (
     default_root,
@@ -146,12 +147,16 @@ class Running:
             self._told = over
             logger.info(trial.sentence())
 
-    def release(self, path: str | os.PathLike, rows: int = TRIAL_ROWS) -> str:
+    def release(
+        self, path: str | os.PathLike, rows: int = TRIAL_ROWS, same_vocabulary: bool = False
+    ) -> str:
         """Serve another base from now on; a copy of its file is kept with the state.
 
         Args:
-            path: of the file.
+            path: of the file, or of a shipped model's folder.
             rows: int >= 0, see `OnlineModel.release`.
+            same_vocabulary: bool, whether a base that does not say which ids it has is taken for
+                one of this model's encoder.
 
         Returns:
             str, the name by which snapshots know it.
@@ -160,8 +165,10 @@ class Running:
             ValueError, OSError, ImportError: if it cannot be loaded, or is no base of this model.
                 The old one goes on then.
         """
-        path = Path(path)
-        check_fits(load_base(path), self.model.encoder)  # or an error, and nothing is copied
+        path = base_file(path)
+        base, encoder = load_base(path), self.model.encoder
+        check_same_ids(path, base, encoder, same_vocabulary)
+        check_fits(base, encoder)  # or an error, and nothing is copied
         with self._releasing:
             name = self._files.take(path)
             self.model.release(load_base(self._files.path(name)), name, rows)

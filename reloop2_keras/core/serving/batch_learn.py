@@ -13,6 +13,7 @@ from reloop2_keras.core.serving.files_learnt import FileLearnt
 from reloop2_keras.core.serving.late_labels import BATCH
 from reloop2_keras.core.serving.online_model import OnlineModel
 from reloop2_keras.core.serving.requests import Arrays
+from reloop2_keras.core.serving.rows_learnt import RowsLearnt, check_new
 from reloop2_keras.core.serving.store import Store
 
 CHUNK = 16_384  # rows that are read and encoded at once
@@ -65,6 +66,7 @@ def learn_file(
     stop: Callable[[], bool] = lambda: False,
     progress: bool | None = False,
     max_bad: float = MAX_BAD,
+    known: RowsLearnt | None = None,
 ) -> Learnt:
     """Learn what of a file was not learnt yet, in its order, 256 rows at a time.
 
@@ -84,6 +86,7 @@ def learn_file(
         snapshot_seconds: float, seconds between two snapshots.
         stop: asked after each chunk; once it says True there is a snapshot, and an end.
         progress: bool, or None to show a bar on terminals only.
+        known: `RowsLearnt`: a file that begins with these rows is refused, but with `again`.
         max_bad: float in [0, 1]; a greater share of bad rows is an error. Where they are skipped,
             the file is looked through for them first, so that nothing of such a file is learnt.
 
@@ -95,6 +98,8 @@ def learn_file(
         raise ValueError(f"`delay` must be a number of rows >= 0. Received: {delay}")
     one = _begun(model, file, again)
     first = one.position["row"] if one.position else 0
+    if known is not None and one.position is None and not again:
+        check_new(known, file, model.encoder, whole_batches(chunk_rows))
     bad = BadRows(on_error, one.bad, max_bad)
     if on_error == "skip" and max_bad < 1:
         looked = BadRows("skip", one.bad, max_bad)

@@ -113,6 +113,8 @@ def open_rows(path: str | os.PathLike, form: Format | None = None) -> RowFile:
         raise FileNotFoundError(f"{path}: expected a file, found {found}")
     if path.suffix.lower() in (".parquet", ".pq"):
         return ParquetRows(path)
+    if {".json", ".jsonl", ".ndjson"} & {suffix.lower() for suffix in path.suffixes[-2:]}:
+        raise ValueError(f"{path}: expected CSV, delimited text or Parquet, found JSON")
     return TextRows(path, form or Format())
 
 

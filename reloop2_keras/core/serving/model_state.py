@@ -27,6 +27,7 @@ class ModelState(Releasing):
     files: FilesLearnt
     log: Callable[[Mapping[str, Any], Arrays], None] | None
     _unseen: np.ndarray
+    _rewound: Mapping[tuple[str, str], float] = {}
 
     def _do(self, head: Mapping[str, Any], arrays: Arrays) -> dict[str, int]:
         """Write an event down, then do it."""
@@ -176,6 +177,7 @@ class ModelState(Releasing):
             ValueError: if it is another model's. Nothing is changed then.
         """
         with self.writing, self.lock:
+            before = None if self.log is None else self.totals()
             online = self.learner.online
             mine, config = online.get_config(), dict(head["config"])
             if (config["width"], config["bases"]) != (mine["width"], mine["bases"]):
@@ -195,12 +197,30 @@ class ModelState(Releasing):
             self.learnt.load(head.get("learnt", []), _below("learnt/", arrays))
             self._unseen[...] = arrays["unseen"]
             self.files.load(head.get("files", []), _below("files/", arrays))
+            if before is not None:
+                now = self._totals()
+                self._rewound = {key: total - now.get(key, 0) for key, total in before.items()}
             if requests:
                 self.base_name, self.previous = head["base"], head.get("previous", "")
                 trial = head.get("trial")
                 self.trial = trial and Trial.of_state(trial, _below("trial/", arrays))
                 kept = _below("requests/", arrays)
                 self.requests.load(head["requests"], self._filled(kept))
+
+    def totals(self) -> dict[tuple[str, str], float]:
+        """Return what a counter shows: (of what, name) -> how many; a rollback takes none back.
+
+        "events" by kind, "unseen" rows by field, "alarms" by watch.
+        """
+        own = self._totals()
+        return {k: own.get(k, 0) + self._rewound.get(k, 0) for k in own | dict(self._rewound)}
+
+    def _totals(self):
+        out = {("events", kind): count for kind, count in self.counts.items()}
+        names = (field["name"] for field in self.encoder.fields)
+        pairs = zip(names, self._unseen.tolist(), strict=True)
+        out |= {("unseen", name): count for name, count in pairs}
+        return out | {("alarms", n): watch.alarms for n, watch in self.alarms.watches.items()}
 
     def memory(self) -> tuple[dict[str, Any], Arrays]:
         """Return what snapshots hold beside the state, as no event brings it back: raw texts.

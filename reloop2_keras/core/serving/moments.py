@@ -38,3 +38,16 @@ def moment(text: str | float | int, now: float) -> float:
             "expected seconds since 1970, a time such as '14:00', or a date and time such as "
             f"'2026-11-26 14:00', found {str(text)[:40]!r}"
         ) from None
+
+
+def shown(seconds: float) -> str:
+    """Return a moment as a person writes it, in this machine's time zone, which it names.
+
+    Example:
+        >>> len(shown(0.0)), shown(1e30)
+        (25, '1e+30 seconds since 1970')
+    """
+    try:
+        return str(datetime.datetime.fromtimestamp(int(seconds)).astimezone())
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:g} seconds since 1970"

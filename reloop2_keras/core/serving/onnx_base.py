@@ -42,6 +42,7 @@ class OnnxBase:
         key_dims: dict, the width of each key that is served.
         inputs: dict: name of an input -> (dtype, shape without the rows).
         checksum: str, the file's SHA-256: by this a service names the base.
+        encoder_mark: str, of the encoder that it was made for (`same_ids`); None: not said.
 
     Raises:
         FileNotFoundError, ValueError: if there is no such file, it is damaged or of another kind,
@@ -91,6 +92,7 @@ class OnnxBase:
         if about.get("schema") != SCHEMA:
             raise ValueError(f"{where}: expected schema {SCHEMA}, found {about.get('schema')}")
         self.fields: list[dict[str, Any]] | None = about["fields"]
+        self.encoder_mark: str | None = about.get("encoder")
         self.inputs: dict[str, tuple[str, tuple]] = {}
         for given in self._session.get_inputs():
             if given.type not in _DTYPES:

@@ -22,6 +22,7 @@ def export_neutral(
     arrays: Mapping[str, np.ndarray],
     path: str | os.PathLike,
     rows: int | None = None,
+    encoder_mark: str | None = None,
 ) -> str:
     """Write the base of a model in neutral form as ONNX, beside its place, then renamed.
 
@@ -31,6 +32,7 @@ def export_neutral(
         description, arrays: what `core.neutral.read` returns, of a `DeepFM` or `ReLoop2`.
         path: must end in .onnx.
         rows: int, a fixed number of rows; None for any.
+        encoder_mark: str, see `same_ids.encoder_mark`: `release` compares it; None: not said.
 
     Returns:
         The file's SHA-256 (of all before it), by which a service can name the model.
@@ -46,7 +48,8 @@ def export_neutral(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     keys = [output.name for output in made.graph.output if output.name not in (PROBABILITY, LOGIT)]
-    return write(path, made, {"class": "DeepFM", "fields": config["fields"], "keys": keys})
+    about = {"class": "DeepFM", "fields": config["fields"], "keys": keys}
+    return write(path, made, about | ({"encoder": encoder_mark} if encoder_mark else {}))
 
 
 def with_outputs(model: Any, outputs: Mapping[str, tuple[str, int]]) -> None:
@@ -76,7 +79,8 @@ def write(path: str | os.PathLike, model: Any, about: Mapping[str, Any]) -> str:
     Args:
         path: must end in .onnx.
         model: `onnx.ModelProto`.
-        about: plain types: `class`, `fields` (list of dicts, or None), `keys` (names of outputs).
+        about: plain types: `class`, `fields` (list of dicts, or None), `keys` (names of outputs),
+            and `encoder` where it is known.
 
     Raises:
         ValueError: if the name ends otherwise.

@@ -121,7 +121,9 @@ class Releasing:
         """What the event of a release changes."""
         if self.trial is not None and not self.trial.ended:
             self.trial.ended = "back" if head.get("back") else "release"
-        self.previous, self.base_name = self.base_name, head["base"]
+        # going back is no release: to go back twice would be to go on
+        self.previous = "" if head.get("back") else self.base_name
+        self.base_name = head["base"]
         self.counts["releases"] += 1
         if head.get("rows"):
             number = 1 if self.trial is None else self.trial.number + 1

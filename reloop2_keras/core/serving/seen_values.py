@@ -57,7 +57,7 @@ class SeenValues:
         # (column, hash) as one number -> place; of each place its number, text, and when it came
         self._places: dict[int, int] = {}
         self._numbers, self._came = np.zeros((2, self.limit), "int64")
-        self._texts = [""] * self.limit
+        self._texts: list[str | None] = [""] * self.limit
         self._free, self._time = list(range(self.limit))[::-1], 0
         self._columns = np.arange(len(self.names), dtype="int64") << 32
         self._first = np.zeros((self.limit, arms), "float32")
@@ -104,7 +104,8 @@ class SeenValues:
             self._numbers[place] = number
             self._touch([place])
             row, column = divmod(at, len(self.names))
-            self._texts[place] = str(self._read[column](rows[row]))[:LONGEST]
+            value = self._read[column](rows[row])
+            self._texts[place] = None if value is None else str(value)[:LONGEST]
             new.append((place, row, column))
         places, of_rows, columns = np.array(new).T  # all at once takes as long as one
         self._first[places] = means[of_rows, columns]
@@ -164,8 +165,9 @@ class SeenValues:
             dict: `since`, the moment that they are compared with; `clipped`, whether nothing is
             known of the moment that was asked for, and `since` is the first that something is
             known of (None before the first mark): then with what was believed when each value
-            was first seen. `values`, a list of dicts `field`, `text`, `before`, `now`, `moved`:
-            what the value adds to the served logit, by the weights of now.
+            was first seen. `values`, a list of dicts `field`, `text` (None: missing),
+            `before`, `now`, `moved`: what the value adds to the served logit, by the weights of
+            now.
         """
         with self._lock:
             columns, places, means = self._now(online)

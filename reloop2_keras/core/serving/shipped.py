@@ -1,8 +1,8 @@
 """A model as it is shipped: a folder of encoder, base, tables and card, which `serve` loads (ours).
 
 `model.json` names the other files with their SHA-256; `encoder.parquet` is the encoder's file,
-`online.state` the tables and the rule when all labels had come, `base.onnx` or `base.keras`
-the base, where there is one.
+`online.state` the tables and the rule when all labels had come, `rows.state` which rows these were
+(where that is known), `base.onnx` or `base.keras` the base, where there is one.
 """
 
 import dataclasses
@@ -18,10 +18,12 @@ from typing import Any
 from reloop2_keras.core.encoder import Encoder
 from reloop2_keras.core.files import file_checksum, sync
 from reloop2_keras.core.online.online import Online
+from reloop2_keras.core.serving.rows_learnt import RowsLearnt
 from reloop2_keras.core.serving.snapshot_file import read_state, write_state
 
 SCHEMA = 1
 ABOUT, ENCODER, STATE = "model.json", "encoder.parquet", "online.state"
+ROWS = "rows.state"
 BASES = (".onnx", ".keras")
 
 
@@ -35,6 +37,7 @@ class Shipped:
         encoder: `Encoder`.
         base: path of the base's file, or None.
         card: dict, what is said of it: verdict, dataset, date, figures.
+        learnt: `RowsLearnt`, or None where it is not known.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Shipped:
     encoder: Encoder
     base: Path | None
     card: dict[str, Any]
+    learnt: RowsLearnt | None = None
 
 
 def ship(
@@ -50,6 +54,7 @@ def ship(
     encoder: Encoder,
     base: str | os.PathLike | None = None,
     card: Mapping[str, Any] | None = None,
+    learnt: RowsLearnt | None = None,
 ) -> Path:
     """Write a model as a folder, beside its place, then renamed.
 
@@ -59,6 +64,7 @@ def ship(
         encoder: `Encoder` of the same dataset.
         base: path of a .onnx or .keras file; None: tables alone.
         card: plain values.
+        learnt: `RowsLearnt`, rows that it has learnt; None: not known.
 
     Raises:
         ValueError: if these do not fit one another, or `folder` holds something else. Nothing is
@@ -81,6 +87,8 @@ def ship(
         whole.mkdir()
         encoder.save(whole / ENCODER)
         write_state(whole / STATE, {"config": online.get_config()}, online.state())
+        if learnt is not None:
+            write_state(whole / ROWS, *learnt.state())
         if base is not None:
             shutil.copyfile(base, whole / f"base{Path(base).suffix}")
         files = {path.name: file_checksum(path) for path in sorted(whole.iterdir())}
@@ -145,4 +153,5 @@ def load_shipped(folder: str | os.PathLike, strict: bool = True) -> Shipped:
     online.load_state(arrays)
     bases = [folder / file for file in files if file.startswith("base.")]
     encoder = Encoder.load(folder / ENCODER, strict=strict)
-    return Shipped(name, online, encoder, bases[0] if bases else None, card)
+    learnt = RowsLearnt.of_state(*read_state(folder / ROWS)) if ROWS in files else None
+    return Shipped(name, online, encoder, bases[0] if bases else None, card, learnt)

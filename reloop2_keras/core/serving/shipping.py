@@ -10,6 +10,7 @@ from reloop2_keras.core.arms import Arm
 from reloop2_keras.core.encoder import Encoder
 from reloop2_keras.core.metrics_content import plain_tree
 from reloop2_keras.core.online.fast_part import OnlinePart
+from reloop2_keras.core.serving.rows_learnt import RowsLearnt
 from reloop2_keras.core.serving.shipped import ship
 from reloop2_keras.core.verdict import decision, sentence
 
@@ -54,11 +55,12 @@ def ship_pick(
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "rows": int(online.arms.tables.rows),
     }
+    learnt = RowsLearnt.of_dataset(dataset)
     if not online.bases:
-        return ship(folder, online, encoder, None, card)
+        return ship(folder, online, encoder, None, card, learnt)
     with tempfile.TemporaryDirectory() as beside:
         written = write_base(slow.base, Path(beside))
-        return ship(folder, online, encoder, written, card)
+        return ship(folder, online, encoder, written, card, learnt)
 
 
 def said_of_shipping(report: Any, arms: Mapping[str, Arm], folder: str | Path) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.serving.moments import shown
 from reloop2_keras.core.serving.requests import Arrays
 from reloop2_keras.core.serving.snapshot_file import read_head, read_state, verify, write_state
 from reloop2_keras.core.serving.spaced import spaced
@@ -211,8 +212,8 @@ class Snapshots:
             return fit[-1]
         fit = [n for n in fit if about[n]["time"] < before]
         if not fit:
+            first = shown(min(a["time"] for a in about.values()))
             raise ValueError(
-                f"`before` must be after the first snapshot. Received: {before:.0f}, and the first "
-                f"one is of {min(a['time'] for a in about.values()):.0f}"
+                f"`before` must be after the first snapshot, of {first}. Received: {shown(before)}"
             )
         return max(fit, key=lambda n: (about[n]["time"], n))

@@ -33,6 +33,7 @@ class Store:
         kept: `Snapshots`.
         notes: list of str, what was found at the start: which snapshot, events done again,
             snapshots that did not verify.
+        left: int, number of the snapshot that the last rollback left, by which it is taken back.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -58,6 +59,7 @@ class Store:
         self.folder, self._segments = Path(folder), Segments(Path(folder), sync)
         self.kept = Snapshots(self.folder, name, keep, older, clock)
         self.notes: list[str] = []
+        self.left: int | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
         self._owner = os.open(self.folder / "owner.lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -212,7 +214,7 @@ class Store:
         with self._busy:
             number = self.kept.choose(number, before, self.position)
             head, arrays = self.kept.read(number)
-            self.snapshot(LEFT)
+            self.left = self.snapshot(LEFT)
             with model.writing, model.lock:
                 left = model.state()
                 try:
