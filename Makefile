@@ -1,5 +1,7 @@
 # Every target sets up what it needs: Python 3.11 and make are all it takes.
 SHELL := /bin/bash
+# `make PYTHON=…` says what makes the environment, not what the scripts of MindSpore run
+unexport PYTHON
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BACKEND ?= torch
 DATASET ?=

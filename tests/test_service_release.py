@@ -109,9 +109,12 @@ def test_releases_at_once_leave_the_files_that_the_state_names(tmp_path):
     def release(first):
         for number in range(25):
             try:
-                running.release(files[(first + number) % 3], rows=0)
+                path = files[(first + number) % 3]
+                running.release(path, rows=0, same_vocabulary=True)
                 running.back()
             except Exception as error:
+                if "`back` must come after a release" in str(error):
+                    continue  # another thread has gone back already
                 failed.append(error)
 
     threads = [threading.Thread(target=release, args=(first,)) for first in range(3)]
@@ -120,7 +123,7 @@ def test_releases_at_once_leave_the_files_that_the_state_names(tmp_path):
     for thread in threads:
         thread.join()
     assert not failed
-    for name in (running.model.base_name, running.model.previous):
+    for name in filter(None, (running.model.base_name, running.model.previous)):
         assert running._files.path(name).is_file()
     running.store.close()
 

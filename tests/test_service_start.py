@@ -100,7 +100,7 @@ from reloop2_keras.service import running, app, command
 from reloop2_keras.__main__ import parser
 import uvicorn
 def stop(*_, **__):
-    import tensorflow
+    import keras, tensorflow  # PyTorch brings Triton, which must come before TensorFlow
     open({str(seen)!r}, "w").write("imported")
     raise SystemExit(0)
 running.Running = stop

@@ -47,7 +47,7 @@ def built(tmp_path_factory):
     run(sys.executable, "-c", code, cwd=folder / "tree")
     sdist = folder / f"reloop2-{__version__}.tar.gz"
     with tarfile.open(sdist) as archive:
-        archive.extractall(folder / "unpacked", filter="data")
+        archive.extractall(folder / "unpacked")  # our own; 3.11.2 has no `filter`
     code = BUILD.format(what="build_wheel", folder=str(folder))
     run(sys.executable, "-c", code, cwd=folder / "unpacked" / f"reloop2-{__version__}")
     return sdist, folder / f"reloop2-{__version__}-py3-none-any.whl"
