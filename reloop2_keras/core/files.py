@@ -66,6 +66,26 @@ def sync(path: str | os.PathLike) -> None:
         os.close(handle)
 
 
+def put_in_place(whole: Path, folder: Path) -> None:
+    """Put a folder that is written whole where another is, or nothing; both are synced.
+
+    Args:
+        whole: folder of files, in a folder of its own on the same disk, which then holds the other
+            one as `old` and is the caller's to remove.
+        folder: where to.
+
+    Raises:
+        OSError: if that cannot be done.
+    """
+    for path in whole.iterdir():
+        sync(path)
+    sync(whole)
+    if folder.exists():
+        os.rename(folder, whole.parent / "old")
+    os.rename(whole, folder)
+    sync(folder.parent)
+
+
 def _umask() -> int:
     # there is no way to read it but to set it
     mask = os.umask(0)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.encoder import Encoder
-from reloop2_keras.core.files import file_checksum, sync
+from reloop2_keras.core.files import file_checksum, put_in_place
 from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.serving.rows_learnt import RowsLearnt
 from reloop2_keras.core.serving.snapshot_file import read_state, write_state
@@ -94,13 +94,7 @@ def ship(
         files = {path.name: file_checksum(path) for path in sorted(whole.iterdir())}
         about = {"schema": SCHEMA, "files": files, "card": dict(card or {})}
         (whole / ABOUT).write_text(json.dumps(about, indent=1, sort_keys=True), encoding="utf-8")
-        for path in whole.iterdir():
-            sync(path)
-        sync(whole)
-        if folder.exists():
-            os.rename(folder, beside / "old")
-        os.rename(whole, folder)
-        sync(folder.parent)
+        put_in_place(whole, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return folder

@@ -9,12 +9,11 @@ So a model that is shipped anew starts from what it was shipped with, and the st
 before stays where it was, with all that is needed to serve it again.
 """
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from reloop2_keras.core.files import sync
+from reloop2_keras.core.files import put_in_place
 from reloop2_keras.core.serving.shipped import verified
 from reloop2_keras.core.serving.snapshot_file import read_head
 
@@ -83,13 +82,7 @@ def keep_shipped(folder: Path, state: Path, name: str) -> Path:
         whole = Path(shutil.copytree(folder, beside / "new"))
         if verified(whole)[0] != name:
             raise ValueError(f"{folder}: was shipped anew just now: start again")
-        for path in whole.iterdir():
-            sync(path)
-        sync(whole)
-        if own.exists():
-            os.rename(own, beside / "old")
-        os.rename(whole, own)
-        sync(state)
+        put_in_place(whole, own)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return own
