@@ -1,8 +1,10 @@
 # Every target sets up what it needs: Python 3.11 and make are all it takes.
 SHELL := /bin/bash
+ifeq ($(PYTHON),)
+PYTHON := $(shell command -v python3.11 || command -v python3)
+endif
 # `make PYTHON=…` says what makes the environment, not what the scripts of MindSpore run
 unexport PYTHON
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BACKEND ?= torch
 DATASET ?=
 VENV := .venv
@@ -32,10 +34,15 @@ EXTRA_tensorflow := tensorflow
 help:  ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
+# a folder of packages of its own, made by the Python that constraints.txt is made for
+define new_environment
+@test -n $(call quoted,$(PYTHON)) && $(call quoted,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+  { echo "Python 3.11 is needed (constraints.txt is made for it); found:" $(call quoted,$(PYTHON)) "Try make PYTHON=/path/to/python3.11"; exit 1; }
+$(call quoted,$(PYTHON)) -m venv $(1)
+endef
+
 $(VENV)/.made:
-	@test -n $(call quoted,$(PYTHON)) && $(call quoted,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	  { echo "Python 3.11 is needed (constraints.txt is made for it); found:" $(call quoted,$(PYTHON)) "Try make PYTHON=/path/to/python3.11"; exit 1; }
-	$(call quoted,$(PYTHON)) -m venv $(VENV)
+	$(call new_environment,$(VENV))
 	touch $@
 
 # where the environment is activated Keras takes a backend that is installed, unless one is named
@@ -84,7 +91,7 @@ notebooks: $(VENV)/.ready  ## run the notebooks again and keep their cleaned out
 
 # the peers see the packages of $(VENV) through a .pth file: PyTorch and Keras are installed once
 $(BENCH)/.ready: $(VENV)/.ready benchmarks/peers.txt
-	$(call quoted,$(PYTHON)) -m venv $(BENCH)
+	$(call new_environment,$(BENCH))
 	echo "../../../../$(VENV)/lib/python3.11/site-packages" > $(BENCH)/lib/python3.11/site-packages/reloop2_environment.pth
 	@# one by one: a peer that cannot be installed is reported in its row, and stops no other
 	@for peer in $(PEERS); do \
@@ -94,7 +101,7 @@ $(BENCH)/.ready: $(VENV)/.ready benchmarks/peers.txt
 
 # river needs a newer NumPy than MindSpore can use: an environment of its own, see river_peer.py
 $(RIVER)/.ready: benchmarks/peers-river.txt
-	$(call quoted,$(PYTHON)) -m venv $(RIVER)
+	$(call new_environment,$(RIVER))
 	@$(RIVER)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers-river.txt \
 	  || echo "peer river could not be installed; its rows will say so"
 	touch $@
@@ -107,7 +114,7 @@ tables: $(VENV)/.ready  ## the table of results: every log, every arm (ARGS="--s
 
 # no framework is needed to read docstrings
 $(DOCS)/.ready: pyproject.toml constraints.txt
-	$(call quoted,$(PYTHON)) -m venv $(DOCS)
+	$(call new_environment,$(DOCS))
 	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	touch $@
 
