@@ -14,6 +14,7 @@ _ROOM_OF = {
     "Candidates": "streaming",
     "DeepFM": "models",
     "ErrorMemory": "layers",
+    "ExactBackup": "models",
     "ExactErrorMemory": "layers",
     "FactorizationMachine": "layers",
     "FeatureErrorMemory": "layers",

@@ -25,9 +25,11 @@ class Batches(keras.utils.PyDataset):
 
     **Epochs.** `epoch` is the number whose order `batches[i]` and direct iteration give; it starts
     as `initial_epoch`. `fit` counts: its first epoch on an object is `initial_epoch`, each later
-    one the next, also over several calls of `fit`. Direct iteration does not count: it gives the
-    same order each time, until `epoch` is set. (On JAX with a GPU, epochs of one or two batches
-    start at `initial_epoch` + 1: Keras reads both to build metrics.)
+    one the next, also over several calls of `fit`. A `fit` of our models that begins with a later
+    epoch, by its own `initial_epoch` or since it is resumed, goes on with that number, so that the
+    order of epoch k is the same in whatever process it runs. Direct iteration does not count: it
+    gives the same order each time, until `epoch` is set. (On JAX with a GPU, epochs of one or two
+    batches start at `initial_epoch` + 1: Keras reads both to build metrics.)
 
     **Threads.** Any number of threads may ask one object for batches: a lock makes each batch
     whole. Pickles, copies and forked processes share neither lock nor buffer with it.
@@ -95,6 +97,15 @@ class Batches(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         self._begun = False
+
+    @property
+    def next_epoch(self) -> int:
+        """The number that the next epoch of `fit` will have."""
+        return self.epoch + 1 if self._used else self.epoch
+
+    def go_to(self, epoch: int) -> None:
+        """Let the next epoch of `fit` be the one of this number."""
+        self.epoch, self._used = int(epoch), False
 
     def __getitem__(self, index):
         if not 0 <= index < len(self):

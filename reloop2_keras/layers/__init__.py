@@ -11,6 +11,7 @@ from reloop2_keras.layers.key_normalization import KeyNormalization
 from reloop2_keras.layers.log_odds import logit
 from reloop2_keras.layers.online_gate import OnlineGate
 from reloop2_keras.layers.online_tables import OnlineTables
+from reloop2_keras.layers.seeded_dropout import SeededDropout
 from reloop2_keras.layers.similarity_error_memory import SimilarityErrorMemory
 from reloop2_keras.layers.sketch_error_memory import SketchErrorMemory
 
@@ -23,6 +24,7 @@ __all__ = [
     "KeyNormalization",
     "OnlineGate",
     "OnlineTables",
+    "SeededDropout",
     "SimilarityErrorMemory",
     "SketchErrorMemory",
     "compensate",

@@ -11,6 +11,7 @@ import numpy as np
 
 from reloop2_keras.core.input_checks import HASHES, IDS, VALUES, check_inputs
 from reloop2_keras.core.rows import check_finite
+from reloop2_keras.models.followed_epochs import follow_epochs
 from reloop2_keras.models.mixin import Mixin
 
 
@@ -101,6 +102,7 @@ class CheckedInputs(Mixin):
         given = inspect.signature(keras.Model.fit).bind(self, x, *args, **kwargs)
         if getattr(x, "keeps_own_order", False):
             given.arguments.setdefault("shuffle", False)
+            follow_epochs(given.arguments, x)
         given.arguments["x"] = self.checked(x)
         validation = given.arguments.get("validation_data")
         if isinstance(validation, tuple):

@@ -18,6 +18,7 @@ from reloop2_keras.core.input_checks import (
 )
 from reloop2_keras.layers.factorization_machine import FactorizationMachine
 from reloop2_keras.layers.field_embedding import FieldEmbedding
+from reloop2_keras.layers.seeded_dropout import SeededDropout
 from reloop2_keras.models.checked_inputs import CheckedInputs, is_host
 from reloop2_keras.models.onnx_files import OnnxFiles
 from reloop2_keras.models.portable_files import PortableFiles
@@ -161,7 +162,7 @@ class DeepFM(CheckedInputs, OnnxFiles, PortableFiles, RowSparseTraining, keras.M
             dense(units, f"hidden_{i}", "relu") for i, units in enumerate(self.hidden_units)
         ]
         self.dropout_layers = [
-            keras.layers.Dropout(dropout, name=f"dropout_{i}", dtype=dtype)
+            SeededDropout(dropout, name=f"dropout_{i}", dtype=dtype)
             for i in range(len(self.hidden_units) if dropout else 0)
         ]
         self.deep_logit = dense(1, "deep_logit")

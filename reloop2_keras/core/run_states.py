@@ -1,0 +1,79 @@
+"""States of a run in a folder: numbered files, of which the newest that is whole is taken up."""
+
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reloop2_keras.core.serving.snapshot_file import read_state, write_state
+
+
+class RunStates:
+    """The files `state-00000001.state`, ... of a folder, written beside their place and renamed.
+
+    A file holds a checksum. Where the newest one is damaged, the one before it is taken, so that
+    no file blocks a rerun.
+
+    Args:
+        folder: path; made when first written to.
+        keep: int >= 1, how many of the newest stay.
+
+    Raises:
+        ValueError: if `keep` is out of range.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> RunStates(folder.name).save({"epoch": 1}, {"w": np.ones(2)})
+        >>> head, arrays = RunStates(folder.name).newest()
+        >>> head, arrays["w"].tolist()
+        ({'epoch': 1}, [1.0, 1.0])
+        >>> folder.cleanup()
+    """
+
+    def __init__(self, folder: str | Path, keep: int = 2) -> None:
+        if int(keep) != keep or keep < 1:
+            raise ValueError(f"`keep` must be an integer >= 1. Received: {keep}")
+        self.folder, self.keep = Path(folder), int(keep)
+
+    def paths(self) -> list[Path]:
+        """Return the files that are there, the oldest first."""
+        found = self.folder.glob("state-*.state")
+        return sorted(path for path in found if re.fullmatch(r"state-\d{8}\.state", path.name))
+
+    def save(self, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Write the next state, and remove those that are too many.
+
+        Args:
+            head: dict of values that JSON can hold.
+            arrays: name -> array of numbers or of text.
+        """
+        paths = self.paths()
+        number = int(paths[-1].stem[-8:]) + 1 if paths else 1
+        write_state(self.folder / f"state-{number:08d}.state", head, arrays)
+        for old in [*paths, None][: -self.keep]:
+            old.unlink(missing_ok=True)
+
+    def newest(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+        """Return (head, arrays) of the newest state that is whole; None where there is none.
+
+        A damaged one is left out with a warning and removed, so that states before it stay the
+        newest.
+        """
+        for path in reversed(self.paths()):
+            try:
+                return read_state(path)
+            except ValueError as error:
+                warnings.warn(f"{error}; the state before it is taken", stacklevel=3)
+                path.unlink()
+        return None
+
+    def clear(self) -> None:
+        """Remove all states, and the folder where nothing else is in it."""
+        for path in self.paths():
+            path.unlink(missing_ok=True)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
