@@ -37,7 +37,7 @@ class FrozenBase:
     learns_from: tuple[str, ...] = ()
 
     def __init__(self, base: DeepFM, keys: Sequence[str] = ("hidden", "embedding")) -> None:
-        self.base = base
+        self.base, self.keys = base, tuple(keys)
         self._serving = Serving(base, keys)
 
     def serve(self, arrays: Mapping[str, np.ndarray]) -> Served:

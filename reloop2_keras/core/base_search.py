@@ -199,6 +199,15 @@ class BaseSearch:
         )
         return best[1], best[2]
 
+    def found(self) -> dict[str, Any]:
+        """Return what was found by now, for `take_found`."""
+        return {"picked": self.picked, "report": self.report, "linear": self._linear}
+
+    def take_found(self, found: Mapping[str, Any]) -> None:
+        """Take what `found` returned, so that it is not searched for again."""
+        self.picked, self._linear = found["picked"], found["linear"]
+        self.report.update(found["report"])  # a report's `info` may hold this very dict
+
     def _resolved(self, rows, fixed):
         axes = {}
         for name, (values, first) in self.axes.items():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.base_search import with_search
+from reloop2_keras.core.object_state import Hook
 
 
 class TrainedBase:
@@ -78,6 +79,7 @@ class Framework:
         frozen, incremental: classes of the slow parts; see `TrainedBase`.
         dataset: class that opens a folder of data.
         reseed: function of a seed, called where no model is trained; or None.
+        hooks: how models and slow parts are kept while a study is under way.
     """
 
     train: Callable[..., tuple[Any, Any]]
@@ -86,6 +88,7 @@ class Framework:
     incremental: Callable[..., Any]
     dataset: Callable[[str | Path], Any]
     reseed: Callable[[int], None] | None = None
+    hooks: Sequence[Hook] = ()
 
     def trained(self, model: Any, **options: Any) -> TrainedBase:
         """Return a model as a study takes it."""
@@ -152,4 +155,7 @@ class Framework:
                 model = base if isinstance(base, self.model) else base(seed)
             return self.trained(model, **(incremental_options or {}))
 
+        # for a study that is gone on with
+        make.hooks = self.hooks  # type: ignore[attr-defined]
+        make.search = (base_options or {}).get("search") or None  # type: ignore[attr-defined]
         return make

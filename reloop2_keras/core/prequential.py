@@ -10,10 +10,11 @@ from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.pending import Pending
 from reloop2_keras.core.progress import bar
 from reloop2_keras.core.report import PrequentialReport
+from reloop2_keras.core.report_columns import KEPT, Columns
 from reloop2_keras.core.running import RunningArms
+from reloop2_keras.core.stream_backup import StreamBackup
 
-KEPT = ("label", "group", "true_probability")  # of a slot's arrays, for the report
-
+__all__ = ["KEPT", "iter_prequential", "prequential", "report_of"]
 
 def iter_prequential(
     slots: Iterable[Any],
@@ -23,6 +24,7 @@ def iter_prequential(
     progress: bool | None = None,
     drain: bool = False,
     late: LateClicks | None = None,
+    backup: StreamBackup | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Predict each slot, hand out the predictions, and only then let the arms learn.
 
@@ -50,6 +52,8 @@ def iter_prequential(
         drain: bool, whether the arms at the end also learn from the rows that no later slot
             waits for, to go on with them elsewhere.
         late: `LateClicks`, a simulation of clicks that come after the delay; or None.
+        backup: `StreamBackup`, which is told of each slot that is done with; where it was begun
+            before, `arms` are not looked at, and only the slots that are left are handed out.
 
     Yields:
         dict a slot: `slot` int, `arrays`, `predictions` {arm: float32 (rows,)}, `unseen` {field:
@@ -61,10 +65,13 @@ def iter_prequential(
         ValueError: if arms share a name, `delay` is out of range, or it is one of time and the
             log has no `time`.
     """
-    running, pending = RunningArms(arms, late), Pending(Delay.of(delay), late)
+    if backup is not None and backup.running is not None:
+        first, running, pending = backup.done, backup.running, backup.pending
+    else:
+        first, running, pending = 0, RunningArms(arms, late), Pending(Delay.of(delay), late)
     warmup, slots = list(warmup), list(slots)
-    both = [*warmup, *slots]
-    for position, slot in enumerate(bar(both, "predict, score, learn", "slot", progress)):
+    both = [*warmup, *slots][first:]
+    for position, slot in enumerate(bar(both, "predict, score, learn", "slot", progress), first):
         if not pending.by_time:  # else the slot's first row says what has arrived
             running.learn(pending.arrived())
         arrays = slot.load()
@@ -82,6 +89,8 @@ def iter_prequential(
         pending.add(arrays, item)
         # Nothing of this slot may be held while the next one is loaded, but what is pending.
         del arrays, predictions, item
+        if backup is not None:
+            backup.save(position + 1, running, pending)
     if drain:
         running.learn(pending.rest())
 
@@ -97,6 +106,7 @@ def prequential(
     report: type[PrequentialReport] = PrequentialReport,
     late: LateClicks | None = None,
     drain: bool = False,
+    backup: StreamBackup | None = None,
 ) -> PrequentialReport:
     """Run the whole stream and return a report; see `iter_prequential`.
 
@@ -112,12 +122,14 @@ def prequential(
         report: class of the report.
         late: `LateClicks`, or None.
         drain: bool, whether the arms in the end learn what is left, to go on elsewhere.
+        backup: `StreamBackup`, to go on from it after a kill; or None.
 
     Raises:
         ValueError: if there is no slot.
     """
-    events = iter_prequential(slots, arms, delay, warmup, progress, drain, late)
-    return report_of(events, arms, delay, seed, info, report)
+    events = iter_prequential(slots, arms, delay, warmup, progress, drain, late, backup)
+    columns = None if backup is None else backup.columns
+    return report_of(events, arms, delay, seed, info, report, columns)
 
 
 def report_of(
@@ -127,26 +139,15 @@ def report_of(
     seed: int = 1001,
     info: dict[str, Any] | None = None,
     report: type[PrequentialReport] = PrequentialReport,
+    columns: Columns | None = None,
 ) -> PrequentialReport:
     """Collect the events of `iter_prequential` in a report; see `prequential`."""
-    kept: dict[str, list[np.ndarray]] = {name: [] for name in KEPT}
-    predictions: dict[str, list[np.ndarray]] = {arm.name: [] for arm in arms}
-    shares: dict[str, list[float]] = {}
-    seconds: list[dict[str, float]] = []
-    rows = []
+    columns = Columns() if columns is None else columns
     for event in events:
-        arrays = event["arrays"]
-        rows.append(len(arrays["label"]))
-        for name in KEPT:
-            if name in arrays:
-                # a copy where it is a view, which would hold the whole row group in memory
-                kept[name].append(np.array(arrays[name]))
-        for name, parts in predictions.items():
-            parts.append(np.array(event["predictions"][name]))
-        seconds.append(event.get("seconds", {}))
-        for field, share in event["unseen"].items():
-            shares.setdefault(field, []).append(share)
-        del event, arrays  # the next slot is loaded with this one gone
+        columns.add(event)
+        del event  # the next slot is loaded with this one gone
+    kept, predictions, shares = columns.kept, columns.predictions, columns.shares
+    seconds, rows = columns.seconds, columns.rows
     if not rows:
         raise ValueError("`slots` must hold at least one slot. Received: none")
 
@@ -159,7 +160,7 @@ def report_of(
     return report(
         arms=[arm.name for arm in arms],
         seeds=[seed],
-        predictions={name: [joined(parts)] for name, parts in predictions.items()},
+        predictions={arm.name: [joined(predictions[arm.name])] for arm in arms},
         labels=joined(kept["label"]),
         slot_of_row=np.repeat(np.arange(len(rows), dtype="int32"), rows),
         groups=joined(kept["group"]),

@@ -21,7 +21,7 @@ class Item:
 
     Attributes:
         arrays: those that slow parts learn from.
-        served: id of a slow part -> what its fast parts learn from.
+        served: number of a slow part -> what its fast parts learn from.
         kept: arm -> what its fast part kept.
     """
 
@@ -61,28 +61,33 @@ class RunningArms:
         self._more = {arm.name: getattr(arm, "more", {}) for arm in arms}
         parts = [slow for arm in arms for slow in (arm.slow, *self._more[arm.name].values())]
         self._slows = list({id(slow): slow for slow in parts}.values())
-        self._fasts = {
-            id(slow): [arm.fast for arm in arms if arm.slow is slow and arm.fast is not None]
+        self._fasts = [
+            [arm.fast for arm in arms if arm.slow is slow and arm.fast is not None]
             for slow in self._slows
-        }
-        self._seconds: dict[Any, float] = {}  # id of a slow part, or name of an arm -> its own
+        ]
+        self._seconds: dict[Any, float] = {}  # number of a slow part, or name of an arm -> its own
         self._retracts = late is not None and late.way == "retract"
         self.receipts = {
             arm.name: Receipts() for arm in arms if hasattr(arm.fast, "observe_with_receipt")
         }
 
+    def _number(self, slow: Any) -> int:
+        """Which of the slow parts this is: a number that another process understands, too."""
+        return next(number for number, one in enumerate(self._slows) if one is slow)
+
     def predict(self, arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Item]:
         """Return (arm -> probabilities float32 (rows,), what `learn` will need)."""
         served = {}
-        for slow in self._slows:
-            with self._timed(id(slow)):
-                served[id(slow)] = slow.serve(arrays)
+        for number, slow in enumerate(self._slows):
+            with self._timed(number):
+                served[number] = slow.serve(arrays)
         predictions: dict[str, np.ndarray] = {}
         kept: dict[str, Any] = {}
         for arm in self.arms:
-            base = served[id(arm.slow)]
+            base = served[self._number(arm.slow)]
             if self._more[arm.name]:
-                others = {n: served[id(s)]["probability"] for n, s in self._more[arm.name].items()}
+                more = {n: self._number(slow) for n, slow in self._more[arm.name].items()}
+                others = {n: served[number]["probability"] for n, number in more.items()}
                 base = {**base, "probabilities": others}
             if arm.fast is None:
                 predictions[arm.name], kept[arm.name] = base["probability"], None
@@ -91,7 +96,7 @@ class RunningArms:
                     predictions[arm.name], kept[arm.name] = arm.fast.predict(base)
         item = Item(
             _learnt_from(arrays, self._slows),
-            {name: _learnt_from(served[name], fasts) for name, fasts in self._fasts.items()},
+            {n: _learnt_from(served[n], fasts) for n, fasts in enumerate(self._fasts)},
             kept,
         )
         return predictions, item
@@ -103,16 +108,16 @@ class RunningArms:
         """
         steps = [(a, a.item if a.rows is None else a.item.part(a.rows)) for a in arrivals]
         for arrival, item in steps:
-            for slow in self._slows:
+            for number, slow in enumerate(self._slows):
                 if arrival.corrects and hasattr(slow, "observe_late"):
-                    with self._timed(id(slow)):
+                    with self._timed(number):
                         slow.observe_late(self._labelled(arrival, item))
         for arrival, item in steps:
             (self._correct if arrival.corrects else self._learn)(arrival, item)
             arrays = self._labelled(arrival, item)
-            for slow in self._slows:
+            for number, slow in enumerate(self._slows):
                 if not (arrival.corrects and hasattr(slow, "observe_late")):
-                    with self._timed(id(slow)):
+                    with self._timed(number):
                         slow.observe(arrays)
 
     def seconds(self) -> dict[str, float]:
@@ -122,7 +127,7 @@ class RunningArms:
         """
         out = {}
         for arm in self.arms:
-            slows = {id(slow) for slow in (arm.slow, *self._more[arm.name].values())}
+            slows = {self._number(slow) for slow in (arm.slow, *self._more[arm.name].values())}
             out[arm.name] = sum(self._seconds.get(name, 0.0) for name in (arm.name, *slows))
         return out
 
@@ -144,7 +149,7 @@ class RunningArms:
         for arm in self.arms:
             if arm.fast is None:
                 continue
-            given = item.served[id(arm.slow)], arrival.labels, item.kept[arm.name]
+            given = item.served[self._number(arm.slow)], arrival.labels, item.kept[arm.name]
             receipt = None
             with self._timed(arm.name):
                 if self._retracts and arm.name in self.receipts:
@@ -165,7 +170,7 @@ class RunningArms:
             for receipt, at in self.receipts[arm.name].take(arrival.number, rows):
                 with self._timed(arm.name):
                     kept = arm.fast.retract(receipt)
-                    served = divided(dict(item.served[id(arm.slow)]), at)
+                    served = divided(dict(item.served[self._number(arm.slow)]), at)
                     arm.fast.observe(served, arrival.labels[at], kept)
 
 

@@ -5,17 +5,20 @@ import datetime
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import ARMS, Choice, choose, needed
 from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.description import sealed
 from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.metrics import auc, logloss
 from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.prequential import prequential
 from reloop2_keras.core.provenance import provenance
 from reloop2_keras.core.report import PrequentialReport
+from reloop2_keras.core.study_state import StudyState, about_run
 from reloop2_keras.core.verdict import RIVALS
 
 _log = logging.getLogger(__name__)
@@ -37,6 +40,7 @@ def compare(
     late: LateClicks | None = None,
     tables: StartedTables | None = None,
     kept: dict[str, Any] | None = None,
+    state: str | Path | None = None,
 ) -> PrequentialReport:
     """Compare arms on a dataset's stream: each slot is predicted, scored, and only then learnt.
 
@@ -64,6 +68,10 @@ def compare(
         tables: `StartedTables`, to share them between comparisons; None makes them.
         kept: dict, where the first seed's arms are put by name, as they are when all labels of the
             stream have come: those that no slot waited for are learnt, too, once all is scored.
+        state: folder where the state is written after each slot, and gone on from: a run that was
+            killed and is started again with the same arguments ends as if it had not been. A
+            training or choice that was under way begins anew. None: nothing is written. Of a seed
+            that is gone on with, `choices` gets a `PickedBefore`.
 
     Returns:
         report over all seeds; its `info` says what was compared, when, and what was picked.
@@ -86,22 +94,42 @@ def compare(
     weights: dict[str, list] = {}
     table_weights: dict[str, list] = {}
     shared = settings, progress, tables, _once(choose_rival)
+    about = about_run(
+        sealed(dataset.meta)["sha256"],
+        info or {},
+        late,
+        arms=list(arms),
+        seeds=seeds,
+        slots=len(stream),
+        delay=delay.plain(),
+        settings=dataclasses.asdict(settings),
+    )
+    states = None if state is None else StudyState(state, make_base, tables, **about)
     for seed in seeds:
-        _log.info("seed %s: training the base", seed)
-        base = make_base(seed)
-        _log.info("seed %s: choosing on the validation period", seed)
-        choice = (choices or {}).get(seed)
+        backup = None if states is None else states.of(seed)
+        before = backup is not None and backup.running is not None
+        choice = backup.further["chosen"] if backup is not None and before else None
         if choice is None:
-            choice = choose(base, dataset, arms, seed, delay, *shared)
+            _log.info("seed %s: training the base", seed)
+            base = make_base(seed)
+            _log.info("seed %s: choosing on the validation period", seed)
+            choice = (choices or {}).get(seed)
+            if choice is None:
+                choice = choose(base, dataset, arms, seed, delay, *shared)
+            made = choice.arms(arms, base)
+            if states is not None:
+                states.begin(backup, choice, made, delay, late)
+        if backup is not None:
+            made = backup.running.arms
         if choices is not None:
             choices[seed] = choice
         picked += [{"seed": seed, "arm": arm, **row} for arm, row in choice.picked.items()]
         warmup = dataset.validation_slots(settings.validation_slots)
-        made = choice.arms(arms, base)
         _log.info("seed %s: streaming %d slots", seed, len(stream))
         keeps = kept is not None and not kept
         given = stream, made, delay, warmup, seed, progress
-        reports.append(prequential(*given, report=report, late=late, drain=keeps))
+        more = {"report": report, "late": late, "drain": keeps, "backup": backup}
+        reports.append(prequential(*given, **more))
         _log_arms(seed, reports[-1])
         if kept is not None and keeps:
             kept.update({arm.name: arm for arm in made})

@@ -120,6 +120,17 @@ class SlotNotes:
     def __reduce__(self) -> tuple:
         return SlotNotes, ()
 
+    def kept_state(self) -> list[list]:
+        """Return each slot's labels and note, for `core.object_state`."""
+        pairs = [[reference(), note] for reference, note in self._kept.values()]
+        return [pair for pair in pairs if pair[0] is not None]
+
+    def take_state(self, state: list[list]) -> None:
+        """Take what `kept_state` returned; slots are known by the labels in it."""
+        self._kept = {}
+        for label, note in state:
+            self.keep({"label": label}, note)
+
 
 class ServedOnce:
     """A base that several arms ask: it serves each slot once, until the slot's labels are gone.

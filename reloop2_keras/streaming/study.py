@@ -1,6 +1,7 @@
 """The study of core for Keras models: `compare` and `choose`."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import keras
@@ -17,6 +18,7 @@ from reloop2_keras.rivals import choose_rival, installed
 from reloop2_keras.streaming.arms import FrozenBase, IncrementalBase
 from reloop2_keras.streaming.curve import Curve
 from reloop2_keras.streaming.report import PrequentialReport
+from reloop2_keras.streaming.slow_states import HOOKS
 
 # the seed decides the dropout of what is trained on the stream
 KERAS = Framework(
@@ -26,6 +28,7 @@ KERAS = Framework(
     IncrementalBase,
     PreparedDataset,
     keras.utils.set_random_seed,
+    HOOKS,
 )
 
 
@@ -78,6 +81,7 @@ def compare(
     choices: dict[int, Choice] | None = None,
     progress: bool | None = None,
     kept: dict[str, Any] | None = None,
+    state: str | Path | None = None,
 ) -> PrequentialReport:
     """Compare arms on a dataset's stream; what notebook 04 shows, in one call.
 
@@ -87,7 +91,7 @@ def compare(
             a trained model; or a trained model, which serves for every seed.
         arms: names; None: `core.choice.ARMS`, but rivals whose packages are not installed, and
             "incremental hashed" for a model that is no `DeepFM`.
-        seeds, delay, slots, settings, choices, progress, kept: see `core.study.compare`.
+        seeds, delay, slots, settings, choices, progress, kept, state: see `core.study.compare`.
         base_options: arguments of `train_base`, such as `max_epochs`; for `base=None` only. What
             is not given is chosen on the validation period, once for all seeds; `search=None`
             takes defaults instead, `search=BaseSearch(seconds=…)` another budget.
@@ -110,7 +114,9 @@ def compare(
     shared = arms, seeds, delay, slots, settings, info, choices, progress
     return cast(
         PrequentialReport,
-        study.compare(dataset, make, *shared, PrequentialReport, choose_rival, kept=kept),
+        study.compare(
+            dataset, make, *shared, PrequentialReport, choose_rival, kept=kept, state=state
+        ),
     )
 
 

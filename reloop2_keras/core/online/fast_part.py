@@ -130,6 +130,14 @@ class StartedTables:
             self._started[kind] = made
         return self._started[kind].copy()
 
+    def found(self) -> tuple[Any, Any]:
+        """Return what the training period decided by now, for `take_found`."""
+        return self._crosses, self._found
+
+    def take_found(self, found: tuple[Any, Any]) -> None:
+        """Take what `found` returned, so that it is not looked for again."""
+        self._crosses, self._found = found
+
     def crosses(self) -> list[list[str]]:
         """Return the field names of the crosses that are used, as far as they are known."""
         names = [field["name"] for field in self._dataset.fields]

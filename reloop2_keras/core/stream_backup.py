@@ -1,0 +1,74 @@
+"""A stream under way, written down after each slot, so that a kill costs no more than one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reloop2_keras.core.object_state import Hook, put_together, taken_apart
+from reloop2_keras.core.report_columns import Columns
+from reloop2_keras.core.run_states import RunStates
+
+
+class StreamBackup:
+    """All that `iter_prequential` needs to go on: arms, labels that are due, what was scored.
+
+    Args:
+        folder: path; of one stream.
+        about: text that says which run this is; a state of another one is refused.
+        hooks: how slow parts are kept, see `object_state.Hook`.
+
+    Attributes:
+        done: int, slots that are done with, those of the warm-up too.
+        running: `RunningArms`, or None where nothing was written yet.
+        pending: `Pending`, likewise.
+        columns: `Columns` of the slots that were scored.
+        further: what is kept beside, or None; set by `begin`.
+
+    Raises:
+        ValueError: if the folder holds the state of another run.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        about: str = "",
+        hooks: Sequence[Hook] = (),
+    ) -> None:
+        self.states, self._about, self._hooks = RunStates(folder), about, tuple(hooks)
+        self.done, self.columns = 0, Columns()
+        self.running: Any = None
+        self.pending: Any = None
+        self.further: Any = None
+        found = self.states.newest()
+        if found is None:
+            return
+        head, arrays = found
+        if head.get("about") != about:
+            raise ValueError(
+                f"{folder}: expected the state of this run, found that of one with other "
+                "arguments; remove the folder, or leave out what resumes"
+            )
+        parts = put_together(head["nodes"], arrays, self._hooks)
+        self.done = head["done"]
+        self.running, self.pending, self.columns, self.further = parts
+
+    def begin(self, running: Any, pending: Any, further: Any = None) -> None:
+        """Write the state before the first slot.
+
+        Args:
+            running: `RunningArms`.
+            pending: `Pending`.
+            further: what is to be kept beside.
+        """
+        self.running, self.pending, self.further = running, pending, further
+        self.save(0, running, pending)
+
+    def save(self, done: int, running: Any, pending: Any) -> None:
+        """Write the state after so many slots.
+
+        Raises:
+            TypeError: if an arm holds what can not be kept.
+        """
+        whole = running, pending, self.columns, self.further
+        nodes, arrays = taken_apart(whole, self._hooks)
+        self.states.save({"about": self._about, "done": done, "nodes": nodes}, arrays)

@@ -1,0 +1,83 @@
+"""A study under way: which run it is, and what of each seed is kept beside the stream's state."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from reloop2_keras.core import __version__
+from reloop2_keras.core.late_clicks import LateClicks
+from reloop2_keras.core.pending import Pending
+from reloop2_keras.core.running import RunningArms
+from reloop2_keras.core.stream_backup import StreamBackup
+
+
+@dataclasses.dataclass
+class PickedBefore:
+    """What validation had picked in a run that is gone on with; see `choice.Choice`.
+
+    Attributes:
+        grid, form_scores, picked: as there; fresh arms can not be made of it.
+    """
+
+    grid: list[dict[str, Any]]
+    form_scores: list[dict[str, Any]]
+    picked: dict[str, Any]
+
+
+class StudyState:
+    """The folder of a study: a folder a seed, each a `StreamBackup`.
+
+    Args:
+        folder: path, made when first written to.
+        make_base: function of the seed; its attribute `hooks` says how slow parts are kept, and
+            `search`, if there is one, is the `BaseSearch` that all seeds share.
+        tables: `StartedTables`.
+        **about: what a run must have in common with one that it goes on with.
+
+    Example:
+        >>> state = StudyState("runs/mine/state", lambda seed: None, None, delay=0)
+        >>> state.of(1001).done
+        0
+    """
+
+    def __init__(
+        self, folder: str | Path, make_base: Callable[[int], Any], tables: Any, **about: Any
+    ) -> None:
+        self.folder, self.tables = Path(folder), tables
+        self._hooks = getattr(make_base, "hooks", ())
+        self._search = getattr(make_base, "search", None)
+        about = {"version": __version__, **about}
+        self._about = json.dumps(about, sort_keys=True, default=str)
+
+    def of(self, seed: int) -> StreamBackup:
+        """Return a seed's backup; what was chosen by then is taken up.
+
+        Raises:
+            ValueError: if the folder holds the state of another run.
+        """
+        backup = StreamBackup(self.folder / f"seed-{seed}", self._about, self._hooks)
+        if backup.running is not None:
+            self.tables.take_found(backup.further["tables"])
+            if self._search is not None:
+                self._search.take_found(backup.further["search"])
+        return backup
+
+    def begin(self, backup: StreamBackup, choice: Any, arms: Any, delay: Any, late: Any) -> None:
+        """Write what was chosen for a seed, and its arms before the first slot."""
+        further = {
+            "chosen": PickedBefore(choice.grid, choice.form_scores, choice.picked),
+            "tables": self.tables.found(),
+            "search": None if self._search is None else self._search.found(),
+        }
+        backup.begin(RunningArms(arms, late), Pending(delay, late), further)
+
+
+def about_run(
+    checksum: str, info: dict[str, Any], late: LateClicks | None, **given: Any
+) -> dict[str, Any]:
+    """Return what a run must have in common with one that it goes on with, as plain values."""
+    told = {name: info.get(name) for name in ("base", "incremental", "backend")}
+    late_told = None if late is None else dataclasses.asdict(late)
+    return {"checksum": checksum, **told, "late": late_told, **given}
