@@ -20,6 +20,7 @@ from reloop2_keras.core.base_search import BaseSearch
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import OWN, needed
 from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.study_state import clear_states
 from reloop2_keras.core.verdict import sentence
 
 
@@ -42,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--search-seconds", type=float, default=60.0, help="to choose the base in")
     made.add_argument("--no-search", action="store_true", help="a base of fixed options instead")
     made.add_argument("--device_target", default="CPU", help="Ascend, GPU or CPU")
+    made.add_argument(
+        "--resume", action="store_true", help="keep the state in OUT/state, and go on from it"
+    )
     made.add_argument("--quiet", action="store_true", help="no progress bars")
     return made
 
@@ -78,8 +82,11 @@ def _compare(args: argparse.Namespace, say: Log) -> None:
         base_options={"max_epochs": args.max_epochs, "search": search},
         progress=quiet,
         kept=kept,
+        state=Path(args.out) / "state" if args.resume else None,
     )
     written = report.save(args.out)
+    if args.resume:
+        clear_states(Path(args.out) / "state")
     say(report.table())
     say(sentence(report))
     say(f"written: {written[0]}")

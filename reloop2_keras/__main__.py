@@ -17,6 +17,7 @@ from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.metrics_table import read_metrics, table
 from reloop2_keras.core.overview import overview
+from reloop2_keras.core.study_state import clear_states
 from reloop2_keras.core.verdict import sentence
 from reloop2_keras.service import batch_command, command
 
@@ -99,6 +100,12 @@ def parser() -> argparse.ArgumentParser:
         "--no-search", action="store_true", help="train the base model with fixed options instead"
     )
     compare.add_argument(
+        "--resume",
+        action="store_true",
+        help="write the state after each slot to OUT/state, and go on from what is there: a run "
+        "that was killed and is started again ends as if it had not been",
+    )
+    compare.add_argument(
         "--quiet",
         action="store_true",
         help="no progress bars, nor the lines that stand for them where there is no terminal",
@@ -148,6 +155,8 @@ def _compare(args: argparse.Namespace) -> None:
     delays = [Delay.of(text, "--delay") for text in given]
     if args.delays and (args.late_clicks is not None or args.delay != "0"):
         raise ValueError("--delays: expected without --delay and --late-clicks")
+    if args.resume and (args.delays or args.late_clicks is not None):
+        raise ValueError("--resume: expected without --delays and --late-clicks")
     for delay in delays:
         if delay.unit == "slots" and args.validation_slots <= delay.amount + 1:
             raise ValueError(
@@ -184,8 +193,11 @@ def _compare(args: argparse.Namespace) -> None:
         late = {"share": args.late_clicks, "longest": args.longest}
         report = reloop2_keras.compare_late_clicks(dataset, delay=delays[0], **late, **shared)
     else:
-        report = reloop2_keras.compare(dataset, delay=delays[0], **shared, kept=kept)
+        state = Path(args.out) / "state" if args.resume else None
+        report = reloop2_keras.compare(dataset, delay=delays[0], **shared, kept=kept, state=state)
     written = report.save(args.out)
+    if args.resume:
+        clear_states(Path(args.out) / "state")
     print(report.table())
     one = not (args.delays or args.late_clicks is not None)
     if one and (crosses := report.info.get("crosses")):

@@ -88,6 +88,14 @@ class IncrementalBase(LateRows, FrozenBase):
         else:
             self._step = TrainStep(copy, adam(copy, learning_rate, beta_1=decay))
         self.batch_size, self.epochs = batch_size, epochs
+        self.options = {  # to make another one of the same kind
+            "learning_rate": learning_rate,
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "keys": tuple(keys),
+            "row_sparse": sparse,
+            "beta_1": decay,
+        }
         self.learns_from = ("label", *(FEATURES if base.takes_hashes else FEATURES[:2]))
 
     def observe(self, arrays: Mapping[str, np.ndarray]) -> None:

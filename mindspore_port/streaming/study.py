@@ -1,6 +1,7 @@
 """The study of core for MindSpore models: `compare` and `choose`."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from mindspore_port.data import PreparedDataset
@@ -8,6 +9,7 @@ from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.early_stopping import train_base
 from mindspore_port.streaming.arms import FrozenBase, IncrementalBase
 from mindspore_port.streaming.prequential_loop import backend
+from mindspore_port.streaming.slow_states import HOOKS
 from reloop2_keras.core import choice, study
 from reloop2_keras.core.candidates import Candidates, FeatureForms
 from reloop2_keras.core.choice import OWN, Choice
@@ -16,7 +18,7 @@ from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.framework import Framework
 from reloop2_keras.core.report import PrequentialReport
 
-MINDSPORE = Framework(train_base, DeepFM, FrozenBase, IncrementalBase, PreparedDataset)
+MINDSPORE = Framework(train_base, DeepFM, FrozenBase, IncrementalBase, PreparedDataset, None, HOOKS)
 
 
 def choose(
@@ -67,6 +69,7 @@ def compare(
     choices: dict[int, Choice] | None = None,
     progress: bool | None = None,
     kept: dict[str, Any] | None = None,
+    state: str | Path | None = None,
 ) -> PrequentialReport:
     """Compare arms on a dataset's stream, as `reloop2_keras.compare` does for Keras models.
 
@@ -77,7 +80,7 @@ def compare(
         arms: names; None: `core.choice.OWN`, without rivals.
         base_options, incremental_options: arguments of `train_base` and `IncrementalBase`; options
             of the base that are not given are chosen, once for all seeds.
-        seeds, delay, slots, settings, choices, progress, kept: see `core.study.compare`.
+        seeds, delay, slots, settings, choices, progress, kept, state: see `core.study.compare`.
 
     Raises:
         ValueError: as there.
@@ -89,7 +92,7 @@ def compare(
     dataset, make, info = MINDSPORE.start(*given, backend())
     arms = OWN if arms is None else arms
     shared = arms, seeds, delay, slots, settings, info, choices, progress
-    return study.compare(dataset, make, *shared, kept=kept)
+    return study.compare(dataset, make, *shared, kept=kept, state=state)
 
 
 def compare_delays(

@@ -206,8 +206,8 @@ class _Maker:
         if kind == "deque":
             return collections.deque(self.several(value), node["m"])
         if kind in _DICTS or kind == "defaultdict":
-            made = _DICTS[kind]() if kind in _DICTS else collections.defaultdict(
-                _FACTORIES[node["f"]]
+            made = (
+                _DICTS[kind]() if kind in _DICTS else collections.defaultdict(_FACTORIES[node["f"]])
             )
             self.made[number] = made
             self.fill(made, value)

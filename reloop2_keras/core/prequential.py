@@ -16,6 +16,7 @@ from reloop2_keras.core.stream_backup import StreamBackup
 
 __all__ = ["KEPT", "iter_prequential", "prequential", "report_of"]
 
+
 def iter_prequential(
     slots: Iterable[Any],
     arms: Sequence[Any],

@@ -9,6 +9,7 @@ from typing import Any
 from reloop2_keras.core import __version__
 from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.pending import Pending
+from reloop2_keras.core.run_states import RunStates
 from reloop2_keras.core.running import RunningArms
 from reloop2_keras.core.stream_backup import StreamBackup
 
@@ -81,3 +82,11 @@ def about_run(
     told = {name: info.get(name) for name in ("base", "incremental", "backend")}
     late_told = None if late is None else dataclasses.asdict(late)
     return {"checksum": checksum, **told, "late": late_told, **given}
+
+
+def clear_states(folder: str | Path) -> None:
+    """Remove the states of a study that has ended, and its folder where nothing else is in it."""
+    for part in sorted(Path(folder).glob("seed-*")):
+        RunStates(part).clear()
+    if Path(folder).is_dir() and not any(Path(folder).iterdir()):
+        Path(folder).rmdir()

@@ -88,6 +88,14 @@ class IncrementalBase(LateRows, FrozenBase):
         copy.compile(keras.optimizers.Adam(learning_rate, decay), "binary_crossentropy")
         super().__init__(copy, keys)
         self.batch_size, self.epochs = batch_size, epochs
+        self.options = {  # to make another one of the same kind
+            "learning_rate": learning_rate,
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "keys": tuple(keys),
+            "row_sparse": sparse,
+            "beta_1": decay,
+        }
         self.learns_from = (*_names(copy), "label")
 
     def observe(self, arrays: Mapping[str, np.ndarray]) -> None:

@@ -27,18 +27,9 @@ def _make_model(kept: dict[str, Any]) -> keras.Model:
 
 
 def _take_incremental(part: IncrementalBase) -> dict[str, Any]:
-    optimizer = part.base.optimizer
     return {
         "base": part.base,
-        "options": {
-            # the optimizer's own variable holds what float32 made of it
-            "learning_rate": float(ops.convert_to_numpy(optimizer.learning_rate)),
-            "batch_size": part.batch_size,
-            "epochs": part.epochs,
-            "keys": list(part.keys),
-            "row_sparse": bool(part.base.get_config().get("row_sparse")),
-            "beta_1": float(optimizer.beta_1),
-        },
+        "options": part.options,
         "variables": [ops.convert_to_numpy(v) for v in _variables(part.base)],
         "late": part.__dict__.get("_late_rows", []),
     }
