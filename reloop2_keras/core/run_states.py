@@ -54,7 +54,7 @@ class RunStates:
         paths = self.paths()
         number = int(paths[-1].stem[-8:]) + 1 if paths else 1
         write_state(self.folder / f"state-{number:08d}.state", head, arrays)
-        for old in [*paths, None][: -self.keep]:
+        for old in paths[: max(len(paths) + 1 - self.keep, 0)]:
             old.unlink(missing_ok=True)
 
     def newest(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:

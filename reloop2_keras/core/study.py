@@ -107,9 +107,9 @@ def compare(
     states = None if state is None else StudyState(state, make_base, tables, **about)
     for seed in seeds:
         backup = None if states is None else states.of(seed)
-        before = backup is not None and backup.running is not None
-        choice = backup.further["chosen"] if backup is not None and before else None
-        if choice is None:
+        if backup is not None and backup.running is not None:
+            choice, made = backup.further["chosen"], backup.running.arms
+        else:
             _log.info("seed %s: training the base", seed)
             base = make_base(seed)
             _log.info("seed %s: choosing on the validation period", seed)
@@ -117,10 +117,8 @@ def compare(
             if choice is None:
                 choice = choose(base, dataset, arms, seed, delay, *shared)
             made = choice.arms(arms, base)
-            if states is not None:
+            if states is not None and backup is not None:
                 states.begin(backup, choice, made, delay, late)
-        if backup is not None:
-            made = backup.running.arms
         if choices is not None:
             choices[seed] = choice
         picked += [{"seed": seed, "arm": arm, **row} for arm, row in choice.picked.items()]
@@ -128,8 +126,8 @@ def compare(
         _log.info("seed %s: streaming %d slots", seed, len(stream))
         keeps = kept is not None and not kept
         given = stream, made, delay, warmup, seed, progress
-        more = {"report": report, "late": late, "drain": keeps, "backup": backup}
-        reports.append(prequential(*given, **more))
+        more: dict[str, Any] = {"late": late, "drain": keeps, "backup": backup}
+        reports.append(prequential(*given, report=report, **more))
         _log_arms(seed, reports[-1])
         if kept is not None and keeps:
             kept.update({arm.name: arm for arm in made})

@@ -90,7 +90,7 @@ class ExactBackup(keras.callbacks.Callback):
             model.optimizer.build(model.trainable_variables)
         _assign(_variables(model), arrays, self.states.folder)
         self._epochs, self._history = head["epochs"], head["history"]
-        self._set_callbacks()
+        self._set_callbacks(head, arrays)
         model._initial_epoch = head["epoch"]  # as Keras' own callback tells `fit`
         if head["stopped"]:
             model._initial_epoch = max(self.params["epochs"], head["epoch"])
@@ -102,7 +102,7 @@ class ExactBackup(keras.callbacks.Callback):
             return
         self.model._initial_epoch = None  # that was for this `fit` alone
         head, arrays = self._begun
-        self._set_callbacks()
+        self._set_callbacks(head, arrays)
         if self._data is not None and head["order"] is not None:
             self._data.go_to(head["order"])
         if head["calls"]:
@@ -157,8 +157,7 @@ class ExactBackup(keras.callbacks.Callback):
         }
         self.states.save(head, arrays)
 
-    def _set_callbacks(self):
-        head, arrays = self._begun
+    def _set_callbacks(self, head, arrays):
         if len(head["callbacks"]) != len(self.callbacks):
             raise ValueError(
                 f"{self.states.folder}: expected the state of {len(self.callbacks)} callbacks, "

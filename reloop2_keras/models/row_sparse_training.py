@@ -21,8 +21,8 @@ class RowSparseTraining(Mixin):
       correction counts all steps. Adagrad and plain SGD are the same as on the whole table.
     - L2 pulls at the rows of the batch only, once a row and step, and `loss` leaves it out.
 
-    State lies in the optimizer's own variables: files are those of dense training, a resumed
-    run goes on exactly, and either kind of training can take up the other's files.
+    State lies in the optimizer's own variables: files are those of dense training, a run with
+    `ExactBackup` goes on exactly, and either kind of training can take up the other's files.
 
     `compile` warns, and trains the whole table, where this cannot apply: optimizers other than
     Adam, Adagrad and SGD; amsgrad, weight decay, clipping, moving averages, gradient
