@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer, number
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.gate_retraction import without
 from reloop2_keras.core.newton import logits, newton_step, sigmoid
 from reloop2_keras.core.rows import check_finite, check_labels, check_probabilities
 
+MOST_OFFSETS = 4096  # a matrix of that size takes 134 MB
 PROBABILITY_CLIP = 1e-6  # probabilities are this far from 0 and 1 when their logit is taken
 
 
@@ -46,11 +48,8 @@ class Gate(ArrayState):
 
     def __init__(self, num_offsets: int = 0, forgetting: float = 0.0) -> None:
         super().__init__()
-        if int(num_offsets) != num_offsets or num_offsets < 0:
-            raise ValueError(f"`num_offsets` must be an integer >= 0. Received: {num_offsets}")
-        if not 0 <= forgetting < 1:
-            raise ValueError(f"`forgetting` must be in [0, 1). Received: {forgetting}")
-        self.num_offsets, self.forgetting = int(num_offsets), forgetting
+        self.num_offsets = integer("num_offsets", num_offsets, 0, MOST_OFFSETS)
+        self.forgetting = number("forgetting", forgetting, "[0, 1)")
         self.reset()
 
     def reset(self) -> None:
