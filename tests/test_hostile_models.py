@@ -67,7 +67,7 @@ def test_predict_within_fit_is_corrected_and_stays_so():
 
 @pytest.mark.parametrize("size", [0, -1, 2.5])
 def test_batches_of_no_rows_are_refused(size):
-    with pytest.raises(ValueError, match="`batch_size` must be a positive integer"):
+    with pytest.raises(ValueError, match="`batch_size` must be an integer >= 1"):
         gated().serve(rows(10)[0], batch_size=size)
 
 

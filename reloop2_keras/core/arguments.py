@@ -88,6 +88,14 @@ def sequence(name: str, value: Any, what: str) -> list[Any]:
     return list(value)
 
 
+def batches_of(value: T, name: str = "batches") -> T:
+    """Return what gives batches one after the other, as it is: it may be read only once."""
+    gives = any(hasattr(value, way) for way in ("__iter__", "__getitem__", "__call__"))
+    if isinstance(value, str | bytes) or not gives:
+        raise ValueError(f"`{name}` must give batches of rows. Received: {_shown(value)}")
+    return value
+
+
 def flag(name: str, value: object) -> bool:
     """Return True or False; any other value, 0 and "no" included, is a ValueError."""
     if not isinstance(value, bool):

@@ -12,6 +12,7 @@ from reloop2_keras.core.newton import logits, newton_step, sigmoid
 from reloop2_keras.core.rows import check_finite, check_labels, check_probabilities
 
 MOST_OFFSETS = 4096  # a matrix of that size takes 134 MB
+LARGEST = 1e6  # of an offset; memories read logits within +-8
 PROBABILITY_CLIP = 1e-6  # probabilities are this far from 0 and 1 when their logit is taken
 
 
@@ -162,7 +163,13 @@ class Gate(ArrayState):
             design[:, 2:] = offsets
             given = np.asarray(offsets)
             # before they are wider and lie apart, floats are checked in a fifth of the time
-            check_finite("offsets", given if given.dtype.kind == "f" else design[:, 2:])
+            given = given if given.dtype.kind == "f" else design[:, 2:]
+            if given.size and not (given.min() >= -LARGEST and given.max() <= LARGEST):
+                check_finite("offsets", given)
+                raise ValueError(
+                    f"`offsets`, logits, must be within +-{LARGEST:g}. "
+                    f"Received: {np.abs(given).max():g}"
+                )
         return design
 
     def get_config(self) -> dict[str, Any]:

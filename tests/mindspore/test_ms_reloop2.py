@@ -224,5 +224,5 @@ def test_a_call_checks_ids_and_values_before_a_graph_runs(mode):
 
 @pytest.mark.parametrize("size", [0, -1, 2.5])
 def test_batches_of_no_rows_are_refused(size):
-    with pytest.raises(ValueError, match="`batch_size` must be a positive integer"):
+    with pytest.raises(ValueError, match="`batch_size` must be an integer >= 1"):
         make("gated").serve(batch(30), batch_size=size)
