@@ -104,7 +104,9 @@ def _numbers(name: str, arguments: dict[str, Any]) -> int:
 
     if name == "DeepFM":
         fields = arguments.get("fields")
-        sizes = [f.get("cardinality") for f in fields] if isinstance(fields, list) else [None]
+        sizes: list[Any] = [None]
+        if isinstance(fields, list) and all(isinstance(field, dict) for field in fields):
+            sizes = [field.get("cardinality") for field in fields]
         if not all(type(size) is int for size in sizes):
             raise ValueError(f"{name}: `fields` must be objects with a whole `cardinality`")
         return sum(sizes) * (1 + at("embedding_dim"))
