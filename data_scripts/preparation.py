@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from data_scripts.arguments import MOST_CHUNK_ROWS, flag, fraction, integer, optional
 from data_scripts.atomic_folder import atomic_folder, recover
 from data_scripts.bins import MOST_BINS
 from data_scripts.errors import Errors, InputError
@@ -20,6 +19,7 @@ from data_scripts.prefetch import prefetched
 from data_scripts.sources.source import Source
 from data_scripts.vocabulary import FieldVocabulary, vocabulary_table
 from data_scripts.writer import FORMAT, PeriodWriter, writing
+from reloop2_keras.core.arguments import MOST_CHUNK_ROWS, flag, integer, number, optional
 from reloop2_keras.core.bad_rows import MAX_BAD, share
 from reloop2_keras.core.description import SCHEMA_VERSION, sealed
 from reloop2_keras.core.files import file_checksum
@@ -92,8 +92,8 @@ def prepare(
     output = Path(output)
     options: dict[str, Any] = {
         "threshold": integer("threshold", threshold, 0),
-        "train_fraction": fraction("train_fraction", train_fraction),
-        "validation_fraction": fraction("validation_fraction", validation_fraction),
+        "train_fraction": number("train_fraction", train_fraction, "(0, 1)"),
+        "validation_fraction": number("validation_fraction", validation_fraction, "(0, 1)"),
         "slots": integer("slots", slots, 1),
         "train_rows": optional(integer, "train_rows", train_rows, 1),
         "limit": optional(integer, "limit", limit, 1),

@@ -144,6 +144,8 @@ DESCRIPTIONS = {
     "name that goes back": _file(0, name="slots/../slots/000.parquet"),
     "name with a backslash": _file(0, name="slots\\000.parquet"),
     "name with a dot": _file(0, name="./slots/000.parquet"),
+    "name too long": _file(0, name="9" * 5000),
+    "name of half a character": _file(0, name="\ud800"),
     "name of dataset.json": _file(0, name="dataset.json"),
     "no vocabulary": _drop("vocabulary"),
     "vocabulary without name": _drop("vocabulary", "name"),

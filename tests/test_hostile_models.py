@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from test_serving import model, rows
 
-from reloop2_keras import FeatureErrorMemory, SketchErrorMemory
+from reloop2_keras import DeepFM, FeatureErrorMemory, ReLoop2, SketchErrorMemory
+from reloop2_keras.core.correction import Served
 
 pytestmark = pytest.mark.backend
 
@@ -67,7 +68,7 @@ def test_predict_within_fit_is_corrected_and_stays_so():
 
 @pytest.mark.parametrize("size", [0, -1, 2.5])
 def test_batches_of_no_rows_are_refused(size):
-    with pytest.raises(ValueError, match="`batch_size` must be a positive integer"):
+    with pytest.raises(ValueError, match="`batch_size` must be an integer >= 1"):
         gated().serve(rows(10)[0], batch_size=size)
 
 
@@ -108,3 +109,38 @@ def test_first_calls_of_a_layer_at_the_same_time_add_its_weights_once():
             thread.join()
         assert not errors
         assert len(memory.weights) == 1 and memory.num_writes == 4
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda x, y: ReLoop2(None, FeatureErrorMemory(4), gate=True), "`base` must be a keras"),
+        (lambda x, y: gated_of(key=3), "`key` must list one name a memory"),
+        (lambda x, y: gated_of().observe(Served(), y), "`correction` is of a model that is built"),
+        (lambda x, y: gated_of().observe([1, 2], y), "`inputs` must be a dict"),
+        (lambda x, y: gated_of().observe("abc", y), "`inputs` must be a dict"),
+        (lambda x, y: gated_of().adapt(7) or gated_of().warm_start(7), "`batches` must give"),
+        (lambda x, y: DeepFM([20, 2.7]), "`fields` number 1: `cardinality` must be an integer"),
+        (lambda x, y: DeepFM([2**31 - 1], 64).build(), "must have at most 17,179,869,184 numbers"),
+        (lambda x, y: DeepFM([9], initializer_stddev=float("nan")), "`initializer_stddev` must"),
+        (lambda x, y: DeepFM([9], row_sparse="no"), "`row_sparse` must be True or False"),
+    ],
+)
+def test_arguments_that_were_taken_or_ended_in_a_traceback_are_named(call, told):
+    x, y = rows(10)
+    with pytest.raises(ValueError, match=told):
+        call(x, y)
+
+
+@pytest.mark.parametrize("way", ["serve", "predict", "observe"])
+def test_hashes_of_fewer_columns_do_not_fix_a_memory_for_good(way):
+    made, (x, y) = gated_of(), rows(10)
+    bad = {**x, "feature_hashes": x["feature_hashes"][:, :1]}
+    call = (lambda: made.observe(bad, y)) if way == "observe" else (lambda: getattr(made, way)(bad))
+    with pytest.raises(ValueError, match=r"must have shape \(rows, \d+\), or more columns"):
+        call()
+    assert made.observe(x, y) == 10
+
+
+def gated_of(**options):
+    return model(FeatureErrorMemory(4), gate=True, **options)

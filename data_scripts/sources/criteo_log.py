@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import polars as pl
 
-from data_scripts.arguments import MOST_COLUMNS, integer
 from data_scripts.errors import Errors
 from data_scripts.sources.chunk import Chunk
 from data_scripts.sources.delimited import Format, parse_block
@@ -14,6 +13,7 @@ from data_scripts.sources.fast_delimited import parse_clean_block
 from data_scripts.sources.inputs import block_size, blocks, count_lines, expand_paths, short_names
 from data_scripts.sources.source import Source
 from data_scripts.sources.values import numbers
+from reloop2_keras.core.arguments import MOST_COLUMNS, integer
 from reloop2_keras.core.raw_columns import RawColumns
 
 TABS = Format("\t")

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from data_scripts.arguments import at_least_zero, integer
 from data_scripts.errors import Errors
 from data_scripts.sources.latent_factors import LatentFactors
 from data_scripts.sources.source import Source
+from reloop2_keras.core.arguments import integer, number
 
 BLOCK = 65_536  # rows drawn from one random stream: the log does not depend on the chunk size
 NUM_NUMERIC, NUM_CATEGORICAL = 13, 26
@@ -61,7 +61,7 @@ def synthetic(
     users = integer("users", users, 1, MOST_PRESENT)
     items = integer("items", items, 1, MOST_PRESENT)
     seed = integer("seed", seed, 0)
-    interactions = at_least_zero("interactions", interactions)
+    interactions = number("interactions", interactions, "[0, inf)")
     world = _World(rows, seed, drift, users, items, interactions)
 
     def chunks(chunk_rows: int, errors: Errors | None) -> Iterator[pl.DataFrame]:

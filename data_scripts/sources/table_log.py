@@ -230,7 +230,8 @@ def _names(path, form, wanted, roles):
     missing = [name for name in wanted if name not in names]
     if missing:
         known = "" if form is None else f" (separated by {form.separator!r}; see --separator)"
-        found = ", ".join(map(repr, names[:100])) or "none"
+        shown = [name if len(name) <= 60 else f"{name[:57]}..." for name in names[:100]]
+        found = ", ".join(map(repr, shown)) or "none"
         raise InputError(
             f"{where}: expected columns {', '.join(map(repr, missing))}, found {found}{known}"
         )

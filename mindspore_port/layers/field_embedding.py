@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from reloop2_keras.core.base_arguments import checked_table
+
 
 class FieldEmbedding(nn.Cell):
     """Look up all fields of a row in ONE table and scale each vector by the field's value.
@@ -46,11 +48,8 @@ class FieldEmbedding(nn.Cell):
         num_new: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in (("num_ids", num_ids), ("embedding_dim", embedding_dim)):
-            if int(value) != value or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {value}")
-        self.num_ids = int(num_ids)
-        self.embedding_dim = int(embedding_dim)
+        num_ids, embedding_dim, num_new = checked_table(num_ids, embedding_dim, num_new)
+        self.num_ids, self.embedding_dim = num_ids, embedding_dim
         draw = np.random.default_rng(seed).standard_normal((num_ids, embedding_dim), "float32")
         table = np.concatenate([stddev * draw, np.zeros((num_new, embedding_dim), "float32")])
         self.embeddings = Parameter(Tensor(table), name="embeddings")

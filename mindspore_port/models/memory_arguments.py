@@ -35,8 +35,8 @@ def checked_memories(
         )
     if gate and gate is not True and not isinstance(gate, OnlineGate):
         raise ValueError(f"`gate` must be None, True or an OnlineGate. Received: {gate!r}")
-    names = [key] * len(given) if isinstance(key, str) else list(key)
-    if len(names) != len(given):
+    names: list[Any] = list(key) if isinstance(key, list | tuple) else [key] * len(given)
+    if len(names) != len(given) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"`key` must list one name a memory, {len(given)}. Received: {key!r}")
     keys = [HASHES if f else name for f, name in zip(features, names, strict=True)]
     for each, name in zip(given, keys, strict=True):

@@ -19,6 +19,7 @@ from mindspore_port.models.rebuilding import Rebuilding
 from mindspore_port.models.serving import HASHES, Serving
 from mindspore_port.models.training_residuals import warm_start
 from mindspore_port.tensors import EXECUTOR, TensorLike, to_numpy
+from reloop2_keras.core.arguments import batches_of
 from reloop2_keras.core.array_state import all_locked
 from reloop2_keras.core.correction import Compensation, Correction, Served
 from reloop2_keras.core.gate import Gate
@@ -91,6 +92,8 @@ class ReLoop2(Rebuilding, RetractingModel, nn.Cell):
     ) -> None:
         super().__init__()
         Compensation(compensation, label_weight)  # checks both
+        if not isinstance(base, DeepFM):
+            raise ValueError(f"`base` must be a DeepFM. Received: {type(base).__name__}")
         self.base = base
         self.compensation = compensation
         self.label_weight = label_weight
@@ -202,7 +205,7 @@ class ReLoop2(Rebuilding, RetractingModel, nn.Cell):
             >>> model.observe(served, labels)      # an hour later
         """
         hashed = self.online is not None or HASHES in self.keys
-        hashes = checked_hashes(x, "arrays") if hashed else None
+        hashes = checked_hashes(x, "arrays", len(self.base.fields)) if hashed else None
         served = self._serving(x, batch_size)
         if self.online is not None:
             return self.online.predict(hashes, served["probability"])
@@ -224,7 +227,7 @@ class ReLoop2(Rebuilding, RetractingModel, nn.Cell):
         """
         for memory, key in zip(self.memories, self.keys, strict=True):
             if key != HASHES:
-                memory.adapt(self._serving(batch)[key] for batch in batches)
+                memory.adapt(self._serving(batch)[key] for batch in batches_of(batches))
 
     def warm_start(self, batches: Iterable[Mapping[str, np.ndarray]], **options: Any) -> int:
         """Write training rows into the feature memories; see `models.warm_start`.

@@ -8,6 +8,7 @@ from mindspore import Tensor, nn, ops
 
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.tensors import EXECUTOR, to_numpy, to_tensor
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.input_checks import check_inputs
 
 HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a layer's output
@@ -107,8 +108,7 @@ def in_batches(
     Raises:
         ValueError: if there are no rows, or `batch_size` is not a positive integer.
     """
-    if int(batch_size) != batch_size or batch_size < 1:
-        raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
+    batch_size = integer("batch_size", batch_size, 1)
     rows = len(next(iter(arrays.values())))
     if rows == 0:
         raise ValueError("`arrays` must have at least one row. Received: none")

@@ -8,6 +8,7 @@ from mindspore_port.layers.feature_error_memory import FeatureErrorMemory
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.serving import Serving
 from reloop2_keras.core import warm_start as core
+from reloop2_keras.core.arguments import batches_of
 from reloop2_keras.core.input_checks import checked_hashes
 
 
@@ -33,7 +34,7 @@ def warm_start(
     serving = Serving(base, ())
 
     def rows():
-        for arrays in batches:
+        for arrays in batches_of(batches):
             yield checked_hashes(arrays, "arrays"), arrays["label"], serving(arrays)["probability"]
 
     return core.warm_start(memories, rows(), shuffle_seed, again)

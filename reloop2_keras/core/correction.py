@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import number
 from reloop2_keras.core.array_state import all_locked
 from reloop2_keras.core.compensation import compensated
 from reloop2_keras.core.correction_learning import CorrectionLearning
@@ -32,10 +33,8 @@ class Compensation:
     READS = ("mean_label", "mean_probability", "found")
 
     def __init__(self, compensation: float = 0.5, label_weight: float = 1.0) -> None:
-        for name, value in (("compensation", compensation), ("label_weight", label_weight)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"`{name}` must be in [0, 1]. Received: {value}")
-        self.compensation, self.label_weight = compensation, label_weight
+        self.compensation = number("compensation", compensation, "[0, 1]")
+        self.label_weight = number("label_weight", label_weight, "[0, 1]")
 
     def __call__(self, probabilities: np.ndarray, reading: Mapping) -> np.ndarray:
         """Return corrected probabilities, float32 (rows,)."""
@@ -77,12 +76,12 @@ class Correction(CorrectionLearning):
 
     def __init__(self, memories: Sequence[CorrectingMemory], rule: Rule) -> None:
         self.memories, self.rule = list(memories), rule
-        for number, memory in enumerate(self.memories):
+        for place, memory in enumerate(self.memories):
             missing = [name for name in _OFFERED if not _offers(memory, name)]
             if missing:
                 raise ValueError(
                     f"`memories` must offer what `core.protocols.CorrectingMemory` says. Received "
-                    f"at {number}: {type(memory).__name__} without {', '.join(missing)}"
+                    f"at {place}: {type(memory).__name__} without {', '.join(missing)}"
                 )
         self._learning: LearningRule | None = None
         self._fixed: FixedRule | None = None

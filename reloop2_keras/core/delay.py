@@ -1,9 +1,10 @@
 """How late labels are: by slots, by rows, or by the log's own time."""
 
 import dataclasses
-import math
 import re
 from typing import Any
+
+from reloop2_keras.core.arguments import LARGEST
 
 UNITS = ("slots", "rows", "seconds")
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
@@ -42,7 +43,7 @@ class Delay:
         if self.unit not in UNITS:
             raise ValueError(f"`unit` must be one of {UNITS}. Received: {self.unit!r}")
         whole = self.unit == "seconds" or self.amount % 1 == 0
-        if not 0 <= self.amount < math.inf or not whole:
+        if not 0 <= self.amount <= LARGEST or not whole:
             raise ValueError(f"`delay` must be {_EXPECTED}. Received: {self.amount} {self.unit}")
         object.__setattr__(self, "amount", float(self.amount))
 

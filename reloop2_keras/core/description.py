@@ -216,6 +216,8 @@ def _check_names(check, meta):
             raise FileNotFoundError(
                 f"{folder / name}: named in {check.path} at {where}, missing"
             ) from None
+        except (OSError, ValueError):  # too long, or no text that a name may be
+            check.fail(where, inside, name)
         if not os.path.isfile(folder / name):
             check.fail(where, "a file", name)
         real = os.path.realpath(folder / name)

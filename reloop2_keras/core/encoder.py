@@ -131,12 +131,22 @@ class Encoder:
             ValueError: naming the file, for one that is damaged, of a later schema, or of an
                 earlier version that does not say how its fields are made.
         """
-        return cls(*encoder_file.read(Path(path)), strict=strict)
+        where = Path(path) / "dataset.json" if Path(path).is_dir() else path
+        return cls._made(*encoder_file.read(Path(path)), strict, where)
+
+    @classmethod
+    def _made(cls, description, vocabulary, strict, where):
+        try:
+            return cls(description, vocabulary, strict=strict)
+        except (TypeError, KeyError, AttributeError, OverflowError, ValueError) as error:
+            # who changed it has changed its checksum, too
+            found = f"no {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"{where}: expected what an encoder is made of: {found}") from error
 
     @classmethod
     def from_bytes(cls, data: bytes, strict: bool = True) -> "Encoder":
         """Return the encoder that `to_bytes` wrote; raises as `load`."""
-        return cls(*encoder_file.from_bytes(data, "encoder"), strict=strict)
+        return cls._made(*encoder_file.from_bytes(data, "encoder"), strict, "encoder")
 
     def to_bytes(self) -> bytes:
         """Return all of it, checksum included, as bytes for a model's own file."""

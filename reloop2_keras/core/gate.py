@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer, number
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.gate_retraction import without
 from reloop2_keras.core.newton import logits, newton_step, sigmoid
 from reloop2_keras.core.rows import check_finite, check_labels, check_probabilities
 
+MOST_OFFSETS = 4096  # a matrix of that size takes 134 MB
+LARGEST = 1e6  # of an offset; memories read logits within +-8
 PROBABILITY_CLIP = 1e-6  # probabilities are this far from 0 and 1 when their logit is taken
 
 
@@ -46,11 +49,8 @@ class Gate(ArrayState):
 
     def __init__(self, num_offsets: int = 0, forgetting: float = 0.0) -> None:
         super().__init__()
-        if int(num_offsets) != num_offsets or num_offsets < 0:
-            raise ValueError(f"`num_offsets` must be an integer >= 0. Received: {num_offsets}")
-        if not 0 <= forgetting < 1:
-            raise ValueError(f"`forgetting` must be in [0, 1). Received: {forgetting}")
-        self.num_offsets, self.forgetting = int(num_offsets), forgetting
+        self.num_offsets = integer("num_offsets", num_offsets, 0, MOST_OFFSETS)
+        self.forgetting = number("forgetting", forgetting, "[0, 1)")
         self.reset()
 
     def reset(self) -> None:
@@ -163,7 +163,13 @@ class Gate(ArrayState):
             design[:, 2:] = offsets
             given = np.asarray(offsets)
             # before they are wider and lie apart, floats are checked in a fifth of the time
-            check_finite("offsets", given if given.dtype.kind == "f" else design[:, 2:])
+            given = given if given.dtype.kind == "f" else design[:, 2:]
+            if given.size and not (given.min() >= -LARGEST and given.max() <= LARGEST):
+                check_finite("offsets", given)
+                raise ValueError(
+                    f"`offsets`, logits, must be within +-{LARGEST:g}. "
+                    f"Received: {np.abs(given).max():g}"
+                )
         return design
 
     def get_config(self) -> dict[str, Any]:

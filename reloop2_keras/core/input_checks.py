@@ -152,15 +152,16 @@ def check_inputs(
                 )
 
 
-def checked_hashes(inputs: Mapping, name: str = "inputs") -> np.ndarray:
+def checked_hashes(inputs: Mapping, name: str = "inputs", columns: int = 1) -> np.ndarray:
     """Return `feature_hashes` of a dict of inputs: integers (rows, F).
 
     Args:
         inputs: the dict.
         name: str, what an error calls it.
+        columns: int, the least F: those of the base. Fewer would fix a memory's width for good.
 
     Raises:
-        ValueError: if there are none, or they are not integers.
+        ValueError: if there are none, too few columns, or they are not integers.
 
     Example:
         >>> checked_hashes({"feature_hashes": [[7, 9]]}).tolist()
@@ -179,6 +180,11 @@ def checked_hashes(inputs: Mapping, name: str = "inputs") -> np.ndarray:
         raise ValueError(
             f"`{name}[{HASHES!r}]` must be integers: floats lose bits of a hash. "
             f"Received dtype: {hashes.dtype}"
+        )
+    if hashes.ndim != 2 or hashes.shape[1] < columns:
+        raise ValueError(
+            f"`{name}[{HASHES!r}]` must have shape (rows, {columns}), or more columns. "
+            f"Received shape: {hashes.shape}"
         )
     return hashes
 

@@ -29,6 +29,7 @@ _BROKEN = (
     NotImplementedError,  # a zip of a kind that Python cannot read
     RuntimeError,  # a zip that asks for a password
     RecursionError,  # JSON nested without end
+    OSError,  # a zip whose list names a place before its start
 )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from reloop2_keras.backend import TABLES_SUPPORT_JIT, Shape, Tensor, gather_rows
+from reloop2_keras.core.base_arguments import checked_table
 from reloop2_keras.core.input_checks import check_shape
 
 
@@ -56,14 +57,8 @@ class FieldEmbedding(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if int(num_new) != num_new or num_new < 0:
-            raise ValueError(f"`num_new` must be an integer >= 0. Received: {num_new}")
-        self.num_new = int(num_new)
-        for name, value in (("num_ids", num_ids), ("embedding_dim", embedding_dim)):
-            if int(value) != value or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {value}")
-        self.num_ids = int(num_ids)
-        self.embedding_dim = int(embedding_dim)
+        sizes = checked_table(num_ids, embedding_dim, num_new)
+        self.num_ids, self.embedding_dim, self.num_new = sizes
         if embeddings_initializer is None:
             embeddings_initializer = keras.initializers.RandomNormal(stddev=0.01)
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from reloop2_keras.core.input_checks import HASHES, IDS, VALUES, check_inputs
+from reloop2_keras.core.input_checks import HASHES, IDS, VALUES, check_inputs, check_names
 from reloop2_keras.core.rows import check_finite
 from reloop2_keras.models.followed_epochs import follow_epochs
 from reloop2_keras.models.mixin import Mixin
@@ -57,6 +57,9 @@ class CheckedInputs(Mixin):
             ValueError: see `core.input_checks.check_inputs`.
         """
         fields = self.checked_fields
+        arrays = isinstance(x, list | tuple | np.ndarray)
+        if x is None or isinstance(x, str | bytes | float | int) or (arrays and fields):
+            check_names(x)  # raises
         if fields is None:
             _check_finite(x)
             return x

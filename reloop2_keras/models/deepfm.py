@@ -7,6 +7,8 @@ import keras
 from keras import ops
 
 from reloop2_keras.backend import Shape, Tensor
+from reloop2_keras.core.arguments import flag, integer, number, optional
+from reloop2_keras.core.base_arguments import MOST_UNITS, checked_fields, checked_units
 from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
 from reloop2_keras.core.input_checks import (
     HASHES,
@@ -101,29 +103,16 @@ class DeepFM(CheckedInputs, OnnxFiles, PortableFiles, RowSparseTraining, keras.M
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.fields = [
-            dict(f) if isinstance(f, Mapping) else {"cardinality": int(f)} for f in fields
-        ]
-        if not self.fields or any(f.get("cardinality", 0) < 1 for f in self.fields):
-            raise ValueError(
-                f"`fields` must list at least one field with a cardinality >= 1. Received: {fields}"
-            )
-        if not hidden_units or any(int(u) != u or u < 1 for u in hidden_units):
-            raise ValueError(
-                f"`hidden_units` must list positive integers. Received: {hidden_units}"
-            )
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1). Received: {dropout}")
-        for name, l2 in (("embedding_l2", embedding_l2), ("linear_l2", linear_l2)):
-            if l2 is not None and not l2 >= 0:
-                raise ValueError(f"`{name}` must be >= 0. Received: {l2}")
-        self.embedding_dim = int(embedding_dim)
-        self.hidden_units = [int(u) for u in hidden_units]
-        self.dropout = dropout
-        self.embedding_l2 = embedding_l2
-        self.linear_l2 = linear_l2
-        self.initializer_stddev = initializer_stddev
-        self.row_sparse = bool(row_sparse)
+        self.fields = checked_fields(fields)
+        self.embedding_dim = integer("embedding_dim", embedding_dim, 1, MOST_UNITS)
+        self.hidden_units = checked_units(hidden_units)
+        self.dropout = number("dropout", dropout, "[0, 1)")
+        self.embedding_l2 = number("embedding_l2", embedding_l2, "[0, inf)")
+        self.linear_l2 = optional(number, "linear_l2", linear_l2, "[0, inf)")
+        self.initializer_stddev = optional(
+            number, "initializer_stddev", initializer_stddev, "[0, inf)"
+        )
+        self.row_sparse = flag("row_sparse", row_sparse)
         self.num_ids = sum(f["cardinality"] for f in self.fields)
         self.hashed = checked_bits(self.fields, hashed)
         self._rows = HashedRows.of(self.fields, self.hashed) if self.hashed else None

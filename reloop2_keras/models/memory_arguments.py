@@ -32,7 +32,7 @@ def checked_memories(
     if gate and gate is not True and not isinstance(gate, OnlineGate):
         raise ValueError(f"`gate` must be None, True or an OnlineGate. Received: {gate!r}")
     names: list[Any] = list(key) if isinstance(key, list | tuple) else [key] * len(memories)
-    if len(names) != len(memories):
+    if len(names) != len(memories) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"`key` must list one name a memory, {len(memories)}. Received: {key!r}")
     pairs = zip(features, names, strict=True)
     return memories, [HASHES if feature else name for feature, name in pairs]

@@ -21,6 +21,7 @@ import numpy as np
 from reloop2_keras import layers
 from reloop2_keras.core import neutral
 from reloop2_keras.core.files import replaced
+from reloop2_keras.core.keras_file import check_keras_file
 from reloop2_keras.core.old_names import gate_config
 from reloop2_keras.models.deepfm import DeepFM
 from reloop2_keras.models.reloop2 import ReLoop2
@@ -172,11 +173,7 @@ def outputs(model: keras.Model, batch: Mapping[str, np.ndarray]) -> dict[str, np
 
 def load_model(path: Path) -> keras.Model:
     """Return the model of a .keras file, not compiled; one clear error if it is none."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: not found. Expected a .keras file")
-    if not zipfile.is_zipfile(path):  # Keras would say that there is no such file
-        raise ValueError(f"{path}: expected a .keras file, found another one, or a part of one")
-    return keras.saving.load_model(path, compile=False)
+    return keras.saving.load_model(check_keras_file(path), compile=False)
 
 
 def _dump(arguments):

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from reloop2_keras.backend import Inputs, Tensor
+from reloop2_keras.core.arguments import batches_of
 from reloop2_keras.core.correction import Compensation, Correction, Served
 from reloop2_keras.core.input_checks import checked_hashes
 from reloop2_keras.core.online import Online
@@ -19,7 +20,7 @@ from reloop2_keras.layers import (
     compensate,
 )
 from reloop2_keras.models.base_training import BaseTraining
-from reloop2_keras.models.checked_inputs import CheckedInputs
+from reloop2_keras.models.checked_inputs import CheckedInputs, is_host
 from reloop2_keras.models.memory_arguments import checked_memories, key_width
 from reloop2_keras.models.online_rule import OnlineRule, online_of, refuse_beside
 from reloop2_keras.models.portable_files import PortableFiles
@@ -116,6 +117,8 @@ class ReLoop2(
             memories, self._keys = checked_memories(memory, key, gate)
         else:
             memories, self._keys = [], [HASHES]
+        if not isinstance(base, keras.Model):
+            raise ValueError(f"`base` must be a keras.Model. Received: {base!r}")
         self.base = base
         self.memories: list[ErrorMemory] = memories
         self.key = key
@@ -153,6 +156,18 @@ class ReLoop2(
         if not self.gate.built:
             self.gate.build()
 
+    def checked(self, x: Any) -> Any:
+        """See `CheckedInputs.checked`; hashes are checked, too, where a memory is keyed by them."""
+        x = super().checked(x)
+        if is_host(x) and HASHES in x:
+            self._hashes(x)
+        return x
+
+    def _hashes(self, x):
+        if HASHES not in self._keys:
+            return None
+        return checked_hashes(x, columns=len(self.checked_fields or (1,)))
+
     def _ensure_built(self, x):
         if not self.built:
             self(keras.tree.map_structure(lambda array: array[:1], x))
@@ -178,6 +193,8 @@ class ReLoop2(
         """`core.Correction` of the memories and the rule: what serves and learns."""
         if self.online is not None:
             raise ValueError("`correction` is of memories; with rule='online' there is `online`")
+        if self.gate is True:
+            raise ValueError("`correction` is of a model that is built: call it, or `serve`, first")
         paper = Compensation(self.compensation, self.label_weight)
         rule = paper if self.gate is None else self.gate.core
         return Correction([memory.core for memory in self.memories], rule)
@@ -191,7 +208,7 @@ class ReLoop2(
         """
 
         def keys_of(key):
-            for batch in batches:
+            for batch in batches_of(batches):
                 x = batch[0] if isinstance(batch, tuple) else batch
                 self._ensure_built(x)
                 yield ops.convert_to_numpy(serve(self.base, x, (key,))[key])
@@ -246,7 +263,7 @@ class ReLoop2(
         if self.online is not None:
             return self._serve_online(x, batch_size)
         self._ensure_built(x)
-        hashes = checked_hashes(x) if HASHES in self._keys else None
+        hashes = self._hashes(x)
         served = self._serving(taken_by(self.base, x), batch_size)
         pairs = zip(self.memories, self._keys, strict=True)
         keys = [(m.core, hashes if key == HASHES else served[key]) for m, key in pairs]

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from reloop2_keras.backend import COMPILES, Inputs, Tensor, compiled
+from reloop2_keras.core.arguments import integer
 
 HASHES = "feature_hashes"  # the key of a `FeatureErrorMemory`: an input, not a layer's output
 
@@ -171,8 +172,7 @@ def in_batches(
     Returns:
         dict of NumPy arrays (rows, ...).
     """
-    if int(batch_size) != batch_size or batch_size < 1:
-        raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
+    batch_size = integer("batch_size", batch_size, 1)
     rows = len(next(iter(inputs.values())))
     if rows == 0:
         raise ValueError("`inputs` must have at least one row. Received: none")

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from reloop2_keras.core import warm_start as core
+from reloop2_keras.core.arguments import batches_of
 from reloop2_keras.core.input_checks import checked_hashes
 from reloop2_keras.layers.feature_error_memory import FeatureErrorMemory
 from reloop2_keras.models.serving import Serving, taken_by
@@ -39,7 +40,7 @@ def warm_start(
     serving = Serving(base, ())
 
     def rows():
-        for x, y, *_ in batches:
+        for x, y, *_ in batches_of(batches):
             hashes = checked_hashes(x)
             yield hashes, y, serving(taken_by(base, x))["probability"]
 

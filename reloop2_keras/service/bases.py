@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reloop2_keras.core.encoder import Encoder
 from reloop2_keras.core.files import file_checksum, replaced
+from reloop2_keras.core.keras_file import check_keras_file
 from reloop2_keras.core.serving.onnx_base import OnnxBase
 from reloop2_keras.core.serving.releasing import Base
 from reloop2_keras.core.serving.shipped import BASES
@@ -22,8 +23,7 @@ def load_base(path: Path) -> Base:
         raise ValueError(f"{path}: expected a name that ends in one of {BASES}")
     if path.suffix == ".onnx":
         return OnnxBase(path, keys=())
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: not found. Expected a .keras file")
+    check_keras_file(path)
     import keras  # where a base is ONNX no framework is imported
 
     import reloop2_keras  # noqa: F401

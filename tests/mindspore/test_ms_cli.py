@@ -28,10 +28,10 @@ def out(folder, **flags):
     ("arguments", "message"),
     [
         (["--epoch", "3"], "--epoch: unknown flag; did you mean epochs"),
-        (["--epochs", "x"], "--epochs: expected int, found 'x'"),
-        (["--epochs", "1.5"], "--epochs: expected int, found 1.5"),
+        (["--epochs", "x"], "--epochs: expected an integer from 1 to 1000000, found 'x'"),
+        (["--epochs", "1.5"], "--epochs: expected an integer from 1 to 1000000, found 1.5"),
         (["--epochs"], "--epochs: expected a value, found none"),
-        (["--epochs", "0"], "--epochs: expected a positive number, found 0"),
+        (["--epochs", "0"], "--epochs: expected an integer from 1 to 1000000, found 0"),
         (["--device_target", "TPU"], "--device_target: expected one of Ascend, GPU, CPU"),
         (["--hidden_units", "8"], "--hidden_units: expected list, found 8"),
         (["--do_eval", "7"], "--do_eval: expected bool, found 7"),

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from reloop2_keras.core.arguments import MOST_ROWS, integer
 from reloop2_keras.core.memories.memory import Reading, Update
 from reloop2_keras.core.memories.similarity import SimilarityMemory
 from reloop2_keras.core.neighbors import nearest_rows
@@ -42,14 +43,12 @@ class ExactMemory(SimilarityMemory):
 
     def __init__(self, capacity: int = 100_000, num_neighbors: int = 50, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for name, value in (("capacity", capacity), ("num_neighbors", num_neighbors)):
-            if int(value) != value or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {value}")
+        self.capacity = integer("capacity", capacity, 1, MOST_ROWS)
+        self.num_neighbors = integer("num_neighbors", num_neighbors, 1, MOST_ROWS)
         if num_neighbors > capacity:
             raise ValueError(
                 f"`num_neighbors` must be <= capacity {capacity}. Received: {num_neighbors}"
             )
-        self.capacity, self.num_neighbors = int(capacity), int(num_neighbors)
         self.cursor = 0
 
     def _allocate(self, width: int) -> None:

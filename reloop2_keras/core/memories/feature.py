@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from reloop2_keras.core.arguments import columns, integer, number, sequence
 from reloop2_keras.core.kernels import add_rows, hash_rows, read_ratios, within_tables, zeros
 from reloop2_keras.core.memories.memory import Memory, Reading, Update
 from reloop2_keras.core.rows import check_finite
@@ -68,14 +69,12 @@ class FeatureMemory(Memory):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if int(num_bits) != num_bits or not 1 <= num_bits <= 24:
-            raise ValueError(f"`num_bits` must be an integer in [1, 24]. Received: {num_bits}")
-        if not 0 < prior < float("inf"):
-            raise ValueError(f"`prior` must be > 0 and finite. Received: {prior}")
+        self.num_bits = integer("num_bits", num_bits, 1, 24)
+        self.prior, self.residual = number("prior", prior, "(0, inf)"), residual
         if residual not in ("base", "corrected"):
             raise ValueError(f'`residual` must be "base" or "corrected". Received: {residual!r}')
-        self.num_bits, self.prior, self.residual = int(num_bits), float(prior), residual
         self.fields = None if fields is None else _columns(fields, fields, crosses)
+        crosses = sequence("crosses", crosses, "lists of columns")
         self.crosses = [_columns(cross, fields, crosses) for cross in crosses]
         if any(len(set(cross)) < 2 for cross in self.crosses):
             raise ValueError(
@@ -205,10 +204,10 @@ class FeatureMemory(Memory):
         }
 
 
-def _columns(columns, fields, crosses):
+def _columns(given, fields, crosses):
     try:
-        return [int(column) for column in columns]
-    except (TypeError, ValueError):
+        return columns("fields", given)
+    except ValueError:
         raise ValueError(
             "`fields` must list columns of `feature_hashes` by number, and `crosses` lists of "
             "them; `PreparedDataset.columns` turns names into numbers. "

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from reloop2_keras.core.arguments import MOST_WIDTH, integer, number
 from reloop2_keras.core.memories.retracting import Retracting, Update
 from reloop2_keras.core.rows import check_labels, check_probabilities
 
@@ -44,12 +45,9 @@ class Memory(Retracting):
 
     def __init__(self, sampling_rate: float = 1.0, decay: float = 1.0, seed: int = 1001) -> None:
         super().__init__()
-        for name, value in (("sampling_rate", sampling_rate), ("decay", decay)):
-            if not 0 < value <= 1:
-                raise ValueError(f"`{name}` must be in (0, 1]. Received: {value}")
-        if int(seed) != seed or seed < 0:
-            raise ValueError(f"`seed` must be an integer >= 0. Received: {seed}")
-        self.sampling_rate, self.decay, self.seed = sampling_rate, decay, int(seed)
+        self.sampling_rate = number("sampling_rate", sampling_rate, "(0, 1]")
+        self.decay = number("decay", decay, "(0, 1]")
+        self.seed = integer("seed", seed, 0)
         self.width: int | None = None
         self.num_writes = 0
 
@@ -74,8 +72,7 @@ class Memory(Retracting):
 
     def check_width(self, width: int) -> None:
         """Raise ValueError unless the memory can be built for keys of `width` columns."""
-        if int(width) != width or width < 1:
-            raise ValueError(f"`width` must be a positive integer. Received: {width}")
+        integer("width", width, 1, MOST_WIDTH)
         if self.built and width != self.width:
             raise ValueError(f"`keys` must have {self.width} columns. Received: {width}")
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from reloop2_keras.core.arguments import number, optional
 from reloop2_keras.core.memories.memory import Memory, Reading, Update
 from reloop2_keras.core.normalization import Normalization
 from reloop2_keras.core.rows import check_finite
@@ -41,11 +42,8 @@ class SimilarityMemory(Memory):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not 0 < temperature < float("inf"):
-            raise ValueError(f"`temperature` must be > 0 and finite. Received: {temperature}")
-        if error_threshold is not None and not 0 <= error_threshold < 1:
-            raise ValueError(f"`error_threshold` must be in [0, 1). Received: {error_threshold}")
-        self.temperature, self.error_threshold = temperature, error_threshold
+        self.temperature = number("temperature", temperature, "(0, inf)")
+        self.error_threshold = optional(number, "error_threshold", error_threshold, "[0, 1)")
         self.key_normalization = key_normalization
         self.normalization = Normalization(key_normalization)
 

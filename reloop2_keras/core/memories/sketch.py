@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from reloop2_keras.core.arguments import MOST_ROWS, integer
 from reloop2_keras.core.kernels import add_rows, pack_signs, zeros
 from reloop2_keras.core.memories.feature import checked_buckets
 from reloop2_keras.core.memories.memory import Reading, Update
@@ -50,16 +51,13 @@ class SketchMemory(SimilarityMemory):
 
     def __init__(self, num_arrays: int = 70, num_bits: int = 12, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if int(num_arrays) != num_arrays or num_arrays < 1:
-            raise ValueError(f"`num_arrays` must be a positive integer. Received: {num_arrays}")
-        if int(num_bits) != num_bits or not 1 <= num_bits <= 20:
-            raise ValueError(f"`num_bits` must be an integer in [1, 20]. Received: {num_bits}")
-        if int(num_arrays) << int(num_bits) >= 2**31:
+        self.num_arrays = integer("num_arrays", num_arrays, 1, MOST_ROWS)
+        self.num_bits = integer("num_bits", num_bits, 1, 20)
+        if self.num_arrays << self.num_bits > MOST_ROWS:
             raise ValueError(
                 "`num_arrays` * 2^`num_bits` must stay below 2^31 (int32 bucket indices). "
                 f"Received: {num_arrays} and {num_bits}"
             )
-        self.num_arrays, self.num_bits = int(num_arrays), int(num_bits)
         self.total = 0.0
 
     def _allocate(self, width: int) -> None:

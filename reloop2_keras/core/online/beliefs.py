@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from reloop2_keras.core.arguments import MOST_COLUMNS, columns, integer, number, sequence
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.kernels import hash_words
 from reloop2_keras.core.online.belief_bank import PROBES, Bank, Cells
@@ -72,11 +73,10 @@ class BeliefTables(RetractableBeliefs):
         prior: float = 1.0,
     ) -> None:
         super().__init__()
-        if int(width) != width or width < 1:
-            raise ValueError(f"`width` must be a positive integer. Received: {width}")
-        self.width = int(width)
+        self.width = integer("width", width, 1, MOST_COLUMNS)
         tables = [[column] for column in range(self.width)] if tables is None else tables
-        self.tables = [[int(column) for column in table] for table in tables]
+        given = sequence("tables", tables, "lists of columns")
+        self.tables = [columns("tables", table) for table in given]
         for table in self.tables:
             in_range = all(0 <= column < self.width for column in table)
             if not in_range or len(set(table)) < len(table):
@@ -84,18 +84,17 @@ class BeliefTables(RetractableBeliefs):
                     f"`tables` must list distinct columns in [0, {self.width}). Received: {table}"
                 )
         bits = list(bits) if isinstance(bits, Sequence) else [bits] * len(self.tables)
-        if len(bits) != len(self.tables) or not all(int(b) == b and 3 <= b <= 24 for b in bits):
+        self.bits = [integer("bits", b, 3, 24) for b in bits]
+        if len(bits) != len(self.tables):
             raise ValueError(
-                f"`bits` must be {len(self.tables)} integers in [3, 24], one a table. "
-                f"Received: {bits}"
+                f"`bits` must be {len(self.tables)} integers, one a table. Received: {bits}"
             )
-        self.bits = [int(b) for b in bits]
-        self.noises = [float(noise) for noise in noises]
-        if not self.noises or not all(0 <= noise < float("inf") for noise in self.noises):
-            raise ValueError(f"`noises` must be finite numbers >= 0. Received: {noises}")
-        if not 0 < prior < float("inf"):
-            raise ValueError(f"`prior` must be > 0 and finite. Received: {prior}")
-        self.prior, self.rows = float(prior), 0
+        self.noises = [
+            number("noises", n, "[0, inf)") for n in sequence("noises", noises, "numbers")
+        ]
+        if not self.noises:
+            raise ValueError(f"`noises` must be one number a learner. Received: {noises}")
+        self.prior, self.rows = number("prior", prior, "(0, inf)"), 0
         self._columns = np.array([c for table in self.tables for c in table], "int64")
         self._ends = np.cumsum([len(t) for t in self.tables if t]).astype("int64")
         self._filled = np.array([len(table) > 0 for table in self.tables])

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer, number
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.gate_retraction import without
 from reloop2_keras.core.newton import hessian, logits, newton_step, pointwise
@@ -65,11 +66,8 @@ class LogisticGate(ArrayState):
                 "`precision` must be a number > 0, or one for each of `start`. "
                 f"Received: {precision}"
             )
-        if int(iterations) != iterations or iterations < 1:
-            raise ValueError(f"`iterations` must be an integer >= 1. Received: {iterations}")
-        if not 0 < forget <= 1:
-            raise ValueError(f"`forget` must be in (0, 1]. Received: {forget}")
-        self.iterations, self.forget, self.once = int(iterations), float(forget), bool(once)
+        self.iterations = integer("iterations", iterations, 1)
+        self.forget, self.once = number("forget", forget, "(0, 1]"), bool(once)
         self._first = np.broadcast_to(first, self._start.shape).copy()
         self.reset()
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from reloop2_keras.core.arguments import MOST_COLUMNS, flag, integer, number, sequence
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.correction import Served
 from reloop2_keras.core.online.again import Recent
@@ -20,6 +21,7 @@ from reloop2_keras.core.online.training import Batches, Training, learn_alone, p
 from reloop2_keras.core.online.waiting import Waiting
 
 BLOCK_ROWS = 512
+MOST_BLOCK_ROWS = 2**20  # they wait in memory, at some 600 bytes a row and more
 
 
 class Online(Retracting):
@@ -88,20 +90,22 @@ class Online(Retracting):
         again: bool = False,
     ) -> None:
         super().__init__()
-        self.bases = [str(name) for name in bases]
-        if isinstance(bases, str) or len(set(self.bases)) < len(self.bases):
+        self.bases = sequence("bases", bases, "distinct names")
+        texts = all(isinstance(name, str) for name in self.bases)
+        if not texts or len(set(self.bases)) < len(self.bases):
             raise ValueError(f"`bases` must be a list of distinct names. Received: {bases}")
-        if int(block_rows) != block_rows or block_rows < 1:
-            raise ValueError(f"`block_rows` must be a positive integer. Received: {block_rows}")
-        self.width, self.prior, self.block_rows = int(width), float(prior), int(block_rows)
+        self.width = integer("width", width, 1, MOST_COLUMNS)
+        self.prior = number("prior", prior, "(0, inf)")
+        self.block_rows = integer("block_rows", block_rows, 1, MOST_BLOCK_ROWS)
         self.rank_within = checked_group(rank_within, self.width)
         self.found = None if found is None else Crosses.from_dict(found)
-        self.again = bool(again)
+        self.again = flag("again", again)
         self._lay_out(crosses, bits)
 
     def _lay_out(self, crosses, bits, form=2) -> None:
         """Allocate everything for these tables, as objects of this form have it (`forms`)."""
-        some, self.form = list(crosses or ()), form
+        given = () if crosses is None else crosses
+        some, self.form = sequence("crosses", given, "lists of columns"), form
         made = (default_arms if form > 1 else arms_of_form_1)(self.bases, bool(some))
         arms = TableArms(self.width, made, some, bits, self.prior, constant=form > 1)
         self.arms, self.crosses = arms, None if crosses is None else arms.crosses
@@ -148,12 +152,11 @@ class Online(Retracting):
             ValueError: if something does not fit, or something was learnt already. Nothing is
                 changed then.
         """
-        if int(max_bits) != max_bits or not 6 <= max_bits <= 24:
-            raise ValueError(f"`max_bits` must be an integer in [6, 24]. Received: {max_bits}")
+        max_bits = integer("max_bits", max_bits, 6, 24)
         with self.lock:
             if self.arms.tables.rows:
                 raise ValueError("`start` must come before the first `learn`; `reset` first")
-            training = Training(batches, self.width, max_bits=int(max_bits))
+            training = Training(batches, self.width, max_bits=max_bits)
             rule = {"max_crosses": max_crosses, "forbidden": forbidden, "greedy": greedy}
             rule["progress"] = progress
             bits, crosses, chosen = plan(training, self.crosses, self.prior, sample_rows, rule)

@@ -10,6 +10,7 @@ ranked by what is left when the group's level is taken out (docs/method.md, sect
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.online.table_arms import TableArms
 
 
@@ -21,11 +22,7 @@ def checked_group(column: int | None, width: int) -> int | None:
     """
     if column is None:
         return None
-    if isinstance(column, bool) or int(column) != column or not 0 <= column < width:
-        raise ValueError(
-            f"`rank_within` must be a column in [0, {width}), or None. Received: {column}"
-        )
-    return int(column)
+    return integer("rank_within", column, 0, width - 1)
 
 
 def group_level(arms: TableArms, means: np.ndarray, carried: np.ndarray, column: int) -> np.ndarray:

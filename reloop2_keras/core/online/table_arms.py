@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reloop2_keras.core.arguments import columns
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.compiled import over
 from reloop2_keras.core.online.beliefs import BeliefTables
@@ -71,7 +72,7 @@ class TableArms(Composite):
         alone = [arm.base is None for arm in self.arms]
         if not alone or alone != sorted(alone, reverse=True):
             raise ValueError(f"`arms` must be some, those without a base first. Received: {arms}")
-        self.crosses = [list(cross) for cross in crosses]
+        self.crosses = [columns("crosses", cross) for cross in crosses]
         tables = [*([column] for column in range(width)), *self.crosses]
         bits = list(bits) if isinstance(bits, Sequence) else [bits] * len(tables)
         self.bits, one = bits, [LEAST_BITS] * constant
