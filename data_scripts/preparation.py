@@ -20,7 +20,7 @@ from data_scripts.sources.source import Source
 from data_scripts.vocabulary import FieldVocabulary, vocabulary_table
 from data_scripts.writer import FORMAT, PeriodWriter, writing
 from reloop2_keras.core.arguments import MOST_CHUNK_ROWS, flag, integer, number, optional
-from reloop2_keras.core.bad_rows import MAX_BAD, share
+from reloop2_keras.core.bad_rows import MAX_BAD
 from reloop2_keras.core.description import SCHEMA_VERSION, sealed
 from reloop2_keras.core.files import file_checksum
 
@@ -105,7 +105,7 @@ def prepare(
     if bins:
         options["bins"] = bins
     chunk_rows = integer("chunk_rows", chunk_rows, 1, MOST_CHUNK_ROWS)
-    max_bad = share("max_bad", max_bad)
+    max_bad = number("max_bad", max_bad, "[0, 1]")
     overwrite, progress = flag("overwrite", overwrite), optional(flag, "progress", progress)
     if not isinstance(source, Source):
         raise ValueError(f"`source` must be of data_scripts.sources. Received: {source!r}")

@@ -113,5 +113,5 @@ def test_too_many_bad_rows_are_an_error_and_nothing_of_them_is_learnt(tmp_path, 
     model, done = learn(tmp_path, path, max_bad=0.9, **options) if times else (model, done)
     assert (done.first, done.rows, model.counts["learnt"], done.bad) == (0, 700, 99, 601)
     for wrong in (-1, 2, float("nan")):
-        with pytest.raises(ValueError, match="`max_bad` must be a number from 0 to 1"):
+        with pytest.raises(ValueError, match="`max_bad` must be in .0, 1."):
             learn(tmp_path, path, max_bad=wrong)

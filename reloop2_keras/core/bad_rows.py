@@ -4,30 +4,12 @@ A log of which most rows are skipped is another log. So reasons are told with th
 bad rows than `max_bad` are an error.
 """
 
-import math
-import numbers
 from collections.abc import Iterable
 from typing import Any
 
 MAX_BAD = 0.1
 KEPT = 100  # reasons that are told apart, as a text of the file may be part of one
 OTHERS = "other reasons"
-
-
-def share(name: str, value: Any) -> float:
-    """Return a number from 0 to 1 as float.
-
-    Raises:
-        ValueError: naming the argument, for anything else.
-
-    Example:
-        >>> share("max_bad", 1)
-        1.0
-    """
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or math.isnan(value) or not 0 <= value <= 1:
-        raise ValueError(f"`{name}` must be a number from 0 to 1. Received: {value!r}")
-    return float(value)
 
 
 class BadReasons:

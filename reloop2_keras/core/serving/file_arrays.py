@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from reloop2_keras.core.bad_rows import MAX_BAD, BadReasons, share
+from reloop2_keras.core import arguments
+from reloop2_keras.core.bad_rows import MAX_BAD, BadReasons
 from reloop2_keras.core.encoder import Arrays, Encoder
 from reloop2_keras.core.raw_columns import RawColumns
 from reloop2_keras.core.serving.file_rows import Piece, RowFile
@@ -50,7 +51,10 @@ class BadRows:
             raise ValueError(f'`on_error` must be "fail" or "skip". Received: {on_error!r}')
         self.on_error, self.count = on_error, count
         self.first: list[str] = []
-        self.max_bad, self.reasons = share("max_bad", max_bad), BadReasons(reasons)
+        self.max_bad, self.reasons = (
+            arguments.number("max_bad", max_bad, "[0, 1]"),
+            BadReasons(reasons),
+        )
 
     def take(self, bad: list[tuple[int, str]]) -> None:
         """Note bad rows of a piece, (place, message) each.
