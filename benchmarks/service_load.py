@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 import numpy as np
 
@@ -108,7 +109,7 @@ class Connection:
 
 @contextlib.contextmanager
 def service(folder, state, options=()):
-    """Yield (port, process); it is told to stop at the end."""
+    """Yield (port, process) once it answers; it is told to stop at the end."""
     with socket.socket() as some:
         some.bind(("127.0.0.1", 0))
         port = some.getsockname()[1]
@@ -117,8 +118,8 @@ def service(folder, state, options=()):
     process = subprocess.Popen([sys.executable, "-m", "reloop2_keras", *words, *options], **quiet)
     try:
         while process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
+            try:  # the port is taken before the model is loaded: an answer is what counts
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30).close()
                 break
             except OSError:
                 time.sleep(0.1)
