@@ -39,6 +39,15 @@ def test_masks_are_those_of_an_oracle_and_files_hold_the_step(tmp_path):
         SeededDropout(1.0)
 
 
+def test_masks_count_places_whatever_the_shape():
+    x = np.random.default_rng(1).random((6, 4, 2)).astype("float32")
+    one, two = (SeededDropout(0.5, seed=2)(a, training=True) for a in (x, x.reshape(6, 8)))
+    np.testing.assert_array_equal(numpy(one).reshape(6, 8), numpy(two))
+    row = keras.Input((4, 2))
+    model = keras.Model(row, SeededDropout(0.5, seed=2)(row))
+    np.testing.assert_array_equal(numpy(model(x, training=True)), numpy(one))
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     out = tmp_path_factory.mktemp("backup") / "dataset"

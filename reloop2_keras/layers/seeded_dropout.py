@@ -1,5 +1,6 @@
 """Dropout whose masks a seed and a step number decide, the same on every backend."""
 
+import math
 from typing import Any
 
 import keras
@@ -24,7 +25,7 @@ class SeededDropout(keras.layers.Layer):
         **kwargs: passed to `keras.layers.Layer` (`name`, `dtype`).
 
     Call arguments:
-        inputs: float (batch, units).
+        inputs: float, of any shape, (batch, units) say.
         training: bool.
 
     Returns:
@@ -53,7 +54,7 @@ class SeededDropout(keras.layers.Layer):
         seed_and_step = ops.cast(self.seed_generator.next(), "int32")
         salt = ops.mod(seed_and_step[0], 65_521) * 32_749
         shape = ops.shape(inputs)
-        place = ops.arange(shape[0] * shape[1], dtype="int32")
+        place = ops.arange(math.prod(shape), dtype="int32")
         bits = _mix(ops.bitwise_xor(place, _mix(seed_and_step[1] + salt)))
         kept = ops.bitwise_and(bits, 0xFFFFFF) >= int(self.rate * 2**24)
         kept = ops.cast(ops.reshape(kept, shape), inputs.dtype)
