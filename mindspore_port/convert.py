@@ -27,7 +27,7 @@ from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import Serving
 from reloop2_keras.core.beside import beside
-from reloop2_keras.core.files import replaced
+from reloop2_keras.core.files import replaced, writing
 from reloop2_keras.core.memories import ExactMemory, SketchMemory
 
 TOLERANCE = 1e-4  # of the check; parity in float32 is about 1e-6
@@ -61,7 +61,7 @@ def convert(
             raise ValueError(f"{path}: expected {name} to end in {' or '.join(sorted(kind))}")
     if not source.is_file():
         raise FileNotFoundError(f"{source}: not found")
-    with beside(target) as folder:
+    with writing(target, reads=True), beside(target) as folder:
         middle = folder / "neutral.npz"
         if to_keras:
             # compared in float32: a neutral file keeps no dtype of computation

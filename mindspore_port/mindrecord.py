@@ -126,8 +126,7 @@ def to_mindrecord(
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    from mindspore.mindrecord import FileWriter
-
+    """Write rows, and read them again: a checksum of a file that is cut off would be right."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # MindRecord knows no uint8 and no 0-d columns
     arrays = {
@@ -140,6 +139,20 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
         else {"type": str(array.dtype)}
         for name, array in arrays.items()
     }
+    try:
+        _write_rows(path, schema, arrays)
+        held = read_mindrecord(path)
+    except (RuntimeError, ValueError, OSError) as error:  # a disk that is full, by many names
+        lines = [line.strip(" -") for line in str(error).splitlines()]
+        said = next(filter(None, lines), type(error).__name__)
+        raise OSError(f"{path}: cannot be written: {said[:300]}") from error
+    if not all(np.array_equal(held.get(name), array) for name, array in arrays.items()):
+        raise OSError(f"{path}: cannot be written: what was written does not verify")
+
+
+def _write_rows(path: Path, schema: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    from mindspore.mindrecord import FileWriter
+
     # one file a writer: siblings of a sharded one would be read along (docs/method.md, section 7.2)
     writer = FileWriter(str(path), shard_num=1)
     writer.add_schema(schema, "rows of a prepared dataset")

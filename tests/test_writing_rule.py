@@ -35,7 +35,7 @@ EXCEPTIONS = {
     "data_scripts/atomic_folder.py _restore_unmarked": "puts back what a killed run replaced",
     "data_scripts/writer.py PeriodWriter._flush": "in the folder of `atomic_folder`",
     "data_scripts/preparation.py _vocabulary": "in the folder of `atomic_folder`",
-    "mindspore_port/mindrecord.py _write": "in the folder of `to_mindrecord`",
+    "mindspore_port/mindrecord.py _write_rows": "in the folder of `to_mindrecord`",
     "reloop2_keras/core/serving/shipped.py _copy": "in the folder of `ship`",
     "reloop2_keras/core/seal.py seal": "a file that is not at its place yet",
     "reloop2_keras/core/encoder_file.py to_bytes": "in memory",

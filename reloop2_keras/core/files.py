@@ -111,7 +111,9 @@ def writing(path: str | os.PathLike, reads: bool = False) -> Iterator[None]:
             reads and _of_another(error, place)
         ):
             raise
-        said = error.strerror or str(error)
+        # of a file within, and of a reader in C, which says more than a line
+        said = (error.strerror or str(error)).rpartition(": cannot be written: ")[2]
+        said = " ".join(said.split())[:300]
         kind = type(OSError(error.errno, said)) if error.errno else OSError
         named = kind(f"{place}: cannot be written: {said}")
         named.errno = error.errno
