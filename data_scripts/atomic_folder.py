@@ -7,7 +7,6 @@ knows which of these folders nobody works in.
 """
 
 import contextlib
-import errno
 import logging
 import os
 import re
@@ -17,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_scripts.output import check_output, named_files
-from data_scripts.writer import writing
-from reloop2_keras.core.files import sync
+from reloop2_keras.core.files import sync, writing
+from reloop2_keras.core.folders import TAKEN, exchanged
 
 try:
     import fcntl
@@ -26,7 +25,6 @@ except ImportError:  # On Windows nothing is locked, and what dead runs left sta
     fcntl = None  # type: ignore[assignment]
 
 LOG = logging.getLogger(__name__)
-TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
 @contextlib.contextmanager
@@ -128,6 +126,9 @@ def _take_place(new, old, output, overwrite, inputs):
                 "choose another output or --overwrite"
             )
         check_output(output, overwrite, inputs)
+        with contextlib.suppress(FileNotFoundError):
+            if exchanged(new, output):  # At no moment there is none at its place.
+                return
         _discard(old)  # There is one if another run put its dataset here just now.
         with contextlib.suppress(FileNotFoundError):
             os.rename(output, old)

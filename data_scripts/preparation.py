@@ -18,11 +18,11 @@ from data_scripts.periods import period_sizes, plan_files
 from data_scripts.prefetch import prefetched
 from data_scripts.sources.source import Source
 from data_scripts.vocabulary import FieldVocabulary, vocabulary_table
-from data_scripts.writer import FORMAT, PeriodWriter, writing
+from data_scripts.writer import FORMAT, PeriodWriter
 from reloop2_keras.core.arguments import MOST_CHUNK_ROWS, flag, integer, number, optional
 from reloop2_keras.core.bad_rows import MAX_BAD
 from reloop2_keras.core.description import SCHEMA_VERSION, sealed
-from reloop2_keras.core.files import file_checksum
+from reloop2_keras.core.files import file_checksum, put_file, writing
 
 CUT = ("train_fraction", "validation_fraction", "slots", "train_rows")
 MATRICES = ("feature_ids", "feature_values", "feature_hashes")
@@ -157,7 +157,7 @@ def prepare(
         meta = sealed(meta)
         text = json.dumps(meta, indent=1, ensure_ascii=False) + "\n"
         with writing(output / "dataset.json"):
-            (folder / "dataset.json").write_text(text, encoding="utf-8")
+            put_file(folder / "dataset.json", text)
     return meta
 
 

@@ -1,7 +1,7 @@
 """Write rows in stream order to Parquet files; row groups do not depend on the chunks."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_scripts.errors import InputError
-from reloop2_keras.core.files import file_checksum
+from reloop2_keras.core.files import file_checksum, writing
 
 ROW_GROUP = 65_536
 FILE_ROWS = 4 * ROW_GROUP  # rows of a training file
@@ -106,6 +106,7 @@ class PeriodWriter:
             if self._left == 0:
                 self._file.close()
                 self._file = None
+                _check_rows(self._path, self._written)
                 self._done[self._name] = {
                     "name": self._name,
                     "rows": self._written,
@@ -121,19 +122,19 @@ class PeriodWriter:
             self._file = None
 
 
+def _check_rows(path, rows):
+    """What was written is opened again: what is cut off at its end would get a checksum, too."""
+    try:
+        found = pq.read_metadata(path).num_rows
+    except pa.ArrowException as error:
+        raise OSError(f"what was written does not verify: {error}") from error
+    if found != rows:
+        raise OSError(f"what was written does not verify: {found} rows, not {rows}")
+
+
 def _column(array):
     if array.ndim == 1:
         return pa.array(array)
     flat = pa.array(array.reshape(-1))
     kind = pa.list_(pa.field("element", flat.type, nullable=False), array.shape[1])
     return pa.FixedSizeListArray.from_arrays(flat, type=kind)
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Name the file in what the system says of a write that failed (a full disk, for example)."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OSError(f"{path}: cannot be written: {reason}") from error

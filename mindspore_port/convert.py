@@ -12,10 +12,9 @@ environment chooses. Elsewhere checksums and shapes are compared.
 
 import argparse
 import importlib.util
-import os
+import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -27,6 +26,8 @@ from mindspore_port.models.checkpoint_file import load_model, save_model
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import Serving
+from reloop2_keras.core.beside import beside
+from reloop2_keras.core.files import replaced, writing
 from reloop2_keras.core.memories import ExactMemory, SketchMemory
 
 TOLERANCE = 1e-4  # of the check; parity in float32 is about 1e-6
@@ -60,9 +61,8 @@ def convert(
             raise ValueError(f"{path}: expected {name} to end in {' or '.join(sorted(kind))}")
     if not source.is_file():
         raise FileNotFoundError(f"{source}: not found")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".convert.") as folder:
-        middle = Path(folder) / "neutral.npz"
+    with writing(target, reads=True), beside(target) as folder:
+        middle = folder / "neutral.npz"
         if to_keras:
             # compared in float32: a neutral file keeps no dtype of computation
             ckpt = source.suffix == ".ckpt"
@@ -77,20 +77,21 @@ def convert(
             if source.suffix == ".keras":
                 _keras("dump", source, middle)
             else:
-                middle.write_bytes(source.read_bytes())
+                shutil.copyfile(source, middle)
             model = neutral.load(middle)
             if target.suffix == ".ckpt":
                 save_model(model, target)
                 model = load_model(target)  # what is checked is what was written
         arrays = neutral.read(middle)[1]
         if target.suffix == ".npz":
-            os.replace(middle, target)
+            with replaced(target, check=neutral.read) as whole:
+                shutil.copyfile(middle, whole)
         numbers = sum(array.size for array in arrays.values())
         say(f"{source} -> {target}: {len(arrays)} arrays, {numbers:,} numbers")
         if keras_file.suffix == ".npz" or not _keras_is_here():
             say("Keras side not run (no .keras file or no Keras here): checksums and shapes agree")
             return None
-        return compare(model, keras_file, Path(folder), say)
+        return compare(model, keras_file, folder, say)
 
 
 def _keras_is_here() -> bool:

@@ -5,9 +5,7 @@ a Parquet file, and a dataset.json that names them all. Importing this module le
 """
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,8 @@ import numpy as np
 from reloop2_keras.core.array_checks import FEATURES, damage_named
 from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.description import periods_of, sealed
-from reloop2_keras.core.files import file_checksum
+from reloop2_keras.core.files import file_checksum, put_file
+from reloop2_keras.core.folders import replaced_folder
 from reloop2_keras.core.reading import STORAGES, Storage
 
 BLOCK = 8192  # rows handed to the writer at once
@@ -100,9 +99,7 @@ def to_mindrecord(
     if target.exists():
         raise FileExistsError(f"{target}: exists already; choose another output")
     dataset.verify()  # what was damaged before would get a checksum that says it is whole
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with replaced_folder(target, replace=False) as beside:
         meta = json.loads(json.dumps(dataset.meta)) | {"format": "mindrecord"}
         for period, groups in zip(periods_of(meta), dataset.row_groups(), strict=True):
             period["files"] = []
@@ -124,18 +121,12 @@ def to_mindrecord(
         shutil.copy(dataset.folder / vocabulary, beside / vocabulary)
         meta = sealed(meta)
         text = json.dumps(meta, indent=1, ensure_ascii=False) + "\n"
-        (beside / "dataset.json").write_text(text, encoding="utf-8")
-        beside.chmod(0o755)  # mkdtemp's folders are private
-        os.replace(beside, target)
-    except BaseException:  # an interrupt too must leave nothing behind
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
+        put_file(beside / "dataset.json", text)
     return meta
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    from mindspore.mindrecord import FileWriter
-
+    """Write rows, and read them again: a checksum of a file that is cut off would be right."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # MindRecord knows no uint8 and no 0-d columns
     arrays = {
@@ -148,6 +139,20 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
         else {"type": str(array.dtype)}
         for name, array in arrays.items()
     }
+    try:
+        _write_rows(path, schema, arrays)
+        held = read_mindrecord(path)
+    except (RuntimeError, ValueError, OSError) as error:  # a disk that is full, by many names
+        lines = [line.strip(" -") for line in str(error).splitlines()]
+        said = next(filter(None, lines), type(error).__name__)
+        raise OSError(f"{path}: cannot be written: {said[:300]}") from error
+    if not all(np.array_equal(held.get(name), array) for name, array in arrays.items()):
+        raise OSError(f"{path}: cannot be written: what was written does not verify")
+
+
+def _write_rows(path: Path, schema: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    from mindspore.mindrecord import FileWriter
+
     # one file a writer: siblings of a sharded one would be read along (docs/method.md, section 7.2)
     writer = FileWriter(str(path), shard_num=1)
     writer.add_schema(schema, "rows of a prepared dataset")

@@ -9,9 +9,10 @@ notebook; one that was changed stays, and the new notebook is put beside it.
 import hashlib
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
+
+from reloop2_keras.core.files import put_file
 
 ROOT = Path(__file__).parents[1]
 FIRST = "00_tour.ipynb"
@@ -32,14 +33,14 @@ def prepare(notebooks, copies):
     for source in sorted(notebooks.glob("*.ipynb")):
         copy, now = copies / source.name, _sha256(source)
         if not copy.exists() or _sha256(copy) == copied.get(source.name):
-            shutil.copyfile(source, copy)
+            put_file(copy, source.read_bytes())
             copied[source.name] = now
         elif copied.get(source.name) != now:
             fresh = copies / f"{source.stem}.new.ipynb"
-            shutil.copyfile(source, fresh)
+            put_file(fresh, source.read_bytes())
             copied[source.name] = now
             said.append(f"{copy} was changed by you and stays; the new one is {fresh}")
-    book.write_text(json.dumps(copied, indent=1) + "\n", encoding="utf-8")
+    put_file(book, json.dumps(copied, indent=1) + "\n")
     return said
 
 

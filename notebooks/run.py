@@ -168,6 +168,8 @@ def refresh(folder):
     """Run each py/ file as a notebook in a folder of its own and keep the cleaned result."""
     import nbformat
 
+    from reloop2_keras.core.files import replaced
+
     folder = Path(folder)
     sources = sorted((folder / "py").glob("*.py"))
     if not sources:
@@ -182,9 +184,8 @@ def refresh(folder):
                 execute(raw, done, {})
             except NotebookError as error:
                 raise NotebookError(str(error).replace(str(raw), str(source))) from error
-            beside = folder / f".{source.stem}.part"
-            nbformat.write(cleaned(nbformat.read(done, as_version=4)), beside)
-            beside.replace(folder / f"{source.stem}.ipynb")
+            with replaced(folder / f"{source.stem}.ipynb") as beside:
+                nbformat.write(cleaned(nbformat.read(done, as_version=4)), beside)
 
 
 def check(folder):

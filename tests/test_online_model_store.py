@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from served_model import Clock, Formula, assert_same, labels, model, rows
 
-from reloop2_keras.core.serving.event_log import EventLog
+from reloop2_keras.core.serving.event_log import HEAD, EventLog
 from reloop2_keras.core.serving.snapshot_file import read_state, write_state
 from reloop2_keras.core.serving.store import Store
 
@@ -113,7 +113,7 @@ def test_a_torn_last_event_is_cut_off_and_other_damage_is_told(tmp_path):
     abandon(store)
     log = tmp_path / f"events-{0:015}.log"
     whole = log.read_bytes()
-    lengths, at = [], 0
+    lengths, at = [], len(HEAD)
     while at < len(whole):
         at += 8 + int.from_bytes(whole[at : at + 4], "little")
         lengths.append(at)

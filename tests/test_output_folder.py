@@ -147,6 +147,8 @@ def test_what_came_to_be_meanwhile_stays(tmp_path):
 
 
 def test_a_failed_swap_puts_the_old_one_back(tmp_path, monkeypatch):
+    # where the system cannot let two names change places
+    monkeypatch.setattr("data_scripts.atomic_folder.exchanged", lambda *_: False)
     out = tmp_path / "out"
     prepare(source(), out, **MAKE)
     before, rename = files(out), os.rename

@@ -10,7 +10,7 @@ import pytest
 from served_model import Clock, assert_same, labels, model, rows
 
 from reloop2_keras.core.serving import segments
-from reloop2_keras.core.serving.event_log import EventLog, read_events
+from reloop2_keras.core.serving.event_log import HEAD, EventLog, read_events
 from reloop2_keras.core.serving.snapshots import Snapshots
 from reloop2_keras.core.serving.store import Store
 
@@ -40,7 +40,7 @@ def log_of(folder, events):
         log.append({"kind": "rows", "number": number}, {"truth": np.zeros(9)})
         ends.append(log._size)
     log.close()
-    return log.path, [0, *ends]
+    return log.path, [len(HEAD), *ends]
 
 
 @pytest.mark.parametrize("bit", range(32))

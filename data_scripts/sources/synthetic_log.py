@@ -11,6 +11,7 @@ from data_scripts.errors import Errors
 from data_scripts.sources.latent_factors import LatentFactors
 from data_scripts.sources.source import Source
 from reloop2_keras.core.arguments import integer, number
+from reloop2_keras.core.files import replaced
 
 BLOCK = 65_536  # rows drawn from one random stream: the log does not depend on the chunk size
 NUM_NUMERIC, NUM_CATEGORICAL = 13, 26
@@ -193,14 +194,14 @@ def write_raw_tsv(source: Source, path: Path, chunk_rows: int = BLOCK) -> None:
         source: what `synthetic` returned.
         path: `pathlib.Path` of the TSV; `<path>.truth.parquet` holds `true_probability`, `group`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
     truth = []
-    with beside.open("wb") as file:
-        for frame in source.chunks(chunk_rows, None):
-            truth.append(frame.select("true_probability", "group"))
-            numeric = [pl.col(f"I{i + 1}").cast(pl.Int64) for i in range(NUM_NUMERIC)]
-            raw = frame.drop("true_probability", "group").with_columns(numeric)
-            raw.write_csv(file, separator="\t", include_header=False)
-    pl.concat(truth).write_parquet(path.with_name(path.name + ".truth.parquet"))
-    beside.replace(path)
+    with replaced(path) as beside:
+        with beside.open("wb") as file:
+            for frame in source.chunks(chunk_rows, None):
+                truth.append(frame.select("true_probability", "group"))
+                numeric = [pl.col(f"I{i + 1}").cast(pl.Int64) for i in range(NUM_NUMERIC)]
+                raw = frame.drop("true_probability", "group").with_columns(numeric)
+                raw.write_csv(file, separator="\t", include_header=False)
+        # first at its place: by it a run knows that the log is one of ours
+        with replaced(path.with_name(path.name + ".truth.parquet")) as part:
+            pl.concat(truth).write_parquet(part)

@@ -22,19 +22,28 @@ from reloop2_keras.core.weight_shapes import check_shapes
 
 CONFIG = "reloop2_config"  # a uint8 array: the description as JSON
 SUMS = "reloop2_sha256"  # a uint8 array: the checksum of each other array, as JSON
+SCHEMA = np.array([1], "int32")
+SCHEMA_NAME = "reloop2_schema"  # files of earlier versions have none
 
 
 def save_arrays(arrays: Mapping[str, npt.ArrayLike], path: str | Path) -> None:
     """Write a dict of arrays as a MindSpore checkpoint, beside its place, then renamed.
 
     The checkpoint also holds the SHA-256 of each array, and at its end that of the file, which
-    `load_arrays` compares; see `core.seal`.
+    `load_arrays` compares; see `core.seal`. It takes its place once it is read again so.
+
+    Raises:
+        OSError: naming the file, if it cannot be written.
     """
     copies = {name: np.array(a) for name, a in arrays.items()}
+    copies[SCHEMA_NAME] = SCHEMA
     sums = {name: array_checksum(a) for name, a in copies.items()}
     listed = [{"name": n, "data": Tensor(a)} for n, a in {**copies, SUMS: pack(sums)}.items()]
-    with replaced(path, ".ckpt") as beside:
-        ms.save_checkpoint(listed, str(beside))
+    with replaced(path, ".ckpt", load_arrays) as beside:
+        try:
+            ms.save_checkpoint(listed, str(beside))
+        except RuntimeError as error:  # MindSpore's word for a disk that is full
+            raise OSError(str(error).strip().splitlines()[0]) from error
         beside.chmod(0o600)  # MindSpore takes the right to write away
         seal(beside)
 
@@ -72,6 +81,9 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
         expected = sums.get(name, "no such array")
         if found != expected:
             raise ValueError(f"{path}: {name}: expected sha256 {expected}, found {found}")
+    schema = arrays.pop(SCHEMA_NAME, SCHEMA)
+    if not np.array_equal(schema, SCHEMA):
+        raise ValueError(f"{path}: expected schema {SCHEMA.tolist()}, found {schema.tolist()}")
     return arrays
 
 

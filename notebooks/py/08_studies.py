@@ -37,6 +37,7 @@ import pandas as pd
 
 from data_scripts import prepare, synthetic
 from reloop2_keras import Candidates, PreparedDataset, choose
+from reloop2_keras.core.files import put_file
 from reloop2_keras.models import train_base
 from reloop2_keras.streaming import (
     FORMS,
@@ -294,7 +295,7 @@ tables = {"forms": study, "bits": sizes, "versus": versus, "harm": harm}
 tables |= {"no_drift": no_drift, "retrained": switch}
 found |= {name: json.loads(table.to_json(orient="index")) for name, table in tables.items()}
 found["delays"] = {int(d): float(delays.loc[(d, "feature"), "auc"]) for d in DELAYS}
-(output / "beyond.json").write_text(json.dumps(found, indent=1) + "\n")
+put_file(output / "beyond.json", json.dumps(found, indent=1) + "\n")
 
 # %% [markdown]
 # `beyond.json` holds all tables of this run.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.delay import Delay
-from reloop2_keras.core.files import replaced
+from reloop2_keras.core.files import put_file
 from reloop2_keras.core.late_clicks import WAYS, LateClicks
 from reloop2_keras.core.metrics_content import ABOUT, plain_tree
 from reloop2_keras.core.report import PrequentialReport
@@ -77,8 +77,7 @@ class Curve:
         """Write curve.json, whole or not at all; returns the paths written."""
         path = Path(folder) / "curve.json"
         text = json.dumps(self.to_metrics(), indent=1, allow_nan=False) + "\n"
-        with replaced(path) as beside:
-            beside.write_text(text, encoding="utf-8")
+        put_file(path, text)
         return [path]
 
 

@@ -1,5 +1,6 @@
 """Prepared datasets: what a folder written by `data_scripts` holds, for every framework."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.description import periods_of, read_description
 from reloop2_keras.core.epoch_rows import EpochRows
-from reloop2_keras.core.files import file_checksum
+from reloop2_keras.core.files import compare_checksum
 from reloop2_keras.core.order import SHUFFLE_ROWS
 from reloop2_keras.core.reading import RowGroup, row_groups, storage_of
 from reloop2_keras.core.slots import Slot
@@ -56,6 +57,9 @@ class PreparedDataset:
         groups = []
         for entry in files:
             path = self.folder / entry["name"]
+            suffix = storage_of(path).index_suffix
+            if suffix and "index_sha256" in entry:  # who reads it may crash on a damaged one
+                compare_checksum(path.with_name(path.name + suffix), entry["index_sha256"])
             added = row_groups([path], len(self.fields), self.meta["columns"])
             found = sum(group.rows for group in added)
             if found != entry["rows"]:
@@ -63,6 +67,8 @@ class PreparedDataset:
                     f"{path}: expected {entry['rows']} rows, as {self.folder / 'dataset.json'} "
                     f"says, found {found}"
                 )
+            if suffix:
+                added = [dataclasses.replace(group, sha256=entry["sha256"]) for group in added]
             groups += added
         return groups
 
@@ -91,16 +97,10 @@ class PreparedDataset:
         entries = [entry for period in self.periods() for entry in period["files"]]
         for entry in [*entries, self.meta["vocabulary"]]:
             path = self.folder / entry["name"]
-            self._compare(path, entry["sha256"])
+            compare_checksum(path, entry["sha256"])
             if "index_sha256" in entry:
                 suffix = storage_of(path).index_suffix
-                self._compare(path.with_name(path.name + suffix), entry["index_sha256"])
-
-    @staticmethod
-    def _compare(path, expected):
-        found = file_checksum(path)
-        if found != expected:
-            raise ValueError(f"{path}: expected sha256 {expected}, found {found}")
+                compare_checksum(path.with_name(path.name + suffix), entry["index_sha256"])
 
     def columns(self, *names: str) -> list[int]:
         """Return the columns of named fields, such as for `FeatureErrorMemory(crosses=...)`.

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from reloop2_keras.core.array_checks import damage_named
 from reloop2_keras.core.description import check_fields, read_description, sealed
-from reloop2_keras.core.files import file_checksum, replaced
+from reloop2_keras.core.files import file_checksum, put_file
 from reloop2_keras.core.raw_columns import RawColumns
 from reloop2_keras.core.vocabulary import Vocabulary, read_vocabulary
 
@@ -85,6 +85,5 @@ def from_bytes(data: bytes, where: str | Path) -> tuple[dict[str, Any], Vocabula
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write an encoder's file beside `path`, and rename it."""
-    with replaced(path) as beside:
-        beside.write_bytes(data)
+    """Write an encoder's file beside `path`, and rename it once it is compared."""
+    put_file(path, data)

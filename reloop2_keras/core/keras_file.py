@@ -7,6 +7,7 @@ configuration says before it looks at the weights. A file of 1.5 MB took 3.6 GB 
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,24 @@ MOST_JSON = 64 << 20  # bytes; 10,000 fields with names and maxima take 2 MB
 LEAST_BYTES = 2  # of a weight: half precision is the smallest that is stored
 WEIGHTS = "model.weights.h5"
 ENTRIES = ("metadata.json", "config.json", WEIGHTS)
+_BROKEN = (
+    zipfile.BadZipFile,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+    zlib.error,
+)
 
 
 def check_keras_file(path: str | os.PathLike) -> Path:
     """Return the path of a .keras file that may be given to Keras.
 
-    Entries are those that Keras writes, JSON is at most 64 MiB, weights are not packed, as Keras
-    leaves them, and tables of our classes are not larger than the weights that came with them.
+    Entries are those that Keras writes and have the checksums that they were written with (of a
+    damaged one Keras raises what its reader happens to, without the file's name), JSON is at most
+    64 MiB, weights are not packed, as Keras leaves them, and tables of our classes are not larger
+    than the weights that came with them.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -43,17 +55,22 @@ def check_keras_file(path: str | os.PathLike) -> Path:
                     f"expected a {name} of at most {size:,} bytes, as its weights have, found "
                     f"sizes of {least:,} bytes and more"
                 )
-    except (
-        zipfile.BadZipFile,
-        ValueError,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        OSError,
-    ) as error:
+    except _BROKEN as error:
         said = " ".join(str(error).split())[:300]
         raise ValueError(f"{path}: expected a .keras file: {said}") from error
+    check_entries(path)
     return path
+
+
+def check_entries(path: str | os.PathLike) -> None:
+    """Raise ValueError unless all entries of a zip file have the checksums that it names."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            bad = file.testzip()
+    except _BROKEN as error:
+        raise ValueError(f"{path}: expected a whole zip file: {error}") from error
+    if bad is not None:
+        raise ValueError(f"{path}: {bad}: expected the bytes that were written, found others")
 
 
 def _entries(file):

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.description import sealed
+
 # column -> (metric, width, form); a gain over the frozen base stands after the AUC
 COLUMNS = {
     "AUC": ("auc", 8, "{:.4f}"),
@@ -16,6 +18,7 @@ COLUMNS = {
     "us/event": ("microseconds", 10, "{:.1f}"),
 }
 NAME = 22  # width of an arm's name
+SCHEMA = 1  # of the file; those of earlier versions have no number, and no checksum
 
 
 def arm_lines(arms: Mapping[str, Mapping[str, float | None]]) -> list[str]:
@@ -82,6 +85,7 @@ def read_metrics(path: str | Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         known = {m for m, _, _ in COLUMNS.values()} | {"auc_sd", "logloss_sd"}
+        _check_whole(content)
         figures = [arm.get(name) for arm in arms_of(content).values() for name in known]
         if all(f is None or isinstance(f, int | float) for f in figures):
             return content
@@ -93,3 +97,10 @@ def read_metrics(path: str | Path) -> dict[str, Any]:
     except (KeyError, TypeError, AttributeError):
         reason = "a file without arms"
     raise ValueError(f"{path}: expected a metrics.json of `compare` or notebook 04, found {reason}")
+
+
+def _check_whole(content: Mapping[str, Any]) -> None:
+    if content.get("schema", SCHEMA) != SCHEMA:
+        raise ValueError(f"schema {content['schema']!r} in place of {SCHEMA}")
+    if "sha256" in content and content["sha256"] != sealed(dict(content))["sha256"]:
+        raise ValueError("another checksum than that of what was written")

@@ -2,7 +2,8 @@
 
 The file holds every weight as an array under a name like `base/hidden_0/kernel` or
 `memories/0/sums`, and under `description` (uint8, JSON) the `model` (class names and arguments,
-see `weight_shapes`) and the `sha256` of each array's bytes. Arrays are stored uncompressed.
+see `weight_shapes`), the `sha256` of each array's bytes, and the number of the `schema` (files of
+earlier versions have none). Arrays are stored uncompressed.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from reloop2_keras.core.files import replaced
 from reloop2_keras.core.weight_shapes import check_shapes
 
 DESCRIPTION = "description"
+SCHEMA = 1
 _BROKEN = (
     zipfile.BadZipFile,
     ValueError,
@@ -56,8 +58,10 @@ def write(path: str | os.PathLike, model: Mapping, arrays: Mapping[str, np.ndarr
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     sums = {name: _sha256(array) for name, array in arrays.items()}
-    text = json.dumps({"model": model, "sha256": sums}, sort_keys=True).encode("utf-8")
-    with replaced(path) as beside:
+    text = json.dumps({"model": model, "schema": SCHEMA, "sha256": sums}, sort_keys=True).encode(
+        "utf-8"
+    )
+    with replaced(path, check=read) as beside:
         np.savez(beside, **arrays, **{DESCRIPTION: np.frombuffer(text, "uint8")})
 
 
@@ -83,6 +87,8 @@ def read(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
             del headers[DESCRIPTION]
             if not (isinstance(described, dict) and {"model", "sha256"} <= described.keys()):
                 raise ValueError(f"{DESCRIPTION}: expected `model` and `sha256`")
+            if described.get("schema", SCHEMA) != SCHEMA:
+                raise ValueError(f"expected schema {SCHEMA}, found {described['schema']!r}")
             check_shapes(described["model"], {name: shape for name, (shape, _) in headers.items()})
             for name, (_, dtype) in headers.items():
                 _check_dtype(name, dtype)

@@ -8,6 +8,7 @@ import numpy as np
 
 from reloop2_keras.core import parquet
 from reloop2_keras.core.array_checks import FieldRanges, check_types, check_values
+from reloop2_keras.core.files import compare_checksum
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,11 +19,13 @@ class RowGroup:
         path: the file.
         index: int, which row group of the file.
         rows: int.
+        sha256: of the file, compared at each reading; None: the file holds checksums itself.
     """
 
     path: Path
     index: int
     rows: int
+    sha256: str | None = None
 
     def load(
         self, ranges: FieldRanges, columns: Sequence[str] | None = None
@@ -35,11 +38,13 @@ class RowGroup:
 
         Raises:
             FileNotFoundError: if the file is gone.
-            ValueError: naming the file and what is wrong: a page whose checksum differs, a null,
+            ValueError: naming the file and what is wrong: a checksum that differs, a null,
                 an id out of its field's range, a label not 0 or 1, a value not finite, another
                 number of rows.
         """
         where = f"{self.path}: row group {self.index}"
+        if self.sha256 is not None:
+            compare_checksum(self.path, self.sha256)
         arrays = storage_of(self.path).read(self.path, self.index, columns)
         types = {name: _type(array) for name, array in arrays.items()}
         check_types(types, where, ranges.width, [*arrays] if columns is None else columns)
@@ -63,7 +68,8 @@ class Storage:
             being read: (rows of each row group, column -> (type, width of a fixed list or None)).
         read: function of a path, a row group's number and names of columns (None: all); returns a
             dict of arrays.
-        index_suffix: ending of a second file that belongs to each, or None.
+        index_suffix: ending of a second file that belongs to each, or None. Such files hold no
+            checksums: those of dataset.json are compared when they are opened and read.
     """
 
     summarize: Callable[[Path], tuple[list[int], dict[str, tuple[str, int | None]]]]

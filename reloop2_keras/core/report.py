@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from reloop2_keras.core.files import replaced
+from reloop2_keras.core.description import sealed
+from reloop2_keras.core.files import put_file
 from reloop2_keras.core.metrics import evaluate, gauc
 from reloop2_keras.core.metrics_content import metrics_content, plain_tree
-from reloop2_keras.core.metrics_table import arm_lines
+from reloop2_keras.core.metrics_table import SCHEMA, arm_lines
 from reloop2_keras.core.report_page import report_page
 from reloop2_keras.core.verdict import controls_of
 
@@ -232,11 +233,13 @@ class PrequentialReport:
         content, written = self.to_metrics(), []
         for name, make in (("metrics.json", _json_text), ("report.html", report_page)):
             path = Path(folder) / name
-            with replaced(path) as beside:
-                beside.write_text(make(content), encoding="utf-8")
+            put_file(path, make(content))
             written.append(path)
         return written
 
 
 def _json_text(content):
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+    # as it is read again: JSON makes texts of all keys
+    text = json.dumps({"schema": SCHEMA, **content}, allow_nan=False)
+    plain = sealed(json.loads(text))
+    return json.dumps(plain, indent=1, allow_nan=False) + "\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reloop2_keras.core.serving.snapshot_file import read_state, write_state
+from reloop2_keras.core.serving.snapshot_file import OtherSchema, read_state, write_state
 
 
 class RunStates:
@@ -61,11 +61,16 @@ class RunStates:
         """Return (head, arrays) of the newest state that is whole; None where there is none.
 
         A damaged one is left out with a warning and removed, so that states before it stay the
-        newest.
+        newest. One of another version of this package stays where it is.
+
+        Raises:
+            OtherSchema: naming the newest whole file, if it is of another schema.
         """
         for path in reversed(self.paths()):
             try:
                 return read_state(path)
+            except OtherSchema:
+                raise
             except ValueError as error:
                 warnings.warn(f"{error}; the state before it is taken", stacklevel=3)
                 path.unlink()

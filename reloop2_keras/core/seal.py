@@ -15,6 +15,18 @@ from typing import BinaryIO
 _MARK, _DIGITS = b"\xc2\x3e\x40", 64
 
 
+def with_seal(data: bytes) -> tuple[bytes, str]:
+    """Return what a file of one protobuf message is to hold with its SHA-256, and that.
+
+    Example:
+        >>> whole, digest = with_seal(b"message")
+        >>> seal_of(whole) == (digest, True)
+        True
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    return data + _MARK + digest.encode(), digest
+
+
 def seal(path: str | os.PathLike) -> str:
     """Write a file's SHA-256 at its end; return it, hexadecimal.
 

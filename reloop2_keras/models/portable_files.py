@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 
 from reloop2_keras.core.files import replaced
+from reloop2_keras.core.keras_file import check_entries
 from reloop2_keras.models.mixin import Mixin
 
 
@@ -112,5 +114,12 @@ def _replace(filepath: Any, ending: str, overwrite: bool, write: Callable[[str],
     path = Path(os.path.realpath(filepath))
     if path.exists() and not overwrite:
         raise FileExistsError(f"{filepath}: is there already, and `overwrite` is False")
-    with replaced(path, ending) as beside:
+    check = check_entries if ending == ".keras" else _check_weights
+    with replaced(path, ending, check) as beside:
         write(str(beside))
+
+
+def _check_weights(path: Path) -> None:
+    """Raise OSError for a part of a file: HDF5 says at its start how long the whole is."""
+    with h5py.File(path):
+        pass

@@ -70,7 +70,12 @@ class BaseFiles:
     def take(self, path: Path) -> str:
         """Copy a file to the others; returns its name, which its content gives it."""
         name = f"base-{file_checksum(path)[:16]}{path.suffix}"
-        with replaced(self._state / name) as beside:
+
+        def check(copy: Path) -> None:
+            if file_checksum(copy)[:16] != name[5:21]:
+                raise ValueError("expected what was copied, found another checksum")
+
+        with replaced(self._state / name, check=check) as beside:
             shutil.copyfile(path, beside)
         return name
 

@@ -1,6 +1,7 @@
 """Events of an `OnlineModel`, written down before they are done: a kill loses none (ours).
 
-A segment holds frames: length and CRC-32 of what `packed.pack` made, four bytes each, then that.
+A segment holds `HEAD`, which tells its schema, and frames: length and CRC-32 of what `packed.pack`
+made, four bytes each, then that. Earlier versions wrote frames alone.
 An event has reached the system's cache before it is done, so that killing the process loses
 nothing. What a power cut may lose is what was not synced: see `EventLog`.
 """
@@ -14,11 +15,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reloop2_keras.core.files import sync
+from reloop2_keras.core.files import sync, writing
 from reloop2_keras.core.serving.packed import pack, unpack, whole_size
 from reloop2_keras.core.serving.requests import Arrays
 
 _FRAME = struct.Struct("<II")
+HEAD = b"reloop2 events 1\n"
+_KIND = HEAD[:-2]
 SYNCS = ("always", "snapshots")
 
 
@@ -55,18 +58,20 @@ class EventLog:
         """Write an event down.
 
         Raises:
-            OSError: if it cannot be; the file is as it was then.
+            OSError: naming the file, if it cannot be; it is as it was then.
         """
         if self.failed:
             raise OSError(
                 errno.EIO, "the log could not be synced: a snapshot must be written first"
             )
         data = pack(head, arrays)
-        frame = memoryview(_FRAME.pack(len(data), zlib.crc32(data)) + data)
+        head_of_file = b"" if self._size else HEAD
+        frame = memoryview(head_of_file + _FRAME.pack(len(data), zlib.crc32(data)) + data)
         try:
             done = 0
-            while done < len(frame):
-                done += os.write(self._file, frame[done:])
+            with writing(self.path):
+                while done < len(frame):
+                    done += os.write(self._file, frame[done:])
         except OSError:
             os.ftruncate(self._file, self._size)
             os.lseek(self._file, self._size, os.SEEK_SET)
@@ -134,7 +139,7 @@ def read_events(path: Path, last: bool) -> Iterator[tuple[dict[str, Any], Arrays
         ValueError: naming file and byte, for any other damage: labels were acknowledged there.
     """
     data = memoryview(path.read_bytes())
-    at = 0
+    at = _first_event(path, data)
     while at < len(data):
         start = at + _FRAME.size
         if start > len(data):
@@ -161,3 +166,16 @@ def read_events(path: Path, last: bool) -> Iterator[tuple[dict[str, Any], Arrays
             raise ValueError(f"{path}: byte {at}: expected a whole event, found a part")
         os.truncate(path, at)
         sync(path)
+
+
+def _first_event(path: Path, data: memoryview) -> int:
+    """Where the first event begins; what is no log must not pass for a torn one."""
+    start = bytes(data[: len(HEAD)])
+    if start == HEAD:
+        return len(HEAD)
+    if start.startswith(_KIND) and len(start) == len(HEAD):
+        raise ValueError(f"{path}: expected schema 1, found {start[len(_KIND) :]!r}")
+    # a kill or a power cut in the first write; or frames alone, whose text begins so
+    if HEAD.startswith(start) or not any(data) or bytes(data[16:18]) == b"[{":
+        return 0
+    raise ValueError(f"{path}: byte 0: expected a log of events, found another file")

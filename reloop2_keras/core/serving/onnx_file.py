@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from reloop2_keras.core.files import replaced
+from reloop2_keras.core.files import put_file
 from reloop2_keras.core.optional import optional
-from reloop2_keras.core.seal import seal
+from reloop2_keras.core.seal import with_seal
 from reloop2_keras.core.serving.deepfm_graph import LOGIT, PROBABILITY, base_of, deepfm_graph
 
 SCHEMA = 1
@@ -91,6 +91,6 @@ def write(path: str | os.PathLike, model: Any, about: Mapping[str, Any]) -> str:
     del model.metadata_props[:]
     text = json.dumps({"schema": SCHEMA, **about}, sort_keys=True)
     model.metadata_props.add(key=ENTRY, value=text)
-    with replaced(path) as beside:
-        beside.write_bytes(model.SerializeToString(deterministic=True))
-        return seal(beside)
+    data, digest = with_seal(model.SerializeToString(deterministic=True))
+    put_file(path, data)
+    return digest

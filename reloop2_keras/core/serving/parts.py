@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from reloop2_keras.core.files import replaced, sync
+from reloop2_keras.core.description import sealed
+from reloop2_keras.core.files import file_checksum, put_file, replaced
 
 ABOUT, PROGRESS, OWNER = "about.json", "progress.json", "owner.lock"
 ENDINGS = (".csv", ".parquet")
@@ -54,12 +55,20 @@ class Parts:
         self.about, self.progress = self._read(ABOUT), self._read(PROGRESS)
 
     def _read(self, name: str) -> dict[str, Any] | None:
+        place = self.folder / name
         try:
-            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+            held = json.loads(place.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except ValueError as error:
-            raise ValueError(f"{self.folder / name}: expected JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{place}: expected JSON: {error}") from error
+        if not isinstance(held, dict):
+            raise ValueError(f"{place}: expected a JSON object, found another thing")
+        if held.get("sha256", sealed(held)["sha256"]) != sealed(held)["sha256"]:
+            raise ValueError(f"{place}: expected the text that was written, found another checksum")
+        if name == PROGRESS and not (type(held.get("parts")) is int and "position" in held):
+            raise ValueError(f"{place}: expected `parts` and `position`, found {sorted(held)}")
+        return {key: value for key, value in held.items() if key != "sha256"}
 
     def begin(self, about: Mapping[str, Any]) -> None:
         """Begin, or go on with what was begun in the same way.
@@ -89,8 +98,7 @@ class Parts:
                 )
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
-        with replaced(self.folder / name) as beside:
-            beside.write_text(json.dumps(value), encoding="utf-8")
+        put_file(self.folder / name, json.dumps(sealed(dict(value))))
 
     def _part(self, number: int) -> Path:
         return self.folder / f"part-{number:06}{self.out.suffix}"
@@ -111,7 +119,8 @@ class Parts:
                     pa.csv.write_csv(table, beside, options)
         except pa.ArrowException as error:
             raise ValueError(f"{self.out}: cannot hold these columns: {error}") from error
-        self.progress = {**progress, "parts": number + 1}
+        sums = [*(self.progress or {}).get("sums", []), file_checksum(self._part(number))]
+        self.progress = {**progress, "parts": number + 1, "sums": sums}
         self._write(PROGRESS, self.progress)
 
     def finish(self, schema: pa.Schema) -> None:
@@ -119,25 +128,30 @@ class Parts:
 
         Args:
             schema: of the table.
+
+        Raises:
+            ValueError: naming the part that is not what was written.
+            OSError: naming OUT, if it cannot be written.
         """
         parts = [self._part(k) for k in range(self.progress["parts"] if self.progress else 0)]
-        whole = self.folder / f"whole{self.out.suffix}"
-        if self.out.suffix == ".parquet":
-            with pq.ParquetWriter(whole, schema) as writer:
-                for part in parts:
-                    table = pq.read_table(part).cast(schema)
-                    writer.write_table(table, row_group_size=len(table))
-        else:
-            head = io.StringIO()
-            csv.writer(head, lineterminator="\n").writerow(schema.names)
-            with open(whole, "wb") as file:
-                file.write(head.getvalue().encode())
-                for part in parts:
-                    with part.open("rb") as source:
-                        shutil.copyfileobj(source, file)
-        sync(whole)
-        os.replace(whole, self.out)
-        sync(self.out.absolute().parent)
+        # runs that earlier versions began have no checksums
+        for part, want in zip(parts, (self.progress or {}).get("sums", []), strict=False):
+            if (found := file_checksum(part)) != want:
+                raise ValueError(f"{part}: expected sha256 {want}, found {found}")
+        with replaced(self.out) as whole:
+            if self.out.suffix == ".parquet":
+                with pq.ParquetWriter(whole, schema) as writer:
+                    for part in parts:
+                        table = pq.read_table(part).cast(schema)
+                        writer.write_table(table, row_group_size=len(table))
+            else:
+                head = io.StringIO()
+                csv.writer(head, lineterminator="\n").writerow(schema.names)
+                with open(whole, "wb") as file:
+                    file.write(head.getvalue().encode())
+                    for part in parts:
+                        with part.open("rb") as source:
+                            shutil.copyfileobj(source, file)
         (self.folder / ABOUT).unlink()  # first, or what is left would be taken for a run's parts
         self.close()
         shutil.rmtree(self.folder)

@@ -19,11 +19,13 @@ class Segments:
 
     Attributes:
         notes: list of str, what was cut off when events were read.
+        reading: path of the segment that `after` is at.
     """
 
     def __init__(self, folder: Path, sync: str) -> None:
         self.folder, self._sync = folder, sync
         self.notes: list[str] = []
+        self.reading = folder
 
     def numbers(self) -> list[int]:
         """Return the numbers of the first events, ascending."""
@@ -51,6 +53,7 @@ class Segments:
                     f"{self.path(first)}: expected events from {position} on: what is between "
                     "was in a snapshot that does not verify"
                 )
+            self.reading = self.path(first)
             number, size = first, self.path(first).stat().st_size
             for head, arrays in read_events(self.path(first), last):
                 if number >= position:

@@ -10,13 +10,14 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.description import sealed
 from reloop2_keras.core.encoder import Encoder
-from reloop2_keras.core.files import file_checksum, put_in_place
+from reloop2_keras.core.files import file_checksum, put_file
+from reloop2_keras.core.folders import recover_folder, replaced_folder
 from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.serving.rows_learnt import RowsLearnt
 from reloop2_keras.core.serving.snapshot_file import read_state, write_state
@@ -24,6 +25,7 @@ from reloop2_keras.core.serving.snapshot_file import read_state, write_state
 SCHEMA = 1
 ABOUT, ENCODER, STATE = "model.json", "encoder.parquet", "online.state"
 ROWS = "rows.state"
+KEYS = {"schema", "files", "card", "sha256"}
 BASES = (".onnx", ".keras")
 
 
@@ -78,26 +80,28 @@ def ship(
         )
     if base is not None and Path(base).suffix not in BASES:
         raise ValueError(f"`base` must be a file that ends in one of {BASES}. Received: {base}")
+    recover_folder(folder)
     if folder.exists() and not (folder / ABOUT).is_file():
         raise ValueError(f"{folder}: expected a shipped model to replace, or nothing")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        whole = beside / "new"
-        whole.mkdir()
+    with replaced_folder(folder) as whole:
         encoder.save(whole / ENCODER)
         write_state(whole / STATE, {"config": online.get_config()}, online.state())
         if learnt is not None:
             write_state(whole / ROWS, *learnt.state())
         if base is not None:
-            shutil.copyfile(base, whole / f"base{Path(base).suffix}")
+            _copy(base, whole / f"base{Path(base).suffix}")
         files = {path.name: file_checksum(path) for path in sorted(whole.iterdir())}
         about = {"schema": SCHEMA, "files": files, "card": dict(card or {})}
-        (whole / ABOUT).write_text(json.dumps(about, indent=1, sort_keys=True), encoding="utf-8")
-        put_in_place(whole, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        plain = sealed(json.loads(json.dumps(about)))
+        put_file(whole / ABOUT, json.dumps(plain, indent=1, sort_keys=True))
     return folder
+
+
+def _copy(source: str | os.PathLike, target: Path) -> None:
+    digest = file_checksum(source)
+    shutil.copyfile(source, target)
+    if file_checksum(target) != digest:
+        raise OSError(f"{target}: cannot be written: what was copied does not verify")
 
 
 def verified(folder: str | os.PathLike) -> tuple[str, list[str], dict[str, Any]]:
@@ -109,13 +113,18 @@ def verified(folder: str | os.PathLike) -> tuple[str, list[str], dict[str, Any]]
     """
     folder = Path(folder)
     about = folder / ABOUT
-    if not about.is_file():
+    if not about.is_file() and not recover_folder(folder):
         raise FileNotFoundError(f"{about}: not found. Expected a model that `compare` shipped")
     text = about.read_bytes()
     try:
         said = json.loads(text)
         if said["schema"] != SCHEMA:
             raise ValueError(f"expected schema {SCHEMA}, found {said['schema']!r}")
+        # the model's name is made of this file, and a state is found by the name
+        if unknown := sorted(said.keys() - KEYS):
+            raise ValueError(f"expected {sorted(KEYS)}, found {unknown}")
+        if said.get("sha256", sealed(said)["sha256"]) != sealed(said)["sha256"]:
+            raise ValueError("expected the text that was written, found another checksum")
         files, card = dict(said["files"]), dict(said["card"])
         names = {Path(name).name for name in files}
         if names != set(files) or not {ENCODER, STATE} <= names:

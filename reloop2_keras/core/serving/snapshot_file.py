@@ -20,10 +20,18 @@ _DIGEST = 32
 _START = len(MAGIC) + _DIGEST
 
 
+class OtherSchema(ValueError):
+    """A file is whole, and of another version of this package."""
+
+
 def write_state(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a state beside its place, sync and rename it."""
+    """Write a state beside its place; sync it, read it again, and rename it.
+
+    Raises:
+        OSError: naming the file, if it cannot be written, or what is there is not what was written.
+    """
     data = pack({**head, "schema": SCHEMA}, arrays)
-    with replaced(path) as beside, open(beside, "wb") as file:
+    with replaced(path, check=verify) as beside, open(beside, "wb") as file:
         file.write(MAGIC + hashlib.sha256(data).digest())
         file.write(data)
 
@@ -33,7 +41,8 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: naming the file, if it is damaged, of another schema, or none at all.
+        OtherSchema: naming the file, if it is of another schema.
+        ValueError: naming the file, if it is damaged, or none at all.
     """
     data = memoryview(path.read_bytes())
     if data[: len(MAGIC)] != MAGIC:
@@ -43,8 +52,9 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         head, arrays = unpack(data[_START:])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    if head.pop("schema", None) != SCHEMA:
-        raise ValueError(f"{path}: expected schema {SCHEMA}")
+    schema = head.pop("schema", None)
+    if schema != SCHEMA:
+        raise OtherSchema(f"{path}: expected schema {SCHEMA}, found {schema!r}")
     return head, arrays
 
 
@@ -112,19 +122,26 @@ def pin_newest(folder: Path, model: str, pinned: Path) -> str | None:
     for path in sorted(folder.glob("snapshot-*.state"), reverse=True):
         pinned.unlink(missing_ok=True)
         try:
-            try:
-                os.link(path, pinned)
-            except FileNotFoundError:
-                continue  # removed meanwhile: there is a newer one
-            except OSError:  # another disk, or one that knows no second names
-                shutil.copyfile(path, pinned)
+            _pin(path, pinned)
             head, _ = read_state(pinned)
             if head["model"] == model:
                 return path.name
             said.append(f"{path}: expected a state of {model!r}, found {head['model']!r}")
+        except FileNotFoundError:
+            continue  # removed meanwhile: there is a newer one
         except ValueError as error:
             said.append(str(error))
     pinned.unlink(missing_ok=True)
     if said:
         raise ValueError(f"{folder}: expected a snapshot of this model that verifies: {said[0]}")
     return None
+
+
+def _pin(path: Path, pinned: Path) -> None:
+    try:
+        os.link(path, pinned)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another disk, or one that knows no second names
+        with replaced(pinned) as copy:
+            shutil.copyfile(path, copy)

@@ -10,10 +10,9 @@ before stays where it was, with all that is needed to serve it again.
 """
 
 import shutil
-import tempfile
 from pathlib import Path
 
-from reloop2_keras.core.files import put_in_place
+from reloop2_keras.core.folders import replaced_folder
 from reloop2_keras.core.serving.shipped import verified
 from reloop2_keras.core.serving.snapshot_file import read_head
 
@@ -76,13 +75,8 @@ def keep_shipped(folder: Path, state: Path, name: str) -> Path:
             return own
     except (ValueError, FileNotFoundError):
         pass  # none, or damaged: written anew
-    state.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{SHIPPED}.", dir=state))
-    try:
-        whole = Path(shutil.copytree(folder, beside / "new"))
+    with replaced_folder(own) as whole:
+        shutil.copytree(folder, whole, dirs_exist_ok=True)
         if verified(whole)[0] != name:
             raise ValueError(f"{folder}: was shipped anew just now: start again")
-        put_in_place(whole, own)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return own

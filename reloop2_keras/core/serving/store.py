@@ -134,7 +134,11 @@ class Store:
     def _replayed(self, model: OnlineModel, position: int) -> int:
         start = position
         for head, arrays in self._segments.after(position):
-            model.replay(head, arrays)
+            try:
+                model.replay(head, arrays)
+            except (ValueError, KeyError, TypeError) as error:
+                where = f"{self._segments.reading}: event {position}"
+                raise ValueError(f"{where}: expected one of this model: {error}") from error
             position += 1
         self.notes += self._segments.notes
         self.notes.append(f"{position - start} events done again")

@@ -1,0 +1,85 @@
+"""Hidden folders in which a file or folder is written before it takes its place (ours).
+
+`.NAME.xxxxxxxx` lies in the folder of NAME, so that a rename moves no bytes. Who writes in it holds
+a lock on it, which the system lets go of whatever kills the process: so the next writer of NAME
+knows which of these folders nobody works in, and removes them.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # On Windows nothing is locked, and what dead writers left stays.
+    fcntl = None  # type: ignore[assignment]
+
+NEW, OLD = "new", "old"
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Give an empty folder beside `path`; it is removed in the end, with all that is left in it.
+
+    What dead writers of the same path left is removed at the start.
+
+    Args:
+        path: what is to be written; its folder is made if there is none.
+
+    Raises:
+        OSError: if there can be no such folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    folder, handle = _claimed(path)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def left_by_writers(path: Path) -> list[Path]:
+    """Return the hidden folders beside `path`, of writers that live and of dead ones."""
+    own = re.compile(re.escape(f".{path.name}.") + "[a-z0-9_]{8}")
+    with os.scandir(path.parent) as entries:
+        names = sorted(entry.name for entry in entries if own.fullmatch(entry.name))
+    return [path.with_name(name) for name in names]
+
+
+def _claimed(path: Path) -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        handle = os.open(folder, os.O_RDONLY)
+        # Another writer may find the folder before it is locked, and remove it as a dead one's.
+        if _locked(handle) is not False and folder.exists():
+            return folder, handle
+        os.close(handle)
+
+
+def _sweep(path: Path) -> None:
+    for folder in left_by_writers(path):
+        # It may be gone meanwhile, be another user's, or a file that people made.
+        with contextlib.suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                replaced = (folder / NEW).exists() and (folder / OLD).exists()
+                if _locked(handle) and not (replaced and not path.exists()):
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(handle)
+
+
+def _locked(handle: int) -> bool | None:
+    """True if the lock is ours now, False if another has it; None if nothing locks here."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (OSError, AttributeError):
+        return None
+    return True
