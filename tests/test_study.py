@@ -124,6 +124,8 @@ def test_curves_of_the_command_line(dataset, tmp_path, capsys):
         "feature",
     }
     assert (tmp_path / "out" / "curve.png").stat().st_size > 1000
+    assert "<h1>What a delay costs on " in (tmp_path / "out" / "report.html").read_text()
+    assert told[-1] == saved["verdict"]
     assert main([*arguments, *few, "--late-clicks", "0.3", "--longest", "1"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].split()[-5:] == ["none", "late", "wait", "assume", "retract"]
