@@ -20,6 +20,7 @@ from reloop2_keras.core.base_search import BaseSearch
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import OWN, needed
 from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.files import check_writable
 from reloop2_keras.core.study_state import clear_states
 from reloop2_keras.core.verdict import sentence
 
@@ -65,8 +66,9 @@ def _compare(args: argparse.Namespace, say: Log) -> None:
     delay = Delay.of(args.delay, "--delay")
     if args.seeds < 1:
         raise ValueError(f"--seeds: expected an integer >= 1, found {args.seeds}")
-    if (Path(args.out) / "dataset.json").exists() or Path(args.out).is_file():
-        raise ValueError(f"{args.out}: expected a folder to write to, found a dataset or a file")
+    if (Path(args.out) / "dataset.json").exists():
+        raise ValueError(f"{args.out}: expected another folder than a dataset's to write to")
+    check_writable(args.out)
     dataset = PreparedDataset(args.dataset)
     Workers(args.device_target)
     quiet = False if args.quiet else None

@@ -41,12 +41,14 @@ def execute(path, output, given, lines=False):
     """
     import papermill
 
-    check_known(given, parameters(read_notebook(path)))
+    known = parameters(read_notebook(path))
+    check_known(given, known)
     asked, output = str(output), Path(output)
     if output.is_dir() or output.resolve() == Path(path).resolve():
         raise NotebookError(f"{output}: expected another file to write to")
     if output.suffix != ".ipynb" or "://" in asked:
         raise NotebookError(f"{asked}: expected a file of this machine that ends in .ipynb")
+    check_places(output, (known | given).get("OUTPUT_DIR"))
     output.parent.mkdir(parents=True, exist_ok=True)
     if lines:
         show_lines(papermill.log.logger)
@@ -84,6 +86,21 @@ def execute(path, output, given, lines=False):
             os.environ.pop("JUPYTER_PATH")
             if before is not None:
                 os.environ["JUPYTER_PATH"] = before
+
+
+def check_places(output, folder):
+    """Tell before minutes of work where the executed copy, or the notebook itself, cannot write."""
+    from reloop2_keras.core.files import check_writable
+    from reloop2_keras.core.places import at_root
+
+    try:
+        check_writable(output.parent)
+    except ValueError as error:
+        raise NotebookError(str(error)) from error
+    try:
+        check_writable(at_root(folder or "."))
+    except (ValueError, RuntimeError) as error:  # RuntimeError: ~name of nobody
+        raise NotebookError(f"OUTPUT_DIR: {error}") from error
 
 
 def one_line(text, limit=400):

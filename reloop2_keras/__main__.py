@@ -14,6 +14,7 @@ from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import ARMS, needed
 from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.files import check_writable
 from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.metrics_table import read_metrics, table
 from reloop2_keras.core.overview import overview
@@ -167,8 +168,7 @@ def _compare(args: argparse.Namespace) -> None:
         LateClicks(args.late_clicks, args.longest).check(delays[0])
     if (Path(args.out) / "dataset.json").exists():
         raise ValueError(f"{args.out}: expected another folder than a dataset's to write to")
-    if Path(args.out).is_file():
-        raise ValueError(f"{args.out}: expected a folder to write to, found a file")
+    check_writable(args.out)
     if not args.quiet and not sys.stderr.isatty():  # a batch: lines in place of bars
         _show_log()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow if it is there
@@ -205,8 +205,7 @@ def _compare(args: argparse.Namespace) -> None:
     print(f"written in {args.out}: " + ", ".join(path.name for path in written))
     if kept:
         _ship(report, kept, dataset, Path(args.out) / "model")
-    if one:
-        print(sentence(report))
+    print(sentence(report) if one else report.sentence())
 
 
 def _show_log() -> None:

@@ -1,7 +1,10 @@
-"""A hand-made report with everything that report.html shows."""
+"""A hand-made report with everything that report.html shows, and curves of several."""
+
+import dataclasses
 
 import numpy as np
 
+from reloop2_keras.core.curve import Curve
 from reloop2_keras.core.report import PrequentialReport
 
 # names that would be code if they were not taken for text
@@ -57,3 +60,25 @@ def report(names=None, labels=None, rows=400, slots=8):
             "picked": [{"seed": 1, "arm": name["exact"], "compensation": 0.4}],
         },
     )
+
+
+def curve(late=False, **options):
+    """Return a curve of three delays, or of what to do about late clicks, over `report`.
+
+    `online` loses a little at each point of a delay; of the ways "retract" is the best.
+
+    Args:
+        late: which of the two.
+        **options: of `report`.
+    """
+    shares = {"none late": 0.0, "wait": 0.5, "assume": 0.6, "retract": 0.3}
+    points = shares if late else {"0 slots": 0.0, "1 slots": 0.2, "5 slots": 0.4}
+    first, made = report(**options), {}
+    for name, lost in points.items():
+        p = dict(first.predictions)
+        p["online"] = [(1 - lost) * mine + lost * 0.5 for mine in p["online"]]
+        given = {**first.info["parameters"], "delay": "0 slots" if late else name}
+        info = {**first.info, "parameters": given, "seconds": 1.5}
+        made[name] = dataclasses.replace(first, predictions=p, info=info)
+    axis = "30% late, 0 slots + 4 slots" if late else "delay"
+    return Curve(axis, made, "none late" if late else None)

@@ -193,8 +193,9 @@ def test_curves_of_all_arms(dataset, tmp_path):
     options = {"settings": SMALL, "progress": False}
     curve = delay_curve(dataset, make, arms, [1, 2], [0, "100rows", 1], **options)
     assert list(curve.points) == ["0 slots", "100 rows", "1 slots"] and bases == [1, 2]
-    [path] = curve.save(tmp_path)
+    path, page = curve.save(tmp_path)
     saved = json.loads(path.read_text())
+    assert saved["verdict"] == curve.sentence() and "<h1>" in page.read_text()
     assert saved["axis"] == "delay" and saved["points"] == list(curve.points)
     assert saved["arms"]["online"]["auc"] == curve.scores()["online"] and saved["seeds"] == [1, 2]
     assert len(set(saved["arms"]["frozen"]["logloss"])) == 1  # a frozen base does not care
@@ -218,6 +219,7 @@ def test_late_clicks_of_all_arms(dataset):
     options = {"settings": SMALL, "progress": False}
     curve = late_curve(dataset, lambda seed: Base(), arms, [1], 0, 0.4, 2, **options)
     assert isinstance(curve, Curve) and list(curve.points) == ["none late", *WAYS]
+    assert curve.bound == "none late" and "; late clicks: " in curve.sentence()
     loss = {
         arm: dict(zip(curve.points, row, strict=True))
         for arm, row in curve.scores("logloss").items()

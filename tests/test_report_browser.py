@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from report_case import EVIL, report
+from report_case import EVIL, curve, report
 
+from reloop2_keras.core.curve_page import curve_page
 from reloop2_keras.core.report_page import report_page
 
 pytestmark = pytest.mark.browser
@@ -27,16 +28,17 @@ def browser(chromium):
     return chromium()
 
 
-def opened(browser, folder, content, ready=True):
+def opened(browser, folder, content, ready=7, page=report_page):
+    """Write a page and go to it; `ready`: how many figures to wait for."""
     path = Path(folder) / "report.html"
-    path.write_text(report_page(content), encoding="utf-8")
+    path.write_text(page(content), encoding="utf-8")
     browser.get_log("performance")
     browser.get(path.as_uri())
     if ready:
         from selenium.webdriver.support.ui import WebDriverWait
 
         drawn = f"{DEEP} return deep(document, '.bk-Figure').length"
-        WebDriverWait(browser, 60).until(lambda one: one.execute_script(drawn) >= 7)
+        WebDriverWait(browser, 60).until(lambda one: one.execute_script(drawn) >= ready)
     return path
 
 
@@ -61,17 +63,8 @@ def visible(browser, arm):
     )
 
 
-def test_every_figure_is_drawn_without_an_error_and_nothing_is_fetched(browser, tmp_path):
-    path = opened(browser, tmp_path, report().to_metrics())
-    sizes = run(
-        browser,
-        """
-        return arguments[0].map(name =>
-          deep(document.getElementById(name), "canvas").map(one => one.width * one.height));
-        """,
-        PLACES,
-    )
-    assert all(max(found) > 100_000 for found in sizes)
+def assert_quiet(browser, path):
+    """No error was logged, and nothing but the page itself was asked for."""
     assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
     events = (json.loads(line["message"])["message"] for line in browser.get_log("performance"))
     sent = [
@@ -84,22 +77,54 @@ def test_every_figure_is_drawn_without_an_error_and_nothing_is_fetched(browser, 
     assert [url for url in sent if not url.startswith(own)] == [path.as_uri()]
 
 
+def test_every_figure_is_drawn_without_an_error_and_nothing_is_fetched(browser, tmp_path):
+    path = opened(browser, tmp_path, report().to_metrics())
+    sizes = run(
+        browser,
+        """
+        return arguments[0].map(name =>
+          deep(document.getElementById(name), "canvas").map(one => one.width * one.height));
+        """,
+        PLACES,
+    )
+    assert all(max(found) > 100_000 for found in sizes)
+    assert_quiet(browser, path)
+
+
 def test_a_click_on_a_name_hides_an_arm_and_shows_it_again(browser, tmp_path):
     opened(browser, tmp_path, report().to_metrics())
     assert visible(browser, "online") == [True, True]
     assert visible(browser, "shuffled") == [False, False]
     for arm, states in (("online", (False, True)), ("shuffled", (True, False))):
         for state in states:
-            item = run(
-                browser,
-                """
-                const place = document.getElementById("slots");
-                return deep(place, ".bk-item").find(one => one.textContent == arguments[0]);
-                """,
-                arm,
-            )
-            item.click()
+            click(browser, "slots", arm)
             assert visible(browser, arm) == [state, state]
+
+
+def click(browser, place, arm):
+    """Click an arm's name in a figure's legend."""
+    script = """
+    const place = document.getElementById(arguments[0]);
+    return deep(place, ".bk-item").find(one => one.textContent == arguments[1]);
+    """
+    run(browser, script, place, arm).click()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["delays", "late clicks"])
+def test_a_curve_is_drawn_and_answers_to_a_click(late, browser, tmp_path):
+    content = curve(late).to_metrics()
+    path = opened(browser, tmp_path, content, ready=2, page=curve_page)
+    assert run(browser, "return document.querySelector('.verdict').innerText").startswith(
+        content["verdict"].split(". ")[0]
+    )
+    sizes = run(browser, "return deep(document, 'canvas').map(one => one.width * one.height)")
+    assert max(sizes) > 100_000
+    # a line and its dots, in each of the two plots
+    assert visible(browser, "online") == [True] * 4 and visible(browser, "exact") == [False] * 4
+    click(browser, "curve", "exact")
+    click(browser, "curve", "online")
+    assert visible(browser, "exact") == [True] * 4 and visible(browser, "online") == [False] * 4
+    assert_quiet(browser, path)
 
 
 def test_text_of_the_data_runs_nowhere(browser, tmp_path):
@@ -150,7 +175,7 @@ def test_without_javascript_verdict_and_tables_are_read(chromium, tmp_path):
 
     browser = chromium(script=False)
     content = report().to_metrics()
-    opened(browser, tmp_path, content, ready=False)
+    opened(browser, tmp_path, content, ready=0)
     text = browser.find_element(By.TAG_NAME, "body").text
     assert "deploy: online" in text and "The figures need JavaScript" in text
     assert f"online {content['arms']['online']['auc']:.4f}" in text

@@ -224,7 +224,12 @@ def test_places_that_cannot_be_written_to(notebook, tmp_path, capsys):
     before = notebook.read_bytes()
     for out in (notebook, tmp_path):
         assert "expected another file to write to" in refused([notebook, out], capsys)
-    assert "n.ipynb" in refused([notebook, notebook / "below" / "out.ipynb"], capsys)
+    below = notebook / "below"
+    assert f"found that {notebook} is a file" in refused([notebook, below / "n.ipynb"], capsys)
+    for place in (below, "/proc/below", "~no body/x"):  # where the notebook itself would write
+        words = [notebook, tmp_path / "new" / "n.ipynb", "-p", "OUTPUT_DIR", place]
+        assert "run.py: OUTPUT_DIR: " in refused(words, capsys)
+    assert not (tmp_path / "new").exists()
     for out in ("out.txt", "-", "s3://bucket/out.ipynb"):
         assert "expected a file of this machine that ends in .ipynb" in refused(
             [notebook, out], capsys

@@ -99,7 +99,14 @@ def test_bad_input_is_one_line(dataset, tmp_path, capsys, change, message):
 
 def test_a_dataset_or_a_file_is_no_place_to_write_to(dataset, tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
-    for out, message in ((dataset.folder, "another folder"), (tmp_path / "file", "found a file")):
+    places = [
+        (dataset.folder, "another folder"),
+        (tmp_path / "file", "found a file"),
+        (tmp_path / "file" / "below", f"found that {tmp_path / 'file'} is a file"),
+        ("/proc/below", "expected a folder to write to, found: "),  # refused to root, too
+        (tmp_path / ("n" * 300), "File name too long"),
+    ]
+    for out, message in places:
         assert main(["compare", str(dataset.folder), str(out), "--arms", "frozen"]) == 2
         assert message in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "mine"
@@ -124,6 +131,8 @@ def test_curves_of_the_command_line(dataset, tmp_path, capsys):
         "feature",
     }
     assert (tmp_path / "out" / "curve.png").stat().st_size > 1000
+    assert "<h1>What a delay costs on " in (tmp_path / "out" / "report.html").read_text()
+    assert told[-1] == saved["verdict"]
     assert main([*arguments, *few, "--late-clicks", "0.3", "--longest", "1"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].split()[-5:] == ["none", "late", "wait", "assume", "retract"]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,17 @@ from reloop2_keras.core import __version__
 
 ROOT = Path(__file__).parents[1]
 SITE = Path(sysconfig.get_path("purelib"))
+PACKAGES = ("data_scripts", "mindspore_port", "reloop2_keras")
+LEFT_BEHIND = (
+    "runs/demo/metrics.json",
+    "shared/data/ratings.dat",
+    "notebooks/.ipynb_checkpoints/00_tour-checkpoint.ipynb",
+    "reloop2_keras/.ipynb_checkpoints/data-checkpoint.py",
+    "reloop2_keras/core/__pycache__/text.cpython-311.pyc",
+    "mindspore_port/rank_0/om/analyze_fail.ir",
+    ".venv/bin/activate",
+    "reloop2_keras/.hypothesis/examples/0",
+)
 BUILD = "import setuptools.build_meta as b; print(b.{what}({folder!r}))"
 
 
@@ -43,6 +55,9 @@ def built(tmp_path_factory):
         if (ROOT / name).is_file() and not (ROOT / name).is_symlink():
             (folder / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / "tree" / name).write_bytes((ROOT / name).read_bytes())
+    for name in LEFT_BEHIND:  # what a tree has after some use, and what git does not know
+        (folder / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "tree" / name).write_text("left behind\n")
     code = BUILD.format(what="build_sdist", folder=str(folder))
     run(sys.executable, "-c", code, cwd=folder / "tree")
     sdist = folder / f"reloop2-{__version__}.tar.gz"
@@ -72,6 +87,21 @@ def alone(built, tmp_path_factory):
     return python
 
 
+def test_the_sdist_and_the_wheel_hold_the_packages_and_nothing_else(built):
+    """No tests: they need the repository. All of the code, and nothing that was left behind."""
+    listed = run("git", "ls-files", "-co", "--exclude-standard", *PACKAGES, cwd=ROOT).split("\n")
+    kinds = (".py", ".typed", ".yaml", ".sh")
+    code = {name for name in listed if name.endswith(kinds) and (ROOT / name).is_file()}
+    with tarfile.open(built[0]) as archive:
+        names = [member.name.split("/", 1)[1] for member in archive if member.isfile()]
+    about = {name for name in names if not name.startswith("reloop2.egg-info/")} - code
+    told = {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg"}
+    assert about == told and code <= set(names)
+    with zipfile.ZipFile(built[1]) as archive:
+        names = archive.namelist()
+    assert {name for name in names if ".dist-info/" not in name} == code
+
+
 def test_the_wheel_holds_the_packages_and_their_files(alone, tmp_path):
     code = (
         "import data_scripts, mindspore_port as m, reloop2_keras, importlib.resources as r\n"
@@ -87,20 +117,27 @@ def test_the_wheel_holds_the_packages_and_their_files(alone, tmp_path):
     assert alone.parents[1] in Path(file).parents
 
 
-def test_the_wheel_alone_compares(alone, tmp_path):
-    backends = [b for b in ("torch", "jax", "tensorflow") if importlib.util.find_spec(b)]
-    if not backends:
-        pytest.skip("no backend of Keras is installed")
+PREPARE = "table log.csv dataset --label clicked --time time --categorical user,item --slots 4"
+
+
+def write_log(path):
+    """2,000 rows of 20 users, of whom every other one clicks four times as often."""
     rows = random.Random(1)
-    with open(tmp_path / "log.csv", "w", newline="") as file:
+    with open(path, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["time", "user", "item", "clicked"])
         for i in range(2000):
             user = rows.randrange(20)
             label = int(rows.random() < 0.2 + 0.6 * (user % 2))
             writer.writerow([1_700_000_000 + 60 * i, user, f"i{rows.randrange(9)}", label])
-    prepare = "table log.csv dataset --label clicked --time time --categorical user,item --slots 4"
-    run(alone, "-m", "data_scripts", *prepare.split(), cwd=tmp_path)
+
+
+def test_the_wheel_alone_compares(alone, tmp_path):
+    backends = [b for b in ("torch", "jax", "tensorflow") if importlib.util.find_spec(b)]
+    if not backends:
+        pytest.skip("no backend of Keras is installed")
+    write_log(tmp_path / "log.csv")
+    run(alone, "-m", "data_scripts", *PREPARE.split(), cwd=tmp_path)
     options = "--arms frozen recalibrated online --no-search --max-epochs 1 --quiet".split()
     command = ("-m", "reloop2_keras", "compare", "dataset", "out", *options)
     told = run(alone, *command, cwd=tmp_path, KERAS_BACKEND=backends[0])
@@ -110,14 +147,41 @@ def test_the_wheel_alone_compares(alone, tmp_path):
     assert (tmp_path / "out" / "model" / "model.json").is_file()
 
 
+@pytest.mark.slow
+def test_pip_installs_the_wheel_with_its_extras_in_an_empty_environment(built, tmp_path):
+    """Nothing is borrowed: gigabytes, and minutes. All arms, and the shipped model predicts."""
+    run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv" / "bin" / "python"
+    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c")
+    wheel = f"{built[1]}[torch,rivals,serve,onnx,notebooks]"
+    run(python, *install, ROOT / "constraints.txt", wheel, cwd=tmp_path)
+    assert "No broken requirements found" in run(python, "-m", "pip", "check", cwd=tmp_path)
+    write_log(tmp_path / "log.csv")
+    run(python, "-m", "data_scripts", *PREPARE.split(), cwd=tmp_path)
+    options = "--no-search --max-epochs 1 --quiet".split()
+    command = ("-m", "reloop2_keras", "compare", "dataset", "out", *options)
+    told = run(python, *command, cwd=tmp_path, KERAS_BACKEND="torch")
+    assert "shipped: out/model" in told and told.splitlines()[-1][:8] in ("deploy: ", "not know")
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert {"online", "vw", "vw+base", "adpredictor", "frozen linear"} <= set(content["arms"])
+    assert content["versions"]["reloop2"] == __version__
+    assert 'id="items"' in (tmp_path / "out" / "report.html").read_text()  # with its figures
+    predict = ("-m", "reloop2_keras", "predict", "out/model", "log.csv", "scores.csv")
+    run(python, *predict, cwd=tmp_path)
+    assert len((tmp_path / "scores.csv").read_text().splitlines()) == 2001
+
+
 def test_the_metadata(built):
     with tarfile.open(built[0]) as archive:
         member = archive.extractfile(f"reloop2-{__version__}/PKG-INFO")
         told = member.read().decode().split("\n\n")[0]
     for line in (f"Version: {__version__}", "License-Expression: MIT", "Requires-Python: >=3.11"):
         assert line in told.splitlines()
-    for field in ("Author:", "Summary:", "Keywords:", "Project-URL: Paper,", "Classifier:"):
+    for field in ("Author:", "Summary:", "Keywords:", "Classifier:"):
         assert field in told
+    # where this code lies nobody has said: an address that is made up must not come in
+    urls = [line for line in told.splitlines() if "://" in line]
+    assert urls == ["Project-URL: Paper, https://arxiv.org/abs/2306.08808"]
 
 
 def test_the_version_stands_in_one_place():

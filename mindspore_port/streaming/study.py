@@ -77,7 +77,7 @@ def compare(
         dataset: `PreparedDataset` of this package, or the path of its folder.
         base: None trains a `DeepFM` a seed (`train_base`); or a function of the seed that returns
             a trained one; or a trained one, which serves for every seed.
-        arms: names; None: `core.choice.OWN`, without rivals.
+        arms: names; None: `core.choice.OWN`, without those of `core.verdict.RIVALS`.
         base_options, incremental_options: arguments of `train_base` and `IncrementalBase`; options
             of the base that are not given are chosen, once for all seeds.
         seeds, delay, slots, settings, choices, progress, kept, state: see `core.study.compare`.

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.curve_content import curve_content, curve_sentence
+from reloop2_keras.core.curve_page import curve_page
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.files import put_file
 from reloop2_keras.core.late_clicks import WAYS, LateClicks
-from reloop2_keras.core.metrics_content import ABOUT, plain_tree
 from reloop2_keras.core.report import PrequentialReport
 from reloop2_keras.core.study import compare
 
@@ -24,6 +25,8 @@ class Curve:
     Attributes:
         axis: what differs, such as "delay".
         points: condition, as text -> `PrequentialReport`; of the same arms and the same stream.
+        bound: name of the point that no other one can beat, where the others are ways to choose
+            among; None where the points are what a stream may ask for.
 
     Example:
         >>> import numpy as np
@@ -37,6 +40,7 @@ class Curve:
 
     axis: str
     points: Mapping[str, PrequentialReport]
+    bound: str | None = None
 
     def scores(self, metric: str = "auc") -> dict[str, list[float]]:
         """Return arm -> the metric at each point, mean over seeds.
@@ -59,26 +63,26 @@ class Curve:
             lines.append(f"{arm:<22}" + "".join(f"{f'{a:.4f} / {b:.4f}':>17}" for a, b in pairs))
         return "\n".join(lines)
 
+    def sentence(self) -> str:
+        """Return the verdict; see `core.curve_content.curve_sentence`."""
+        return curve_sentence(self)
+
     def to_metrics(self) -> dict[str, Any]:
-        """Return the content of curve.json: plain types, NaN as None."""
-        scores = {metric: self.scores(metric) for metric in METRICS}
-        first = next(iter(self.points.values()))
-        return {
-            # each point took its own time
-            **{name: plain_tree(first.info.get(name)) for name in ABOUT if name != "seconds"},
-            "axis": self.axis,
-            "points": list(self.points),
-            "seeds": list(first.seeds),
-            "seconds": [point.info.get("seconds") for point in self.points.values()],
-            "arms": plain_tree({a: {m: scores[m][a] for m in METRICS} for a in first.arms}),
-        }
+        """Return the content of curve.json; see `core.curve_content.curve_content`."""
+        return curve_content(self, METRICS)
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write curve.json, whole or not at all; returns the paths written."""
-        path = Path(folder) / "curve.json"
-        text = json.dumps(self.to_metrics(), indent=1, allow_nan=False) + "\n"
-        put_file(path, text)
-        return [path]
+        """Write curve.json and report.html, each whole or not at all; returns their paths."""
+        content, written = self.to_metrics(), []
+        for name, make in (("curve.json", _json_text), ("report.html", curve_page)):
+            path = Path(folder) / name
+            put_file(path, make(content))
+            written.append(path)
+        return written
+
+
+def _json_text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
 def delay_curve(
@@ -152,4 +156,4 @@ def late_curve(
         for name, late in ways.items()
     }
     window = Delay.of(delay)
-    return made(f"{share:.0%} late, {window} + {Delay.of(longest)}", reports)
+    return made(f"{share:.0%} late, {window} + {Delay.of(longest)}", reports, "none late")

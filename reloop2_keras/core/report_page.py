@@ -1,42 +1,15 @@
-"""report.html: one file that says what to do and shows why, readable without JavaScript.
+"""report.html of a comparison: it says what to do and shows why; see `core.html_page`."""
 
-Nothing is fetched: scripts and data are in the page. All text of the data is escaped, and the
-page's own policy (Content-Security-Policy) lets no script run but the two of known hash, and no
-connection be made.
-"""
-
-import base64
-import hashlib
-import html
 import json
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from reloop2_keras.core.html_page import html_document, html_table, html_text, html_verdict
 from reloop2_keras.core.metrics_table import COLUMNS, arms_of, gain, shown
 from reloop2_keras.core.overview import log_name
 from reloop2_keras.core.report_figures import figure_scripts
 from reloop2_keras.core.stream_facts import moved
 
-_log = logging.getLogger(__name__)
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 0 auto;
-  padding: 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-.verdict { border-left: .4rem solid #777; background: #f4f4f4; padding: .8rem 1rem; }
-.deploy { border-color: #009e73; } .keep { border-color: #d55e00; }
-.verdict strong { font-size: 1.25rem; display: block; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
-td, th { padding: .15rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
-td:first-child, th:first-child, .text td, .text th { text-align: left; }
-.named td:nth-child(2), .named th:nth-child(2) { text-align: left; }
-tr.told { font-weight: bold; background: #fdf3e7; } .note { color: #555; }
-details { margin-top: 2rem; } code { overflow-wrap: anywhere; }
-"""
-START = """
-const items = JSON.parse(document.getElementById("items").textContent);
-for (const [name, item] of Object.entries(items)) Bokeh.embed.embed_item(item, name);
-"""
 # place of a figure -> (question, what it shows)
 FIGURES = {
     "slots": (
@@ -79,73 +52,21 @@ def report_page(content: Mapping[str, Any]) -> str:
         >>> "deploy: &lt;b&gt;" in page, "<b>" in page
         (True, False)
     """
-    title = f"What to deploy on {log_name(content)}"
-    try:
-        library, items = figure_scripts(content)
-        lacking = ""
-    except ImportError as error:
-        library, items, lacking = "", {}, str(error)
-        _log.warning("report.html is written without figures: %s", error)
-    scripts = [library, START] if items else []
-    body = [
-        f"<h1>{_text(title)}</h1>",
-        _verdict(content),
-        f'<p class="note">{_text(_facts(content))}</p>',
+    verdict = content.get("verdict") or "no verdict: this file is of an older version"
+    above = [
+        html_verdict(verdict, (content.get("decision") or {}).get("do")),
+        f'<p class="note">{html_text(facts(content))}</p>',
         _against(content),
         "<h2>How good is every arm?</h2>",
         _arms(content),
-        f'<p class="note">{_text(lacking)}</p>' if lacking else "",
-        *_figures(items),
-        _moved(content),
-        _how(content),
     ]
-    if items:
-        data = json.dumps(items, allow_nan=False).replace("<", "\\u003c")
-        body.append(f'<script type="application/json" id="items">{data}</script>')
-        body += [f"<script>{script}</script>" for script in scripts]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(filter(None, body))
-        + "\n</body>\n</html>\n"
-    )
+    title = f"What to deploy on {log_name(content)}"
+    below = [_moved(content), how(content)]
+    return html_document(title, above, lambda: figure_scripts(content), FIGURES, below)
 
 
-def _text(value: Any) -> str:
-    return html.escape(str(value))
-
-
-def _policy(scripts: Iterable[str]) -> str:
-    """What the page may do: run the scripts of these hashes, and nothing else, nor connect."""
-    hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
-    allowed = " ".join(f"'sha256-{one}'" for one in hashes) or "'none'"
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _table(rows: Sequence[Sequence[Any]], told: Sequence[int] = (), kind: str = "") -> str:
-    """A table; the first row is its head, `told` are numbers of rows that stand out."""
-    lines = [f'<div class="scroll"><table class="{kind}">']
-    for number, row in enumerate(rows):
-        tag = "td" if number else "th"
-        mark = ' class="told"' if number in told else ""
-        cells = "".join(f"<{tag}>{_text(cell)}</{tag}>" for cell in row)
-        lines.append(f"<tr{mark}>{cells}</tr>")
-    return "\n".join([*lines, "</table></div>"])
-
-
-def _verdict(content):
-    told = str(content.get("verdict") or "no verdict: this file is of an older version")
-    first, _, rest = told.partition(". ")
-    kind = str((content.get("decision") or {}).get("do") or "")
-    return f'<p class="verdict {_text(kind)}"><strong>{_text(first)}</strong> {_text(rest)}</p>'
-
-
-def _facts(content):
+def facts(content: Mapping[str, Any]) -> str:
+    """Return in one line what was streamed: rows, slots, seeds, backend, date."""
     rows, seeds = content.get("rows"), content.get("seeds") or []
     slots = (content.get("parameters") or {}).get("slots")
     parts = [
@@ -172,7 +93,7 @@ def _against(content):
         first, second = shown(auc[0], "{:+.4f}"), shown(loss[0], "{:+.4f}")
         rows.append([called.get(kind, kind), part["over"], first, *spans, second, less])
     note = "Intervals are of a block bootstrap over slots: one that holds 0 tells nothing."
-    table = _table(rows, kind="named")
+    table = html_table(rows, kind="named")
     return f'<h2>How much better, and how surely?</h2>\n{table}\n<p class="note">{note}</p>'
 
 
@@ -187,19 +108,7 @@ def _arms(content):
     for arm, row in arms.items():
         known = {**row, "gain": gain(arm, arms)}
         rows.append([arm, *(shown(known.get(m), form) for m, _, form in COLUMNS.values())])
-    return _table(rows, [i for i, row in enumerate(rows) if i and row[0] == told])
-
-
-def _figures(items):
-    if not items:
-        return
-    told = "The figures need JavaScript; the verdict and the tables do not."
-    yield f"<noscript><p>{told}</p></noscript>"
-    for name, (question, note) in FIGURES.items():
-        if name in items:
-            yield f"<h2>{_text(question)}</h2>"
-            yield f'<figure id="{name}" aria-label="{_text(note)}"></figure>'
-            yield f'<p class="note">{_text(note)}</p>'
+    return html_table(rows, [i for i, row in enumerate(rows) if i and row[0] == told])
 
 
 def _moved(content):
@@ -209,11 +118,11 @@ def _moved(content):
         rows.append([row["what"], row["name"], *figures])
     if len(rows) == 1:
         return ""
-    return "<h2>What moved most?</h2>\n" + _table(rows, kind="named")
+    return "<h2>What moved most?</h2>\n" + html_table(rows, kind="named")
 
 
-def _how(content):
-    """What is needed to make it again."""
+def how(content: Mapping[str, Any]) -> str:
+    """Return what is needed to make it again, folded."""
     names = ("dataset", "path", "checksum", "revision", "date", "seconds", "backend")
     rows = [["", ""], *([name, content[name]] for name in names if content.get(name) is not None)]
     for part in ("parameters", "versions"):
@@ -222,7 +131,7 @@ def _how(content):
     rows += [["crosses", ", ".join(" x ".join(map(str, cross)) for cross in crosses)]]
     picked = (content.get("info") or {}).get("picked") or []
     rows += [[f"picked, seed {row.get('seed')}, {row.get('arm')}", _short(row)] for row in picked]
-    table = _table(rows, kind="text")
+    table = html_table(rows, kind="text")
     return f"<details><summary>How this was made</summary>\n{table}\n</details>"
 
 

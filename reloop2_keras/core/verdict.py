@@ -153,11 +153,7 @@ log loss -.336 [-.336, -.336]
     if not found:
         return f"{next_step}. {arm} was scored on one slot, or there is nothing to compare it with"
     called = {"frozen": "", "control": "its best control, ", "rival": "its best rival, "}
-    parts = [
-        f"{_by_metric(part).format(called[kind] + part['over'])}: "
-        f"AUC {_shown(part['auc'])}, log loss {_shown(part['logloss'])}"
-        for kind, part in found.items()
-    ]
+    parts = [compared(part, called[kind] + part["over"]) for kind, part in found.items()]
     absent = [f"no {kind}" for kind in called if kind not in found]
     parts += [" and ".join(absent) + " was run"] if absent else []
     seeds = len(report.seeds)
@@ -203,12 +199,36 @@ def warnings_of(report: Any) -> list[str]:
     return found
 
 
+def compared(part: Mapping[str, Any], other: str) -> str:
+    """Return in words whether something is better than `other`, and by how much.
+
+    Args:
+        part: "auc" and "logloss" -> (mean, low, high) of the difference; see `paired_interval`.
+        other: what it is compared with.
+
+    Example:
+        >>> compared({"auc": (0.01, -0.01, 0.03), "logloss": (-0.02, -0.03, -0.01)}, "frozen")
+        'better than frozen: AUC +.010 [-.010, +.030], log loss -.020 [-.030, -.010]'
+    """
+    return f"{_by_metric(part).format(other)}: {differences(part)}"
+
+
+def differences(part: Mapping[str, Any]) -> str:
+    """Return "AUC … [low, high], log loss … [low, high]" of what `compared` takes."""
+    return f"AUC {_shown(part['auc'])}, log loss {_shown(part['logloss'])}"
+
+
+def is_better(part: Mapping[str, Any]) -> bool:
+    """Whether what `compared` takes is known to be better: by log loss, else by AUC."""
+    return _word(part) == BETTER
+
+
 def _tells(interval: Sequence[float]) -> bool:
     mean, low, high = interval
     return not math.isnan(mean) and (low > 0 or high < 0)
 
 
-def _by_metric(part: dict[str, Any]) -> str:
+def _by_metric(part: Mapping[str, Any]) -> str:
     """The word for the other arm, {}; and by which metric, where it is not log loss."""
     word = _word(part)
     if word == UNKNOWN or _tells(part["logloss"]):
@@ -217,7 +237,7 @@ def _by_metric(part: dict[str, Any]) -> str:
     return by + " {}, log loss not known to differ"
 
 
-def _word(part: dict[str, Any]) -> str:
+def _word(part: Mapping[str, Any]) -> str:
     """Log loss decides, the proper score; where its interval holds 0, the AUC's."""
     for (mean, low, high), sign in ((part["logloss"], -1.0), (part["auc"], 1.0)):
         if _tells((mean, low, high)):

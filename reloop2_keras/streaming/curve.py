@@ -11,7 +11,7 @@ class Curve(curve.Curve):
     """A curve of core that draws itself; see `core.curve.Curve`."""
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write curve.json and curve.png; returns the paths written."""
+        """Write curve.json, report.html and curve.png; returns the paths written."""
         from reloop2_keras.streaming import figures
 
         written = super().save(folder)

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from reloop2_keras.core.arm_styles import GREY, PALETTE, style
 from reloop2_keras.core.curve import Curve
-from reloop2_keras.core.delay import Delay
-from reloop2_keras.core.verdict import RIVALS, recommended
+from reloop2_keras.core.curve_page import amounts
+from reloop2_keras.core.verdict import RIVALS, TRAINED_ON, recommended
 from reloop2_keras.streaming.drawing import axes, label_ends
 from reloop2_keras.streaming.report import PrequentialReport
 
@@ -155,7 +155,7 @@ def calibration_curve(
 def _three(report: PrequentialReport) -> list[str]:
     """Frozen, the best rival, what is recommended: as many of them as were run."""
     scores = report.scores()
-    rivals = [arm for arm in report.arms if arm in RIVALS]
+    rivals = [arm for arm in report.arms if arm in (*RIVALS, *TRAINED_ON)]
     best = min(rivals, key=lambda arm: scores[arm]["logloss"]) if rivals else None
     wanted = ("frozen", best, recommended(report))
     return [arm for arm in report.arms if arm in wanted] or list(report.arms[:3])
@@ -230,10 +230,7 @@ def curve(points: Curve) -> Figure:
 
 def _positions(points):
     """Where points lie: by their amounts if all are delays of one unit, else side by side."""
-    try:
-        delays = [Delay.of(name) for name in points.points]
-    except ValueError:
-        return list(points.points), points.axis
-    if len({delay.unit for delay in delays}) > 1:
-        return list(points.points), points.axis
-    return [delay.amount for delay in delays], f"{points.axis} ({delays[0].unit})"
+    known = amounts(list(points.points))
+    return (
+        (known[0], f"{points.axis} ({known[1]})") if known else (list(points.points), points.axis)
+    )
