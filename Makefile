@@ -11,6 +11,7 @@ VENV := .venv
 BENCH := .venv-bench
 RIVER := .venv-river
 DOCS := .venv-docs
+HASHES := .venv-hashes
 SITE := runs/site
 PEERS := fuxictr faiss-cpu onnxruntime onnx
 PY := $(VENV)/bin/python
@@ -30,7 +31,7 @@ EXTRA_torch := torch
 EXTRA_jax := jax
 EXTRA_tensorflow := tensorflow
 
-.PHONY: help demo test lab bench tables notebooks lint docs clean
+.PHONY: help demo test lab bench tables notebooks lint docs licences hashes clean
 help:  ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -121,6 +122,24 @@ $(DOCS)/.ready: pyproject.toml constraints.txt
 docs: $(DOCS)/.ready  ## these pages, docstrings and notebooks as a site in runs/site
 	$(DOCS)/bin/python docs/site/build.py $(SITE)
 	@echo "to read it, with its search: $(DOCS)/bin/python -m http.server -d $(SITE)"
+
+licences: $(VENV)/.ready $(DOCS)/.ready  ## docs/licences.md again, from what the packages tell
+	$(PY) docs/site/licences.py $(DOCS)/lib/python3.11/site-packages
+
+$(HASHES)/.ready: constraints.txt
+	$(call new_environment,$(HASHES))
+	$(HASHES)/bin/python -m pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	touch $@
+
+# all files of a release have their hashes here, those of other platforms too; setuptools builds reloop2
+hashes: $(HASHES)/.ready  ## constraints-hashes.txt again: what a service installs, with hashes
+	@printf '%s\n' "# What a service installs (extras serve and fast), and what builds reloop2: exact versions of" \
+	  "# constraints.txt with the hashes of all files. Made by make hashes; docs/install.md tells its use." > $(HASHES)/head
+	$(HASHES)/bin/python -m piptools compile --quiet --rebuild --generate-hashes --allow-unsafe --strip-extras \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --extra serve --extra fast --build-deps-for wheel --constraint constraints.txt \
+	  --output-file $(HASHES)/found.txt pyproject.toml
+	cat $(HASHES)/head $(HASHES)/found.txt > constraints-hashes.txt
 
 clean:  ## remove runs and caches; the environment stays
 	rm -rf runs .pytest_cache .hypothesis .ruff_cache .mypy_cache rank_0

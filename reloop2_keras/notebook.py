@@ -1,4 +1,4 @@
-"""What the notebooks share: where their folders lie, and how a figure is shown.
+"""What the notebooks share: where their folders lie, what a run was made of, how a figure is shown.
 
 Importing it imports Keras; what TensorFlow's C++ then says of itself, whatever its log level, is
 kept out of the cell, where it would be a red box.
@@ -12,11 +12,13 @@ import io
 import os
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
 from reloop2_keras.core.places import at_root as at_root
+from reloop2_keras.core.provenance import provenance
 
 
 @contextlib.contextmanager
@@ -36,11 +38,37 @@ def _native_output_dropped() -> Iterator[None]:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 with _native_output_dropped():
     import reloop2_keras.needs_keras  # noqa: F401, I001
-    import keras  # noqa: F401
+    import keras
 
     # where it is installed Keras imports it in some later cell, on any backend
     if importlib.util.find_spec("tensorflow"):
         importlib.import_module("tensorflow")
+
+
+def told(dataset: Any, seed: int, *packages: str) -> str:
+    """Return one line that says what a notebook's numbers were made of.
+
+    Args:
+        dataset: `PreparedDataset`.
+        seed: int, the notebook's.
+        packages: names of further packages whose versions are told, such as "mindspore".
+
+    Returns:
+        str: revision and versions of the code, the seed, and the start of the dataset's checksum
+        (SHA-256 of its dataset.json, which holds that of every file).
+
+    Example:
+        >>> print(told(dataset, 1001))  # doctest: +SKIP
+        git 79a618d91c3b · reloop2 0.2.0, python 3.11.4, numpy 1.26.4, keras 3.15.1, …
+    """
+    found, backend = provenance(dataset), keras.backend.backend()
+    versions = found["versions"]
+    if backend not in versions:  # its package for CPUs has another name
+        backend = f"{backend}-cpu"
+    names = ("reloop2", "python", "numpy", "keras", backend, *packages)
+    code = ", ".join(f"{name} {versions.get(name, 'of unknown version')}" for name in names)
+    data = f"{found['dataset']} {found['checksum'][:12]}"
+    return f"{found['revision']} · {code} · seed {seed} · dataset {data}"
 
 
 def show(figure: Figure, alt: str = "") -> None:

@@ -81,3 +81,29 @@ def test_no_framework_speaks_when_the_notebooks_begin(tmp_path):
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert (run.stdout, run.stderr) == ("", "")
+
+
+def test_a_run_tells_what_it_was_made_of(tmp_path):
+    import importlib.metadata
+
+    import keras
+    import numpy as np
+
+    from data_scripts import prepare, synthetic
+    from reloop2_keras.core.provenance import revision
+
+    said = {}
+    for seed in (1, 2):
+        folder = tmp_path / str(seed)
+        prepare(synthetic(rows=300, seed=seed, users=9, items=9), folder, slots=2, progress=False)
+        dataset = PreparedDataset(folder)
+        said[seed] = notebook.told(dataset, 1001, "pandas")
+        assert dataset.name in said[seed]
+    assert said[1].startswith(f"{revision()} · reloop2 ") and said[1] != said[2]
+    assert notebook.told(dataset, 7).replace("seed 7", "seed 1001") in said[2].replace(
+        f", pandas {importlib.metadata.version('pandas')}", ""
+    )
+    for part in (f"numpy {np.__version__}", f"keras {keras.__version__}", "seed 1001"):
+        assert part in said[1]
+    backend = keras.backend.backend()
+    assert f", {backend}" in said[1] and "unknown" not in said[1]

@@ -67,6 +67,30 @@ def test_parameters_and_endings(name):
     assert name in TINY
 
 
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_papermill_reads_every_parameter(name):
+    """A line with a second "=", in a comment too, is one that papermill warns of and leaves out."""
+    import papermill
+
+    found = papermill.inspect_notebook(str(FOLDER / f"{name}.ipynb"))
+    assert list(found) == list(run.parameters(read(name)))
+
+
+MADE_OF = r"reloop2 [\d.]+, python [\d.]+, numpy .+ · seed 1001 · dataset .+ [0-9a-f]{12}\n"
+SAYS = "print(told(dataset, SEED"
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_notebook_says_what_its_numbers_were_made_of(name):
+    assert sum(SAYS in cell.source for cell in read(name).cells) == 1
+
+
+def said_at(notebook):
+    """What the cell printed that tells what the numbers were made of."""
+    (cell,) = [cell for cell in notebook.cells if SAYS in cell.source]
+    return "".join(out.get("text", "") for out in cell.outputs)
+
+
 LONGEST = 15  # lines of a cell that a class can read; imports and parameters are looked up
 
 
@@ -154,6 +178,8 @@ def test_notebook_runs(name, work):
         for needed in ("fastapi", "uvicorn", "prometheus_client"):
             pytest.importorskip(needed, reason="not installed: pip install 'reloop2[serve]'")
     run.execute(FOLDER / f"{name}.ipynb", work / f"{name}.ipynb", given)
+    said = said_at(nbformat.read(work / f"{name}.ipynb", as_version=4))
+    assert re.search(MADE_OF, said), said
     if name == "05_mindspore":
         metrics = json.loads((work / "mindspore" / "metrics.json").read_text())
         assert {"frozen", "exact", "sketch", "feature", "incremental"} <= set(metrics["arms"])

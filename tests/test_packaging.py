@@ -73,6 +73,29 @@ def test_what_installs_all_and_what_a_server_is_spared():
     assert not light & {*study, "onnx", "scipy", "scikit-learn", "torch", "jax", "tensorflow-cpu"}
 
 
+def hashed():
+    """Name -> (version, hashes) of constraints-hashes.txt."""
+    text = (ROOT / "constraints-hashes.txt").read_text().replace("\\\n", " ")
+    lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    for line in lines:
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line[0]), line[0]
+        hashes = [part for part in line[1:] if part.startswith("--hash=")]
+        assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", h) for h in hashes), line
+    return {name(line[0]): line[0].split("==")[1] for line in lines}
+
+
+def test_what_a_service_installs_has_pins_with_hashes():
+    found, (_, extras) = hashed(), project()
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    versions = {name(line): line.split("==")[1] for line in lines if "==" in line}
+    assert found.items() <= versions.items()
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    base = {name(r) for r in content["project"]["dependencies"]}
+    build = {name(r) for r in content["build-system"]["requires"]}
+    assert base | build | brought("serve", extras) | brought("fast", extras) <= set(found)
+    assert not found.keys() & {"torch", "jax", "tensorflow-cpu", "mindspore", "keras"}
+
+
 @pytest.mark.parametrize(
     ("hidden", "code", "said"),
     [

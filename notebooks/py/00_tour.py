@@ -21,7 +21,7 @@ SEED = 1001
 ROWS = 40000
 
 # %%
-from reloop2_keras.notebook import at_root, show  # first: it keeps TensorFlow quiet
+from reloop2_keras.notebook import at_root, show, told  # first: it keeps TensorFlow quiet
 
 # isort: split
 from pathlib import Path
@@ -47,7 +47,7 @@ if not Path(DATASET_DIR, "dataset.json").exists():
     prepare(synthetic(rows=ROWS, seed=SEED), DATASET_DIR, slots=10, progress=False)
 dataset = PreparedDataset(DATASET_DIR)
 slots = [slot.load() for slot in dataset.slots()]
-print(keras.backend.backend(), "·", dataset.name, "·", len(dataset.fields), "fields")
+print(told(dataset, SEED))
 show(figures.drift_of_slots(dataset.slots()))
 
 # %% [markdown]

@@ -19,7 +19,7 @@ ROWS = 60000  # synthetic only
 DRIFT = True  # synthetic only
 INTERACTIONS = 2.5  # synthetic only: spread of what a DeepFM can learn and tables cannot; 0: none
 LABEL = "clicked"  # table only, here and below
-POSITIVE = None  # which labels are a click, such as ">=4" or "click,purchase"; None: 1, true
+POSITIVE = None  # which labels are a click, such as ">3" or "click,purchase"; None: 1, true
 TIME = "timestamp"  # rows must be in its order; "": the file's order is time
 CATEGORICAL = []  # such as ["user", "item", "category"]
 NUMERIC = []  # such as ["price"]
@@ -28,7 +28,7 @@ SLOTS = 20
 THRESHOLD = 1
 
 # %%
-from reloop2_keras.notebook import at_root, show  # first: it keeps TensorFlow quiet
+from reloop2_keras.notebook import at_root, show, told  # first: it keeps TensorFlow quiet
 
 # isort: split
 import polars as pl
@@ -87,6 +87,7 @@ print({name: row[name].dtype for name in row.columns})
 
 # %%
 dataset = PreparedDataset(folder)
+print(told(dataset, SEED))
 dataset.verify()
 show(figures.drift_of_slots(dataset.slots()))
 

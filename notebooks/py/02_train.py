@@ -25,7 +25,7 @@ BATCH_SIZE = 1024
 MAX_EPOCHS = 30
 
 # %%
-from reloop2_keras.notebook import at_root, show  # first: it keeps TensorFlow quiet
+from reloop2_keras.notebook import at_root, show, told  # first: it keeps TensorFlow quiet
 
 # isort: split
 from pathlib import Path
@@ -38,6 +38,7 @@ from reloop2_keras.models import train_base
 from reloop2_keras.streaming import evaluate, figures
 
 dataset = PreparedDataset(at_root(DATASET_DIR))
+print(told(dataset, SEED))
 
 # %% [markdown]
 # ## When should training stop?

@@ -23,7 +23,7 @@ NUM_ARRAYS = 70
 NUM_BITS = 12
 
 # %%
-from reloop2_keras.notebook import at_root, show  # first: it keeps TensorFlow quiet
+from reloop2_keras.notebook import at_root, show, told  # first: it keeps TensorFlow quiet
 
 # isort: split
 import numpy as np
@@ -95,6 +95,7 @@ show(figures.lines(table, "arrays that agree", "share of arrays with a common bu
 
 # %%
 dataset = PreparedDataset(at_root(DATASET_DIR))
+print(told(dataset, SEED))
 base, _ = train_base(dataset, seed=SEED, max_epochs=MAX_EPOCHS, search=None)
 keys = training_keys(base, dataset.train(4096, seed=SEED), max_rows=8192)
 

@@ -48,7 +48,7 @@ INCREMENTAL_BATCH_SIZE = 256
 EVERY_KEY = False  # also show an arm for each kind of memory and key, as validation sets it
 
 # %%
-from reloop2_keras.notebook import at_root, show  # first: it keeps TensorFlow quiet
+from reloop2_keras.notebook import at_root, show, told  # first: it keeps TensorFlow quiet
 
 # isort: split
 import pandas as pd
@@ -61,6 +61,7 @@ from reloop2_keras.streaming.shipping import ship_pick
 
 dataset, output = PreparedDataset(at_root(DATASET_DIR)), at_root(OUTPUT_DIR)
 print(dataset.name, "·", len(dataset.fields), "fields ·", len(dataset.slots()), "slots")
+print(told(dataset, SEED))
 
 # %% [markdown]
 # ## 1. What may be chosen, and from what?

@@ -43,7 +43,7 @@ if importlib.util.find_spec("mindspore") is None:
     )
 
 # %%
-from reloop2_keras.notebook import at_root, show  # before Keras: it keeps TensorFlow quiet
+from reloop2_keras.notebook import at_root, show, told  # before Keras: it keeps TensorFlow quiet
 
 # isort: split
 import importlib
@@ -70,6 +70,7 @@ options |= {"hidden_units": HIDDEN_UNITS, "embedding_l2": EMBEDDING_L2}
 options |= {"batch_size": BATCH_SIZE, "max_epochs": MAX_EPOCHS, "search": None}
 base, history = train_base(dataset, SEED, **options)
 print(f"{base.count_params():,} weights, {len(history['loss'])} epochs")
+print(told(dataset, SEED, "mindspore"))
 
 # %%
 exact, sketch = ExactErrorMemory(EXACT_CAPACITY, NUM_NEIGHBORS), Sketch(*SKETCH_SIZE)

@@ -29,7 +29,7 @@ EXACT_CAPACITY = 100000
 NAMES = ""  # MovieTweetings' movies.dat, to read titles instead of ids
 
 # %%
-from reloop2_keras.notebook import at_root, show  # first: it keeps TensorFlow quiet
+from reloop2_keras.notebook import at_root, show, told  # first: it keeps TensorFlow quiet
 
 # isort: split
 from pathlib import Path
@@ -62,6 +62,7 @@ from reloop2_keras.streaming import (
 
 # %%
 dataset = PreparedDataset(at_root(DATASET_DIR))
+print(told(dataset, SEED))
 names = [field["name"] for field in dataset.fields]
 slots, validation = dataset.slots(), dataset.validation_slots(5)
 base, _ = train_base(dataset, SEED, max_epochs=MAX_EPOCHS, search=None)

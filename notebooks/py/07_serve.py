@@ -20,7 +20,7 @@ REQUESTS = 400
 LATE = 40  # requests until a label comes
 
 # %%
-from reloop2_keras.notebook import at_root, show  # first: it keeps TensorFlow quiet
+from reloop2_keras.notebook import at_root, show, told  # first: it keeps TensorFlow quiet
 
 # isort: split
 import json
@@ -58,6 +58,7 @@ print(shipped.card["verdict"])
 
 # %%
 dataset = PreparedDataset(at_root(DATASET_DIR))
+print(told(dataset, SEED))
 slot = dataset.slots()[-1].load()
 options = json.loads(Path(dataset.folder, "dataset.json").read_text())["options"]
 if RAW_LOG:

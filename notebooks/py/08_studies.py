@@ -25,7 +25,7 @@ INCREMENTAL_EPOCHS = [1, 3]
 NO_DRIFT_ROWS = 60000  # of a synthetic log without drift, for section 7
 
 # %%
-from reloop2_keras.notebook import at_root, show  # first: it keeps TensorFlow quiet
+from reloop2_keras.notebook import at_root, show, told  # first: it keeps TensorFlow quiet
 
 # isort: split
 import copy
@@ -53,6 +53,7 @@ from reloop2_keras.streaming import (
 
 # %%
 dataset, output = PreparedDataset(at_root(DATASET_DIR)), Path(at_root(OUTPUT_DIR))
+print(told(dataset, SEED))
 names = [field["name"] for field in dataset.fields]
 slots, validation = dataset.slots(), dataset.validation_slots(5)
 options = {"max_epochs": MAX_EPOCHS, "search": None}
