@@ -146,7 +146,8 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
         lines = [line.strip(" -") for line in str(error).splitlines()]
         said = next(filter(None, lines), type(error).__name__)
         raise OSError(f"{path}: cannot be written: {said[:300]}") from error
-    if not all(np.array_equal(held.get(name), array) for name, array in arrays.items()):
+    same = (n in held and np.array_equal(held[n], array) for n, array in arrays.items())
+    if not all(same):
         raise OSError(f"{path}: cannot be written: what was written does not verify")
 
 

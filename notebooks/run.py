@@ -91,7 +91,7 @@ def execute(path, output, given, lines=False):
 def check_places(output, folder):
     """Tell before minutes of work where the executed copy, or the notebook itself, cannot write."""
     from reloop2_keras.core.files import check_writable
-    from reloop2_keras.core.places import at_root
+    from reloop2_keras.core.root_folder import at_root
 
     try:
         check_writable(output.parent)

@@ -17,7 +17,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from reloop2_keras.core.places import at_root as at_root
+from reloop2_keras.core.root_folder import at_root as at_root
 from reloop2_keras.core.provenance import provenance
 
 
