@@ -17,8 +17,8 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from reloop2_keras.core.root_folder import at_root as at_root
 from reloop2_keras.core.provenance import provenance
+from reloop2_keras.core.root_folder import at_root as at_root
 
 
 @contextlib.contextmanager
