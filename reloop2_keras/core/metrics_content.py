@@ -19,6 +19,8 @@ ABOUT = (
     "backend",
     "versions",
 )
+# what differs when the same run is made again: moments, and how long things took
+TIMES = frozenset({"date", "seconds", "microseconds"})
 _IN_PARAMETERS = ("base", "incremental", "delay")  # not told twice
 
 
@@ -64,6 +66,21 @@ def metrics_content(
     if best is not None:
         content["best_possible"] = {m: v for m, v in best.items() if not m.endswith("_sd")}
     return plain_tree(content)
+
+
+def without_times(content: Any) -> Any:
+    """Return a metrics.json, or a model.json, without what differs when the same run is made again.
+
+    Those are the keys `TIMES`, however deep they lie. The rest is equal to the bit for the same
+    seed, dataset, backend and machine (docs/reproducible.md).
+
+    Example:
+        >>> without_times({"date": "2026-11-26", "arms": {"frozen": {"auc": 0.7, "seconds": 3}}})
+        {'arms': {'frozen': {'auc': 0.7}}}
+    """
+    if isinstance(content, dict):
+        return {k: without_times(part) for k, part in content.items() if k not in TIMES}
+    return [without_times(part) for part in content] if isinstance(content, list) else content
 
 
 def plain_tree(value: Any) -> Any:
