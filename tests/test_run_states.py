@@ -1,6 +1,7 @@
 """States of a run: the newest whole one is found, objects come back as they were."""
 
 import collections
+import random
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 from reloop2_keras.core.arms import Arm, Gated
 from reloop2_keras.core.memories import FeatureMemory
 from reloop2_keras.core.object_state import Hook, put_together, taken_apart
+from reloop2_keras.core.run_identity import check_identity, run_identity
 from reloop2_keras.core.run_states import RunStates
+from reloop2_keras.core.saved_steps import SavedSteps
 from reloop2_keras.core.served import Part, Served
 
 
-def test_the_newest_whole_state_is_taken_and_none_blocks(tmp_path):
+def test_the_newest_whole_state_is_taken(tmp_path):
     states = RunStates(tmp_path, keep=3)
     assert states.newest() is None
     for number in range(5):
@@ -29,15 +32,103 @@ def test_the_newest_whole_state_is_taken_and_none_blocks(tmp_path):
         head, arrays = RunStates(tmp_path).newest()
     assert head == {"number": 2} and (arrays["x"] == 2).all()
     assert states.paths() == [oldest]
-    oldest.write_bytes(b"")
-    with pytest.warns(UserWarning, match="expected a state's file"):
-        assert states.newest() is None
     states.save({"number": 9}, {})
     assert states.newest()[0] == {"number": 9}
     states.clear()
     assert not tmp_path.exists()
     with pytest.raises(ValueError, match="`keep`"):
         RunStates(tmp_path, keep=0)
+
+
+def cut(data):
+    return data[: len(data) // 2]
+
+
+def flipped(data):
+    place = len(data) // 2
+    return data[:place] + bytes([data[place] ^ 16]) + data[place + 1 :]
+
+
+DAMAGES = {
+    "cut": cut,
+    "flipped": flipped,
+    "empty": lambda data: b"",
+    "foreign": lambda data: b"PK\x03\x04" + data[4:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_state_costs_itself_and_all_damaged_say_how_to_start_anew(damage, tmp_path):
+    states = RunStates(tmp_path)
+    for number in (1, 2):
+        states.save({"number": number}, {"x": np.arange(50)})
+    before, newest = states.paths()
+    newest.write_bytes(damage(newest.read_bytes()))
+    with pytest.warns(UserWarning, match=f"{newest}: expected .*; the state before it is taken"):
+        assert states.newest()[0] == {"number": 1}
+    assert states.paths() == [before]
+    found = damage(before.read_bytes())
+    before.write_bytes(found)
+    with pytest.raises(ValueError, match=f"{before}: expected .*remove the folder {tmp_path} to"):
+        states.newest()
+    assert before.read_bytes() == found  # somebody may bring it back
+
+
+def test_a_run_that_differs_is_refused_by_name(tmp_path):
+    now = run_identity(seed=3, settings={"gamma": (0.0, 1.0)}, rate=1e-3)
+    check_identity(tmp_path, now, run_identity(seed=3, settings={"gamma": [0.0, 1.0]}, rate=1e-3))
+    for change, told in (
+        ({"seed": 4}, "seed: 4 then, 3 now"),
+        ({"settings": {"gamma": [0.0]}}, r"settings.gamma: \[0.0\] then, \[0.0, 1.0\] now"),
+        ({"code": "0"}, "code: 0 then, "),
+        ({"versions": {**now["versions"], "numpy": "1.0"}}, "versions.numpy: 1.0 then, "),
+        ({"versions": {**now["versions"], "more": "1"}}, "versions.more: 1 then, none now"),
+    ):
+        with pytest.raises(ValueError, match=f"{tmp_path}: .*{told}.*remove the folder to start"):
+            check_identity(tmp_path, now, {**now, **change})
+    # a training goes on with other software, and says what that means
+    then = {**now, "code": "0", "versions": {"numpy": "1.0"}}
+    with pytest.warns(UserWarning, match="not bit for bit: code: 0 then.*and [0-9]+ more"):
+        check_identity(tmp_path, now, then, lenient=True)
+    with pytest.raises(ValueError, match=r"one \(rate: 0.1 then, 0.001 now; code"):
+        check_identity(tmp_path, now, {**then, "rate": 0.1}, lenient=True)
+    with pytest.raises(ValueError, match="expected the state of this run"):
+        check_identity(tmp_path, now, None)
+
+
+def test_a_step_is_done_once_with_the_random_numbers_that_follow(tmp_path):
+    def steps(**about):
+        return SavedSteps(tmp_path / "steps", run_identity(**about))
+
+    done = []
+
+    def draw():
+        done.append(random.random())
+        return {"found": np.arange(3), "at": done[-1]}
+
+    random.seed(5)
+    steps()("Draw it", draw)
+    after = random.random()
+    random.seed(6)
+    assert steps()("Draw it", draw)["at"] == done[0] and len(done) == 1
+    assert random.random() == after
+    with pytest.raises(ValueError, match="delay: none then, 2 now"):
+        steps(delay=2)("Draw it", draw)
+    (path,) = (tmp_path / "steps").iterdir()
+    assert path.name == "step-draw-it.state"
+    path.write_bytes(cut(path.read_bytes()))
+    with pytest.warns(UserWarning, match="its step is done again"):
+        assert steps()("Draw it", draw)["at"] == done[1]
+    # what the run has anyway is not written again, and is the same object afterwards
+    one, held = steps(), Arm("a", None, None)
+    one.shares(held, "arm")
+    one("hold", lambda: [held, 1])
+    again, other = steps(), Arm("b", None, None)
+    again.shares(other, "arm")
+    assert again("hold", draw)[0] is other and len(done) == 2
+    again.clear()
+    assert not (tmp_path / "steps").exists()
+    assert SavedSteps(None)("draw", draw)["at"] == done[2]
 
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

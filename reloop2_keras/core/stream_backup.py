@@ -1,11 +1,12 @@
 """A stream under way, written down after each slot, so that a kill costs no more than one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.object_state import Hook, put_together, taken_apart
 from reloop2_keras.core.report_columns import Columns
+from reloop2_keras.core.run_identity import check_identity
 from reloop2_keras.core.run_states import RunStates
 
 
@@ -14,7 +15,7 @@ class StreamBackup:
 
     Args:
         folder: path; of one stream.
-        about: text that says which run this is; a state of another one is refused.
+        about: `run_identity` of this run; a state of another one is refused.
         hooks: how slow parts are kept, see `object_state.Hook`.
 
     Attributes:
@@ -25,16 +26,16 @@ class StreamBackup:
         further: what is kept beside, or None; set by `begin`.
 
     Raises:
-        ValueError: if the folder holds the state of another run.
+        ValueError: if the folder holds the state of another run, or damaged ones alone.
     """
 
     def __init__(
         self,
         folder: str | Path,
-        about: str = "",
+        about: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
     ) -> None:
-        self.states, self._about, self._hooks = RunStates(folder), about, tuple(hooks)
+        self.states, self._about, self._hooks = RunStates(folder), dict(about or {}), tuple(hooks)
         self.done, self.columns = 0, Columns()
         self.running: Any = None
         self.pending: Any = None
@@ -43,11 +44,7 @@ class StreamBackup:
         if found is None:
             return
         head, arrays = found
-        if head.get("about") != about:
-            raise ValueError(
-                f"{folder}: expected the state of this run, found that of one with other "
-                "arguments; remove the folder, or leave out what resumes"
-            )
+        check_identity(folder, self._about, head.get("about"))
         parts = put_together(head["nodes"], arrays, self._hooks)
         self.done = head["done"]
         self.running, self.pending, self.columns, self.further = parts
