@@ -1,14 +1,16 @@
 """Kills commands and tells whether the next run leaves the files of one that was never stopped.
 
-python killed_commands.py KIND FOLDER KILLS [WORD …] prints one line of JSON a kill; WORDs are
-further words of the command. Each run is a fork of this process, which imports the framework and
-computes nothing. Kills come before a file event in the command's folder, or after some seconds.
+python killed_commands.py KIND FOLDER KILLS [WORD …] prints one line of JSON a kill; KILLS may be
+their numbers, 10:20, to go on; WORDs are further words of the command. Each run is a fork of this
+process, which imports the framework and computes nothing. Kills come before a file event in the
+command's folder, or after some seconds.
 """
 
 import json
 import os
 import random
 import re
+import shutil
 import signal
 import sys
 import time
@@ -23,6 +25,11 @@ if KIND == "compare":
     import reloop2_keras.streaming.shipping  # noqa: F401
     import reloop2_keras.streaming.study  # noqa: F401
     from reloop2_keras.__main__ import main as command
+    from reloop2_keras.rivals import grids
+
+    # what rivals are chosen from: less of it, for a run of seconds
+    grids.RATES = {"linear": ("-l", (0.2, 0.5)), "coin": (None, (None,))}
+    grids.BETAS, grids.EPSILONS, grids.STRENGTHS = (1.0, 2.0), (0.0,), (0.1, 1.0)
 else:
     from mindspore_port.compare import main as ms_compare
     from mindspore_port.models.checkpoint_file import load_arrays
@@ -56,7 +63,7 @@ def words(folder, out, more):
             "keep_checkpoints": 2,
         }
         return [*(w for name, value in flags.items() for w in (f"--{name}", str(value))), *more]
-    given = ["--resume", "--quiet", "--seeds", "2", "--delay", "1", "--max-epochs", "2"]
+    given = ["--resume", "--quiet", "--seeds", "1", "--delay", "1", "--max-epochs", "2"]
     given += ["--validation-slots", "3", "--search-seconds", "0"]
     start = ["compare"] if KIND == "compare" else []
     return [*start, str(folder / "dataset"), str(out), *given, *more]
@@ -120,15 +127,18 @@ def differences(want, out):
 
 def main(folder, kills, more):
     """Print one line of JSON a kill."""
-    assert ended(*forked(lambda: prepared(folder)))
+    if not (folder / "dataset").exists():
+        assert ended(*forked(lambda: prepared(folder)))
+    shutil.rmtree(folder / "whole", ignore_errors=True)
     start = time.monotonic()
     events = ended(*forked(lambda: run(folder, folder / "whole", more)))
     seconds = time.monotonic() - start
     assert events, "the command failed"
-    want, rng = content(folder / "whole"), random.Random(17)
-    print(json.dumps({"events": events, "seconds": round(seconds, 1), "files": sorted(want)}))
-    for number in range(kills):
-        out = folder / f"killed{number}"
+    want = content(folder / "whole")
+    whole = {"events": events, "seconds": round(seconds, 1), "files": sorted(want)}
+    print(json.dumps(whole), flush=True)
+    for number in kills:
+        rng, out = random.Random(17 + number), folder / f"killed{number}"
         moments = [rng.randint(1, events) if number % 2 else seconds * rng.random()]
         if number % 3 == 2:  # killed once more on the way
             moments.append(rng.randint(1, events))
@@ -148,4 +158,5 @@ def main(folder, kills, more):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    first, _, last = sys.argv[3].rpartition(":")
+    main(Path(sys.argv[2]), range(int(first or 0), int(last)), sys.argv[4:])

@@ -150,6 +150,30 @@ def test_plain_values_come_back(tree):
     assert again == tree and repr(again) == repr(tree)  # 1 and True and 1.0 are not the same
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from(["float32", "float64", "int32", "uint8", "float16"]),
+    st.floats(0, 0.4),
+    st.sampled_from([0.0, -0.0, 1.0, np.nan]),
+    st.integers(0, 99),
+)
+def test_large_arrays_of_mostly_one_value_come_back_bit_for_bit(dtype, share, common, seed):
+    rng = np.random.default_rng(seed)
+    shape = (20, 1000)
+    value = 3.0 if dtype in ("int32", "uint8") else common
+    array = np.full(shape, value, dtype)
+    some = rng.random(shape) < share
+    array[some] = rng.integers(0, 2, some.sum()) * -0.0 if dtype.startswith("f") else 7
+    array = array if seed % 2 else np.asfortranarray(array)
+    nodes, arrays = taken_apart({"table": array})
+    again = put_together(nodes, arrays)["table"]
+    assert again.dtype == array.dtype and again.shape == array.shape
+    assert again.tobytes() == array.tobytes()
+    assert again.flags.writeable
+    if share < 0.05 and array.itemsize >= 4:
+        assert sum(part.nbytes for part in arrays.values()) < array.nbytes / 5
+
+
 def test_objects_come_back_with_what_they_share():
     rng = np.random.default_rng(0)
     memory = FeatureMemory(num_bits=6)
