@@ -2,12 +2,14 @@
 
 import collections
 import random
+import types
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reloop2_keras.core import stream_backup
 from reloop2_keras.core.arms import Arm, Gated
 from reloop2_keras.core.memories import FeatureMemory
 from reloop2_keras.core.object_state import Hook, put_together, taken_apart
@@ -72,6 +74,29 @@ def test_a_damaged_state_costs_itself_and_all_damaged_say_how_to_start_anew(dama
     with pytest.raises(ValueError, match=f"{before}: expected .*remove the folder {tmp_path} to"):
         states.newest()
     assert before.read_bytes() == found  # somebody may bring it back
+
+
+def test_states_take_a_share_of_the_time_and_the_last_slot_has_one(tmp_path, monkeypatch):
+    now = [100.0]
+    clock = types.SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(stream_backup, "time", clock)
+    backup = stream_backup.StreamBackup(tmp_path)
+    save = backup.states.save
+
+    def slow(head, arrays):
+        save(head, arrays)
+        now[0] += 2
+
+    monkeypatch.setattr(backup.states, "save", slow)
+    backup.begin(0, 0)
+    written = []
+    for slot in range(1, 12):
+        now[0] += 3 if slot < 8 else 9
+        backup.save(slot, slot, 0, last=slot == 11)
+        written.append(backup.states.newest()[0]["done"])
+    assert written == [0, 0, 3, 3, 3, 6, 6, 8, 9, 10, 11]
+    again = stream_backup.StreamBackup(tmp_path)
+    assert again.done == again.running == 11
 
 
 def test_a_run_that_differs_is_refused_by_name(tmp_path):
@@ -159,10 +184,10 @@ def test_plain_values_come_back(tree):
 )
 def test_large_arrays_of_mostly_one_value_come_back_bit_for_bit(dtype, share, common, seed):
     rng = np.random.default_rng(seed)
-    shape = (20, 1000)
+    shape = ((20, 1000), (1000, 20), (20_000,))[seed % 3]
     value = 3.0 if dtype in ("int32", "uint8") else common
     array = np.full(shape, value, dtype)
-    some = rng.random(shape) < share
+    some = np.broadcast_to((rng.random(shape[:1]) < share)[:, *[None] * (len(shape) - 1)], shape)
     array[some] = rng.integers(0, 2, some.sum()) * -0.0 if dtype.startswith("f") else 7
     array = array if seed % 2 else np.asfortranarray(array)
     nodes, arrays = taken_apart({"table": array})

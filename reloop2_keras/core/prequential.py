@@ -92,7 +92,8 @@ def iter_prequential(
         # Nothing of this slot may be held while the next one is loaded, but what is pending.
         del arrays, predictions, item
         if backup is not None:
-            backup.save(position + 1, running, pending)
+            last = position + 1 == len(warmup) + len(slots)
+            backup.save(position + 1, running, pending, last)
     if drain:
         running.learn(pending.rest())
 
