@@ -139,7 +139,7 @@ def main(folder, kills, more):
     print(json.dumps(whole), flush=True)
     for number in kills:
         rng, out = random.Random(17 + number), folder / f"killed{number}"
-        moments = [rng.randint(1, events) if number % 2 else seconds * rng.random()]
+        moments = [seconds * rng.random() if number % 2 else rng.randint(1, events)]
         if number % 3 == 2:  # killed once more on the way
             moments.append(rng.randint(1, events))
         left = []

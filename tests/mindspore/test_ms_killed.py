@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parents[1] / "killed_commands.py"
 @pytest.mark.parametrize(
     ("kind", "kills"),
     [
-        ("train", 2),
+        ("train", 1),
         pytest.param("train", 10, marks=pytest.mark.slow),
         pytest.param("compare-ms", 10, marks=pytest.mark.slow),
     ],
