@@ -2,20 +2,31 @@
 
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mindspore import Parameter
 
-from mindspore_port.models.checkpoint_file import CONFIG, load_arrays, pack, save_arrays, unpack
+from mindspore_port.models.checkpoint_file import (
+    CONFIG,
+    load_arrays,
+    pack,
+    save_arrays,
+    unpack,
+    unpacked,
+)
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.model_weights import describe, named_parameters, weights
 from mindspore_port.models.row_sparse_step import RowSparseStep
 from mindspore_port.models.train_step import TrainStep
 from mindspore_port.tensors import assign, to_numpy
+from reloop2_keras.core.run_identity import check_identity
 
 TRAINING = "training."  # prefix of what only training needs: `load_model` ignores it
 EPOCH = "training.epoch"
+ABOUT = "training.about"  # which run it is of, as JSON; earlier versions did not say
 Step = TrainStep | RowSparseStep
 
 
@@ -25,6 +36,7 @@ class Checkpoints:
     Args:
         folder: path.
         keep: int, how many of the newest stay.
+        about: `run_identity` of this run: the checkpoint of another one is refused; or None.
 
     Example:
         >>> checkpoints = Checkpoints("runs/ckpt", keep=5)
@@ -32,8 +44,10 @@ class Checkpoints:
         >>> checkpoints.save(base, step, epoch=1)
     """
 
-    def __init__(self, folder: str | Path, keep: int) -> None:
-        self.folder, self.keep = Path(folder), keep
+    def __init__(
+        self, folder: str | Path, keep: int, about: Mapping[str, Any] | None = None
+    ) -> None:
+        self.folder, self.keep, self.about = Path(folder), keep, about
 
     def _paths(self) -> list[Path]:
         found = self.folder.glob("epoch-*.ckpt")
@@ -43,15 +57,9 @@ class Checkpoints:
         """Write base, optimizer state and the number of finished epochs; returns the path."""
         path = self.folder / f"epoch-{epoch:04d}.ckpt"
         state = {TRAINING + name: to_numpy(p) for name, p in training_state(base, step).items()}
-        save_arrays(
-            {
-                CONFIG: pack(describe(base)),
-                **weights(base),
-                **state,
-                EPOCH: np.array(epoch, "int32"),
-            },
-            path,
-        )
+        about = {} if self.about is None else {ABOUT: pack(self.about)}
+        end = {**about, EPOCH: np.array(epoch, "int32")}
+        save_arrays({CONFIG: pack(describe(base)), **weights(base), **state, **end}, path)
         for old in self._paths()[: -self.keep]:
             old.unlink()
         return path
@@ -62,8 +70,8 @@ class Checkpoints:
         A damaged one is left out with a warning, and the one before it is taken.
 
         Raises:
-            ValueError: if it is of a model with other arguments or another optimizer, or all of
-                them are damaged.
+            ValueError: if it is of a model with other arguments or another optimizer, of another
+                run (`about`; other code and versions are a warning), or all of them are damaged.
         """
         newest = self._newest()
         if newest is None:
@@ -78,7 +86,9 @@ class Checkpoints:
                 f"{path}: expected a checkpoint of the model that is trained, found one with "
                 "other arguments; choose another --ckpt_path or --resume false"
             )
-        epoch = int(arrays.pop(EPOCH))
+        epoch, about = int(arrays.pop(EPOCH)), arrays.pop(ABOUT, None)
+        if about is not None and self.about is not None:
+            check_identity(self.folder, self.about, unpacked(about), lenient=True)
         targets = weights_and_state(base, step)
         for name in sorted(targets.keys() ^ arrays.keys()):
             found = "none" if name in targets else "one"
@@ -89,15 +99,23 @@ class Checkpoints:
 
     def _newest(self) -> tuple[Path, dict[str, np.ndarray]] | None:
         """Path and arrays of the newest checkpoint that is whole; None without any."""
-        damaged = None
+        damaged: list[ValueError] = []
         for path in reversed(self._paths()):
             try:
-                return path, load_arrays(path)
+                arrays = load_arrays(path)
+                if not {CONFIG, EPOCH} <= arrays.keys():
+                    raise ValueError(f"{path}: expected a checkpoint of a training, found another")
             except ValueError as error:
-                warnings.warn(f"{error}; the checkpoint before it is taken", stacklevel=3)
-                damaged = error
-        if damaged is not None:
-            raise damaged
+                damaged.append(error)
+                continue
+            for why in damaged:
+                warnings.warn(f"{why}; the checkpoint before it is taken", stacklevel=3)
+            return path, arrays
+        if damaged:
+            raise ValueError(
+                f"{damaged[0]}; no checkpoint before it is whole: bring one back, or start anew "
+                "with another --ckpt_path or --resume false"
+            )
         return None
 
 

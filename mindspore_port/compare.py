@@ -21,6 +21,8 @@ from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import OWN, needed
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.files import check_writable
+from reloop2_keras.core.progress import show_log
+from reloop2_keras.core.report import PrequentialReport
 from reloop2_keras.core.study_state import clear_states
 from reloop2_keras.core.verdict import sentence
 
@@ -47,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--resume", action="store_true", help="keep the state in OUT/state, and go on from it"
     )
-    made.add_argument("--quiet", action="store_true", help="no progress bars")
+    made.add_argument("--quiet", action="store_true", help="no progress bars, nor lines")
     return made
 
 
@@ -70,6 +72,8 @@ def _compare(args: argparse.Namespace, say: Log) -> None:
         raise ValueError(f"{args.out}: expected another folder than a dataset's to write to")
     check_writable(args.out)
     dataset = PreparedDataset(args.dataset)
+    if not args.quiet and not sys.stderr.isatty():  # a batch: lines in place of bars
+        show_log()
     Workers(args.device_target)
     quiet = False if args.quiet else None
     search = None if args.no_search else BaseSearch(args.search_seconds, progress=quiet)
@@ -87,14 +91,19 @@ def _compare(args: argparse.Namespace, say: Log) -> None:
         state=Path(args.out) / "state" if args.resume else None,
     )
     written = report.save(args.out)
-    if args.resume:
-        clear_states(Path(args.out) / "state")
     say(report.table())
     say(sentence(report))
     say(f"written: {written[0]}")
-    if not set(SHIPPED) & set(kept):
-        return
-    folder = Path(args.out) / "model"
+    if set(SHIPPED) & set(kept):
+        _ship(report, kept, dataset, Path(args.out) / "model", say)
+    if args.resume:  # now nothing is left that a kill could cost
+        clear_states(Path(args.out) / "state")
+
+
+def _ship(
+    report: PrequentialReport, kept: dict[str, Any], dataset: Any, folder: Path, say: Log
+) -> None:
+    """Write the pick, and say how it is served."""
     try:
         ship_pick(report, kept, dataset, folder)
     except (ValueError, ImportError) as error:  # the report is written all the same

@@ -25,7 +25,11 @@ from mindspore_port.models.row_sparse_step import RowSparseStep
 from mindspore_port.models.train_step import TrainStep, adam
 from mindspore_port.tensors import assign
 from mindspore_port.workers import Workers
+from reloop2_keras.core.description import sealed
 from reloop2_keras.core.metrics import evaluate
+from reloop2_keras.core.run_identity import run_identity
+
+_OF_THE_STEP = ("batch_size", "learning_rate", "epsilon", "compute_dtype", "device_target")
 
 
 def make_step(
@@ -133,7 +137,13 @@ def train(config: Config) -> DeepFM:
         num_workers=workers.size,
         hashes=base.takes_hashes,
     )
-    checkpoints = Checkpoints(config.ckpt_path, config.keep_checkpoints)
+    about = run_identity(
+        checksum=sealed(dataset.meta)["sha256"],
+        workers=workers.size,
+        row_sparse=config.row_sparse,
+        **{name: getattr(config, name) for name in ("seed", *_OF_THE_STEP)},
+    )
+    checkpoints = Checkpoints(config.ckpt_path, config.keep_checkpoints, about)
     done = checkpoints.resume(base, step) if config.resume else 0
     # masks of its own for each worker; the checkpoint holds the first one's count
     assign(base.dropout_step, base.dropout_step.asnumpy() + (workers.rank << 24))

@@ -1,7 +1,6 @@
 """Command line: python -m reloop2_keras compare DATASET OUT [options]."""
 
 import argparse
-import logging
 import os
 import shutil
 import sys
@@ -18,6 +17,7 @@ from reloop2_keras.core.files import check_writable
 from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.metrics_table import read_metrics, table
 from reloop2_keras.core.overview import overview
+from reloop2_keras.core.progress import show_log
 from reloop2_keras.core.study_state import clear_states
 from reloop2_keras.core.verdict import sentence
 from reloop2_keras.service import batch_command, command
@@ -170,7 +170,7 @@ def _compare(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.out}: expected another folder than a dataset's to write to")
     check_writable(args.out)
     if not args.quiet and not sys.stderr.isatty():  # a batch: lines in place of bars
-        _show_log()
+        show_log()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow if it is there
     import reloop2_keras
 
@@ -196,8 +196,6 @@ def _compare(args: argparse.Namespace) -> None:
         state = Path(args.out) / "state" if args.resume else None
         report = reloop2_keras.compare(dataset, delay=delays[0], **shared, kept=kept, state=state)
     written = report.save(args.out)
-    if args.resume:
-        clear_states(Path(args.out) / "state")
     print(report.table())
     one = not (args.delays or args.late_clicks is not None)
     if one and (crosses := report.info.get("crosses")):
@@ -205,16 +203,9 @@ def _compare(args: argparse.Namespace) -> None:
     print(f"written in {args.out}: " + ", ".join(path.name for path in written))
     if kept:
         _ship(report, kept, dataset, Path(args.out) / "model")
+    if args.resume:  # now nothing is left that a kill could cost
+        clear_states(Path(args.out) / "state")
     print(sentence(report) if one else report.sentence())
-
-
-def _show_log() -> None:
-    """Write what the study logs to stderr, a line each, with the time of day."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    log = logging.getLogger("reloop2_keras")
-    log.handlers[:] = [handler]  # once, however often this is called
-    log.setLevel(logging.INFO)
 
 
 def _ship(report, arms, dataset, folder):

@@ -48,6 +48,9 @@ class Batches(keras.utils.PyDataset):
         fields: list of dicts (`name`, `cardinality`, `offset`): each id must be in its field's
             range. None: any id may be in any column.
 
+    Attributes:
+        checksum: of the dataset whose `train` or `validation` made these; else None.
+
     Each batch is `({"feature_ids": int32 (B, F), "feature_values": float32 (B, F)},
     float32 (B, 1))`.
 
@@ -56,6 +59,7 @@ class Batches(keras.utils.PyDataset):
     """
 
     keeps_own_order = True
+    checksum: str | None = None
 
     def __init__(
         self,

@@ -1,7 +1,8 @@
 """Kills runs of `fit` and tells whether the next run ends as one that was never stopped.
 
-python killed_fits.py FOLDER KILLS prints one line of JSON a kill. Each run is a fork of this
-process, which imports Keras and computes nothing, so that no thread is missed.
+python killed_fits.py FOLDER KILLS [FIRST] prints one line of JSON a kill, from number FIRST. Each
+run is a fork of this process, which imports Keras and computes nothing, so that no thread is
+missed.
 """
 
 import json
@@ -116,11 +117,12 @@ def prepared(folder):
     prepare(made, folder / "dataset", slots=3, progress=False)
 
 
-def main(folder, kills):
+def main(folder, kills, first=0):
     """Print one line of JSON a kill."""
-    assert ended(forked(prepared, folder)) == 0
-    rng = random.Random(11)
-    for number in range(kills):
+    if not (folder / "dataset").exists():
+        assert ended(forked(prepared, folder)) == 0
+    for number in range(first, first + kills):
+        rng = random.Random(11 + number)
         kind = KINDS[number % len(KINDS)]
         whole = folder / f"whole-{kind}.npz"
         if not whole.exists():
@@ -137,4 +139,4 @@ def main(folder, kills):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

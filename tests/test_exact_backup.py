@@ -55,9 +55,9 @@ def dataset(tmp_path_factory):
     return PreparedDataset(out)
 
 
-def made(dataset, hidden=(6,)):
+def made(dataset, hidden=(6,), dropout=0.2):
     keras.utils.set_random_seed(3)
-    model = DeepFM(dataset.fields, 4, hidden, 0.2)
+    model = DeepFM(dataset.fields, 4, hidden, dropout)
     model.build()
     area = keras.metrics.AUC(num_thresholds=20, name="auc")
     model.compile("adam", "binary_crossentropy", metrics=[area])
@@ -106,10 +106,6 @@ def test_a_run_goes_on_from_within_an_epoch_and_from_the_state_before_a_damaged_
     # one that has ended is not run again; with more epochs it goes on
     assert_same(whole, fitted(dataset, ExactBackup(tmp_path / "a"), stop=1))
     assert_same(fitted(dataset, epochs=4), fitted(dataset, ExactBackup(tmp_path / "a"), epochs=4))
-    with pytest.raises(ValueError, match="expected (shape|the state of the model)"):
-        made(dataset, (7,)).fit(
-            dataset.train(200), verbose=0, callbacks=[ExactBackup(tmp_path / "a")]
-        )
     with pytest.raises(ValueError, match="`every`"):
         ExactBackup(tmp_path, every=0)
 
@@ -124,3 +120,38 @@ def test_the_order_of_an_epoch_is_that_of_its_number_in_fit(dataset):
     assert batches.epoch == 3 and {2, 3} <= set(asked) <= {0, 2, 3}  # 0: to build metrics
     model.fit(batches, epochs=1, verbose=0)  # counts on
     assert batches.epoch == 4
+
+
+def test_the_backup_of_another_run_is_refused_by_name(dataset, tmp_path):
+    def run(data=None, stop=None, change=None, model=None):
+        stop = keras.callbacks.EarlyStopping("loss", patience=3 if stop is None else stop)
+        backup = ExactBackup(tmp_path / "a", callbacks=[stop])
+        model = made(dataset) if model is None else model
+        given = {"epochs": 1, "verbose": 0, "callbacks": [stop, backup]}
+        model.fit(dataset.train(200) if data is None else data, **given)
+
+    run()
+    run()  # the same again, whatever names layers have by now
+    prepare(synthetic(rows=900, users=20, items=10), tmp_path / "other", slots=3, progress=False)
+    other = made(dataset)
+    other.compile(keras.optimizers.Adam(0.5), "mse", metrics=[keras.metrics.AUC(name="auc")])
+    for given, told in (
+        ({"data": PreparedDataset(tmp_path / "other").train(200)}, "data.checksum: "),
+        ({"data": dataset.train(200, seed=7)}, "data.seed: 1001 then, 7 now"),
+        ({"data": dataset.train(100)}, "data.batch_size: 200 then, 100 now"),
+        ({"stop": 4}, "callbacks: .*"),
+        ({"model": made(dataset, (7,))}, r"hidden_units: \[6\] then, \[7\] now"),
+        ({"model": made(dataset, dropout=0.3)}, "dropout: 0.2 then, 0.3 now"),
+        ({"model": other}, "compiled.loss: binary_crossentropy then, mse now"),
+        ({"model": other}, "compiled.optimizer.*learning_rate: .* then, 0.5 now"),
+    ):
+        with pytest.raises(ValueError, match=f"expected the state of this run.*{told}"):
+            run(**given)
+    states = ExactBackup(tmp_path / "a").states
+    head, arrays = states.newest()
+    states.save({**head, "about": {**head["about"], "backend": "numpy"}}, arrays)
+    with pytest.raises(ValueError, match="backend: numpy then, "):
+        run()
+    states.save({**head, "about": {**head["about"], "code": "0"}}, arrays)
+    with pytest.warns(UserWarning, match="not bit for bit: code"):
+        run()

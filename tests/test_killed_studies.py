@@ -11,22 +11,19 @@ import pytest
 
 pytestmark = pytest.mark.backend
 HERE = Path(__file__).parent
-FEW = ["frozen", "recalibrated", "sketch", "feature", "shuffled", "incremental", "online"]
-MANY = [*FEW, "exact", "incremental hashed", "shuffled online", "online+incremental", "tables"]
-MANY += ["adpredictor", "vw", "vw+base"]
+ARMS = ["frozen", "recalibrated", "sketch", "feature", "shuffled", "incremental", "online"]
+ARMS += ["exact", "incremental hashed", "shuffled online", "online+incremental", "tables"]
+ARMS += ["adpredictor", "vw", "vw+base"]
+KILLS = 20
 
 
-@pytest.mark.parametrize(
-    ("kills", "arms"), [(1, FEW), pytest.param(20, MANY, marks=pytest.mark.slow)]
-)
-def test_a_kill_changes_no_number(kills, arms, tmp_path):
-    if keras.backend.backend() != "torch" and kills == 1:
-        pytest.skip("PyTorch alone in the default tier: the others compile for a minute")
-    command = [sys.executable, str(HERE / "killed_studies.py"), str(tmp_path), str(kills), *arms]
+@pytest.mark.slow  # test_killed_commands.py has some in the default tier
+def test_a_kill_changes_no_number(tmp_path):
+    command = [sys.executable, str(HERE / "killed_studies.py"), str(tmp_path), str(KILLS), *ARMS]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     environment["KERAS_BACKEND"] = keras.backend.backend()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(lines) == kills and all(line["equal"] for line in lines), lines
+    assert len(lines) == KILLS and all(line["equal"] for line in lines), lines
     assert any(sum(line["states"]) for line in lines)

@@ -1,5 +1,7 @@
 """Progress bars: on a terminal's stderr, or one line of a notebook's cell that ends empty."""
 
+import itertools
+import logging
 import types
 
 import pytest
@@ -74,3 +76,18 @@ def test_without_a_notebook_lines_go_to_stderr_if_asked(capsys):
     assert capsys.readouterr() == ("", "training 1\n")
     assert list(progress.bar([1, 2], "choosing", "slot", progress=True)) == [1, 2]
     assert "choosing" in capsys.readouterr().err
+
+
+def test_a_batch_is_told_how_far_it_is(monkeypatch, caplog, capsys):
+    clock = itertools.count(0, 20)
+    stopped = types.SimpleNamespace(monotonic=lambda: next(clock))
+    monkeypatch.setattr(progress, "time", stopped)
+    with caplog.at_level(logging.INFO, "reloop2_keras"):
+        assert list(progress.bar(range(6), "score", "slot", done=4)) == [*range(6)]
+        assert [record.getMessage() for record in caplog.records] == [
+            "score: 6 slots of 10, some 80 s to go (20.0 s each)",
+            "score: 8 slots of 10, some 40 s to go (20.0 s each)",
+        ]
+        assert list(progress.bar(range(6), "score", "slot", progress=False)) == [*range(6)]
+    assert list(progress.bar(range(6), "score", "slot")) == [*range(6)]
+    assert len(caplog.records) == 2

@@ -64,7 +64,7 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: expected the file that was written, found another checksum")
     try:
         arrays = {name: to_numpy(p) for name, p in ms.load_checkpoint(str(path)).items()}
-        sums = _unpacked(arrays.pop(SUMS)) if SUMS in arrays else None
+        sums = unpacked(arrays.pop(SUMS)) if SUMS in arrays else None
     except (ValueError, RuntimeError, TypeError, KeyError, MemoryError) as error:
         first = [*str(error).strip().splitlines(), type(error).__name__][0]
         raise ValueError(f"{path}: expected a MindSpore checkpoint (.ckpt): {first}") from error
@@ -97,10 +97,11 @@ def unpack(arrays: dict[str, np.ndarray], source: str | Path) -> dict[str, Any]:
     """Take the description out of `arrays`; ValueError naming `source` if there is none."""
     if CONFIG not in arrays:
         raise ValueError(f"{source}: expected a file of `save_model` (with {CONFIG}), found none")
-    return _unpacked(arrays.pop(CONFIG))
+    return unpacked(arrays.pop(CONFIG))
 
 
-def _unpacked(array: np.ndarray) -> dict[str, Any]:
+def unpacked(array: np.ndarray) -> dict[str, Any]:
+    """Return what `pack` was given; ValueError if it is no JSON object."""
     described = json.loads(array.tobytes().decode("utf-8"))
     if not isinstance(described, dict):
         raise ValueError(f"expected a JSON object, found {type(described).__name__}")

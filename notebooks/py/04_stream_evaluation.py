@@ -45,6 +45,7 @@ FEATURE_PRIOR = 1.0
 CROSSES = []  # such as [["user", "genres"]]: one more table each
 INCREMENTAL_LEARNING_RATE = 0.001
 INCREMENTAL_BATCH_SIZE = 256
+RESUME = False  # True: a run that was killed, started again, goes on after its last slot
 EVERY_KEY = False  # also show an arm for each kind of memory and key, as validation sets it
 
 # %%
@@ -54,6 +55,7 @@ from reloop2_keras.notebook import at_root, show, told  # first: it keeps Tensor
 import pandas as pd
 
 from reloop2_keras import Candidates, PreparedDataset, compare
+from reloop2_keras.core.study_state import clear_states
 from reloop2_keras.core.verdict import sentence
 from reloop2_keras.rivals import installed
 from reloop2_keras.streaming import ARMS, FORMS, figures
@@ -105,6 +107,7 @@ incremental = {"learning_rate": INCREMENTAL_LEARNING_RATE, "batch_size": INCREME
 # %%
 shared = {"arms": arms, "seeds": range(SEED, SEED + NUM_SEEDS), "delay": DELAY}
 options = {"settings": settings, "base_options": base, "incremental_options": incremental}
+options |= {"state": f"{output}/state" if RESUME else None}
 choices, kept = {}, {}
 report = compare(dataset, **shared, **options, choices=choices, kept=kept)
 written = report.save(output)
@@ -204,6 +207,8 @@ try:
     print(f"next: python -m reloop2_keras serve {OUTPUT_DIR}/model")
 except ValueError as error:  # a dataset that was prepared by an earlier version has no encoder
     print("not shipped:", error)
+if RESUME:  # all is written: nothing is left to go on with
+    clear_states(f"{output}/state")
 
 # %% [markdown]
 # That is the next command, in the repository's folder.

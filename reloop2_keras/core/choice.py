@@ -19,6 +19,7 @@ from reloop2_keras.core.incremental import (
 from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.pending import first_learnt
 from reloop2_keras.core.progress import bar
+from reloop2_keras.core.saved_steps import SavedSteps
 from reloop2_keras.core.tune import best_setting, replay, training_keys, tune_memory
 from reloop2_keras.core.verdict import BOTH, RIVALS
 
@@ -178,6 +179,7 @@ def choose(
     progress: bool | None = None,
     tables: StartedTables | None = None,
     choose_rival: Callable[..., Any] | None = None,
+    steps: SavedSteps | None = None,
 ) -> Choice:
     """Choose keys, sizes, lambda, gamma and form by replaying the validation period.
 
@@ -194,6 +196,7 @@ def choose(
         tables: `StartedTables`, to share them between seeds; None makes them.
         choose_rival: `reloop2_keras.rivals.choose_rival`, or a function that takes its arguments;
             None: there are no rivals.
+        steps: `SavedSteps`, for a study that may be killed; None: nothing is kept.
 
     Returns:
         `Choice`.
@@ -202,7 +205,7 @@ def choose(
         ValueError: if no label arrives before the last validation slot, or an arm is unknown.
     """
     arms, settings = list(arms), settings or Candidates()
-    delay = Delay.of(delay)
+    delay, step = Delay.of(delay), steps or SavedSteps(None)
     kinds, feature = needed(arms)
     slots = dataset.validation_slots(settings.validation_slots)
     first = first_learnt(slots, delay)
@@ -217,31 +220,29 @@ def choose(
         rows = dataset.train_rows(BATCH, seed=seed, hashes=True)  # which a base may take
         keys = training_keys(frozen.serve, rows, settings.keys, 65_536)
         memories = similarity_memories(kinds, keys, settings)
-        grid = tune_memory(
-            frozen,
-            slots,
-            {name: (make(), key) for name, (make, key) in memories.items()},
-            settings.compensations,
-            settings.label_weights,
-            delay,
-            progress=progress,
-        )
+        tried = {name: (make(), key) for name, (make, key) in memories.items()}
+        grids = settings.compensations, settings.label_weights
+        tune = functools.partial(tune_memory, frozen, slots, tried, *grids, delay)
+        grid = step("memories", functools.partial(tune, progress=progress))
     frozen = base.frozen(())
     forms = feature_forms(frozen, dataset, settings, seed)
     scores = []
     if feature:
-        tried = {form: forms.fast(form) for form in forms.forms}
-        scores = replay(frozen, slots, tried, delay, progress=progress)
+        fasts = {form: forms.fast(form) for form in forms.forms}
+        scores = step("forms", lambda: replay(frozen, slots, fasts, delay, progress=progress))
     tables = tables or StartedTables(dataset, settings.online_crosses, settings.max_crosses, seed)
     rivals = {}
     for name in bar([arm for arm in arms if arm in RIVALS], "tuning rivals", "rival", progress):
         if choose_rival is None:
             raise ValueError(f"`choose_rival` must be given for the arm {name!r}")
         on = frozen if name == "vw+base" else None
-        rivals[name] = choose_rival(name, dataset, on, delay, settings.validation_slots)
+        pick = functools.partial(choose_rival, name, dataset, on, delay, settings.validation_slots)
+        # those without a base serve all seeds, and are kept elsewhere
+        rivals[name] = pick() if on is None else step(name, pick)
     kinds_trained = trained_kinds(arms, getattr(base, "can_hash", False))
     rates = settings.learning_rates
-    trained = incremental_scores(base, kinds_trained, slots, delay, rates, progress)
+    score = functools.partial(incremental_scores, base, kinds_trained, slots, delay, rates)
+    trained = step("incremental", functools.partial(score, progress))
     return Choice(memories, forms, grid, scores, tables, rivals, trained)
 
 

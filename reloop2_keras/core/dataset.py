@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reloop2_keras.core.array_checks import FEATURES, FieldRanges
-from reloop2_keras.core.description import periods_of, read_description
+from reloop2_keras.core.description import periods_of, read_description, sealed
 from reloop2_keras.core.epoch_rows import EpochRows
 from reloop2_keras.core.files import compare_checksum
 from reloop2_keras.core.order import SHUFFLE_ROWS
@@ -122,7 +122,9 @@ class PreparedDataset:
                 "this `PreparedDataset` is core's, which reads slots alone; batches are made by "
                 "that of `reloop2_keras` or `mindspore_port`"
             )
-        return self.Batches(groups, self.num_ids, batch_size, fields=self.fields, **options)
+        made = self.Batches(groups, self.num_ids, batch_size, fields=self.fields, **options)
+        made.checksum = sealed(self.meta)["sha256"]
+        return made
 
     def train(
         self, batch_size: int = 1024, shuffle: bool = True, seed: int = 1001, **options: Any

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from reloop2_keras.core.thin_arrays import filled, thinned
+
 _PLAIN = (bool, int, float, str, type(None))
 _OWN = ("reloop2_keras.", "mindspore_port.", "data_scripts.")
 _BITS = {"PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"}
@@ -122,6 +124,9 @@ class _Taker:
                 return {"k": "hook", "n": hook.name, "v": self.value(hook.take(value), place)}
         kind = type(value)
         if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufU":
+            if (thin := thinned(np.asarray(value))) is not None:
+                self.arrays |= {f"{number} {n}": part for n, part in enumerate(thin)}
+                return {"k": "thin", "s": list(np.shape(value))}
             self.arrays[str(number)] = np.asarray(value)
             return {"k": "array" if isinstance(value, np.ndarray) else "scalar"}
         if isinstance(value, bytes):
@@ -191,6 +196,8 @@ class _Maker:
             return self.value(value)
         if kind == "hook":
             return self.hooks[node["n"]].make(self.value(value))
+        if kind == "thin":
+            return filled(tuple(node["s"]), *(self.arrays[f"{number} {n}"] for n in range(3)))
         if kind in ("array", "scalar", "bytes"):
             array = self.arrays[str(number)]
             if kind == "bytes":

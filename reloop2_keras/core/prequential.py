@@ -72,7 +72,8 @@ def iter_prequential(
         first, running, pending = 0, RunningArms(arms, late), Pending(Delay.of(delay), late)
     warmup, slots = list(warmup), list(slots)
     both = [*warmup, *slots][first:]
-    for position, slot in enumerate(bar(both, "predict, score, learn", "slot", progress), first):
+    shown = bar(both, "predict, score, learn", "slot", progress, first)
+    for position, slot in enumerate(shown, first):
         if not pending.by_time:  # else the slot's first row says what has arrived
             running.learn(pending.arrived())
         arrays = slot.load()
@@ -91,7 +92,8 @@ def iter_prequential(
         # Nothing of this slot may be held while the next one is loaded, but what is pending.
         del arrays, predictions, item
         if backup is not None:
-            backup.save(position + 1, running, pending)
+            last = position + 1 == len(warmup) + len(slots)
+            backup.save(position + 1, running, pending, last)
     if drain:
         running.learn(pending.rest())
 

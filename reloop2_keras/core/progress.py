@@ -2,39 +2,82 @@
 
 A terminal gets them on stderr. Jupyter shows stderr as a red box, and tqdm's own bars for notebooks
 need a package and a widget for each; so a cell gets one text output that is replaced as work goes
-on and is empty in the end.
+on and is empty in the end. Where lines of INFO are wanted, such as in a batch, there is one every
+`LOG_SECONDS` or so.
 """
 
+import logging
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from tqdm import tqdm
 
 T = TypeVar("T")
+LOG_SECONDS = 30.0  # an hour of work is some hundred lines
+_log = logging.getLogger(__name__)
 
 
-def bar(items: Iterable[T], description: str, unit: str, progress: bool | None = None) -> Any:
-    """Return a `tqdm` over items.
+def bar(
+    items: Iterable[T],
+    description: str,
+    unit: str,
+    progress: bool | None = None,
+    done: int = 0,
+) -> Iterable[T]:
+    """Return an iterable over items that shows how far it is.
 
     Args:
         items: iterable with a length.
         description: str, what is being done.
         unit: str, what one item is.
         progress: bool; None: where somebody looks on, on a terminal or in a notebook.
+        done: int, items before these, of a work that is gone on with.
 
     Example:
         >>> list(bar([1, 2], "choosing", "slot", progress=False))
         [1, 2]
     """
     shell = _notebook()
+    shown: dict[str, Any] = {"desc": description, "unit": unit, "initial": done}
+    if isinstance(items, Sized):
+        shown["total"] = done + len(items)
     if shell is None or progress is False:
-        off = None if progress is None else not progress
-        return tqdm(items, desc=description, unit=unit, disable=off)
-    # narrow, or the line would break in a cell; a screen needs no more than two a second
-    shown: dict[str, Any] = {"ncols": 88, "leave": False, "mininterval": 0.5}
-    return tqdm(items, desc=description, unit=unit, file=CellLine(shell), disable=False, **shown)
+        shown["disable"] = None if progress is None else not progress
+    else:
+        # narrow, or the line would break in a cell; a screen needs no more than two a second
+        shown |= {"ncols": 88, "leave": False, "mininterval": 0.5}
+        shown |= {"file": CellLine(shell), "disable": False}
+    if progress is not False and _log.isEnabledFor(logging.INFO):
+        items = _logged(items, description, unit, done, shown.get("total"))
+    return tqdm(items, **shown)
+
+
+def _logged(
+    items: Iterable[T], description: str, unit: str, done: int, total: int | None
+) -> Iterator[T]:
+    """The items, with a line of how many are done where the last one is `LOG_SECONDS` ago."""
+    start = last = time.monotonic()
+    for number, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - last < LOG_SECONDS or done + number == total:
+            continue
+        last, each = now, (now - start) / number
+        left = "" if total is None else f" of {total}, some {each * (total - done - number):.0f} s"
+        left += " to go" if left else ""
+        _log.info("%s: %d %ss%s (%.1f s each)", description, done + number, unit, left, each)
+
+
+def show_log() -> None:
+    """Write what the packages log at INFO to stderr, a line each, with the time of day."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log = logging.getLogger("reloop2_keras")
+    log.handlers[:] = [handler]  # once, however often this is called
+    log.setLevel(logging.INFO)
 
 
 class Lines:

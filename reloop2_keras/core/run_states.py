@@ -14,8 +14,8 @@ from reloop2_keras.core.serving.snapshot_file import OtherSchema, read_state, wr
 class RunStates:
     """The files `state-00000001.state`, ... of a folder, written beside their place and renamed.
 
-    A file holds a checksum. Where the newest one is damaged, the one before it is taken, so that
-    no file blocks a rerun.
+    A file holds a checksum. Where the newest one is damaged, the one before it is taken; where all
+    are, nothing is begun anew in silence: hours of work may lie in what somebody can bring back.
 
     Args:
         folder: path; made when first written to.
@@ -65,15 +65,28 @@ class RunStates:
 
         Raises:
             OtherSchema: naming the newest whole file, if it is of another schema.
+            ValueError: if there are states and all are damaged; they stay as they are.
         """
+        damaged: list[tuple[Path, ValueError]] = []
         for path in reversed(self.paths()):
             try:
-                return read_state(path)
+                found = read_state(path)
+            except FileNotFoundError:
+                continue  # another run has removed it meanwhile
             except OtherSchema:
                 raise
             except ValueError as error:
-                warnings.warn(f"{error}; the state before it is taken", stacklevel=3)
-                path.unlink()
+                damaged.append((path, error))
+                continue
+            for other, why in damaged:
+                warnings.warn(f"{why}; the state before it is taken", stacklevel=3)
+                other.unlink(missing_ok=True)
+            return found
+        if damaged:
+            raise ValueError(
+                f"{damaged[0][1]}; no state before it is whole: bring one back, or remove the "
+                f"folder {self.folder} to start anew"
+            )
         return None
 
     def clear(self) -> None:

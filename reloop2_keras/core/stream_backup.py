@@ -1,12 +1,19 @@
-"""A stream under way, written down after each slot, so that a kill costs no more than one."""
+"""A stream under way, written down after each slot, so that a kill costs no more than one.
 
-from collections.abc import Sequence
+Where slots take less than four times what a state takes, a state stands for several of them.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.object_state import Hook, put_together, taken_apart
 from reloop2_keras.core.report_columns import Columns
+from reloop2_keras.core.run_identity import check_identity
 from reloop2_keras.core.run_states import RunStates
+
+SHARE = 0.2  # of the time may go into states; the last slot's is always written
 
 
 class StreamBackup:
@@ -14,7 +21,7 @@ class StreamBackup:
 
     Args:
         folder: path; of one stream.
-        about: text that says which run this is; a state of another one is refused.
+        about: `run_identity` of this run; a state of another one is refused.
         hooks: how slow parts are kept, see `object_state.Hook`.
 
     Attributes:
@@ -25,29 +32,26 @@ class StreamBackup:
         further: what is kept beside, or None; set by `begin`.
 
     Raises:
-        ValueError: if the folder holds the state of another run.
+        ValueError: if the folder holds the state of another run, or damaged ones alone.
     """
 
     def __init__(
         self,
         folder: str | Path,
-        about: str = "",
+        about: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
     ) -> None:
-        self.states, self._about, self._hooks = RunStates(folder), about, tuple(hooks)
+        self.states, self._about, self._hooks = RunStates(folder), dict(about or {}), tuple(hooks)
         self.done, self.columns = 0, Columns()
         self.running: Any = None
         self.pending: Any = None
         self.further: Any = None
+        self._written, self._took = 0.0, 0.0
         found = self.states.newest()
         if found is None:
             return
         head, arrays = found
-        if head.get("about") != about:
-            raise ValueError(
-                f"{folder}: expected the state of this run, found that of one with other "
-                "arguments; remove the folder, or leave out what resumes"
-            )
+        check_identity(folder, self._about, head.get("about"))
         parts = put_together(head["nodes"], arrays, self._hooks)
         self.done = head["done"]
         self.running, self.pending, self.columns, self.further = parts
@@ -63,12 +67,22 @@ class StreamBackup:
         self.running, self.pending, self.further = running, pending, further
         self.save(0, running, pending)
 
-    def save(self, done: int, running: Any, pending: Any) -> None:
-        """Write the state after so many slots.
+    def save(self, done: int, running: Any, pending: Any, last: bool = True) -> None:
+        """Write the state after so many slots, if it is time to.
+
+        Args:
+            done: int, slots.
+            running, pending: as they are now.
+            last: bool; False: it may be left out where states would take more than `SHARE`.
 
         Raises:
             TypeError: if an arm holds what can not be kept.
         """
+        start = time.monotonic()
+        if not last and start - self._written < self._took * (1 / SHARE - 1):
+            return
         whole = running, pending, self.columns, self.further
         nodes, arrays = taken_apart(whole, self._hooks)
         self.states.save({"about": self._about, "done": done, "nodes": nodes}, arrays)
+        self._written = time.monotonic()
+        self._took = self._written - start

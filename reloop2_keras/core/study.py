@@ -18,6 +18,7 @@ from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.prequential import prequential
 from reloop2_keras.core.provenance import provenance
 from reloop2_keras.core.report import PrequentialReport
+from reloop2_keras.core.saved_steps import SavedSteps
 from reloop2_keras.core.study_state import StudyState, about_run
 from reloop2_keras.core.verdict import RIVALS
 
@@ -68,16 +69,20 @@ def compare(
         tables: `StartedTables`, to share them between comparisons; None makes them.
         kept: dict, where the first seed's arms are put by name, as they are when all labels of the
             stream have come: those that no slot waited for are learnt, too, once all is scored.
-        state: folder where the state is written after each slot, and gone on from: a run that was
-            killed and is started again with the same arguments ends as if it had not been. A
-            training or choice that was under way begins anew. None: nothing is written. Of a seed
-            that is gone on with, `choices` gets a `PickedBefore`.
+        state: folder where the state is written after each slot, or several short ones (see
+            `StreamBackup`), and gone on from: a run that was killed and is started again with the
+            same arguments ends as if it had not been. Before the stream, the base, the choice of
+            memories, and each rival are steps: the one that was under way begins anew. Other
+            arguments, data, code or versions are refused. Remove it by `clear_states` once all is
+            written. None: nothing is written. Of a seed that is gone on with within its stream,
+            `choices` gets a `PickedBefore`.
 
     Returns:
         report over all seeds; its `info` says what was compared, when, and what was picked.
 
     Raises:
-        ValueError: if an argument is out of range or an arm is unknown.
+        ValueError: if an argument is out of range, an arm is unknown, or `state` is of another
+            run.
     """
     if isinstance(seeds, int):
         raise ValueError(f"`seeds` must be a sequence, such as range(1, 4). Received: {seeds}")
@@ -93,7 +98,6 @@ def compare(
     delay = Delay.of(delay)
     weights: dict[str, list] = {}
     table_weights: dict[str, list] = {}
-    shared = settings, progress, tables, _once(choose_rival)
     about = about_run(
         sealed(dataset.meta)["sha256"],
         info or {},
@@ -104,21 +108,24 @@ def compare(
         delay=delay.plain(),
         settings=dataclasses.asdict(settings),
     )
-    states = None if state is None else StudyState(state, make_base, tables, **about)
+    states = StudyState(state, make_base, tables, **about)
+    shared = settings, progress, tables, _once(choose_rival, states.shared)
     for seed in seeds:
-        backup = None if states is None else states.of(seed)
+        backup = states.of(seed)
         if backup is not None and backup.running is not None:
+            _log.info("seed %s: going on after %d slots", seed, backup.done)
             choice, made = backup.further["chosen"], backup.running.arms
         else:
+            steps = states.steps(seed)
             _log.info("seed %s: training the base", seed)
-            base = make_base(seed)
+            base = states.base(seed, steps)
             _log.info("seed %s: choosing on the validation period", seed)
             choice = (choices or {}).get(seed)
             if choice is None:
-                choice = choose(base, dataset, arms, seed, delay, *shared)
+                choice = choose(base, dataset, arms, seed, delay, *shared, steps)
             made = choice.arms(arms, base)
-            if states is not None and backup is not None:
-                states.begin(backup, choice, made, delay, late)
+            if backup is not None:
+                states.begin(seed, backup, choice, made, delay, late)
         if choices is not None:
             choices[seed] = choice
         picked += [{"seed": seed, "arm": arm, **row} for arm, row in choice.picked.items()]
@@ -173,7 +180,7 @@ def _log_arms(seed: int, report: PrequentialReport) -> None:
         _log.info("seed %s, %s: AUC %.4f, log loss %.4f%s", seed, arm, *scores, cost)
 
 
-def _once(choose_rival: Callable[..., Any] | None) -> Callable[..., Any] | None:
+def _once(choose_rival: Callable[..., Any] | None, steps: SavedSteps) -> Callable[..., Any] | None:
     """Choose rivals without a base once for all seeds: they do not depend on them."""
     chosen: dict[str, Any] = {}
 
@@ -181,7 +188,8 @@ def _once(choose_rival: Callable[..., Any] | None) -> Callable[..., Any] | None:
         if base is not None:
             return choose_rival(name, dataset, base, *rest)  # type: ignore[misc]
         if name not in chosen:
-            chosen[name] = choose_rival(name, dataset, None, *rest)  # type: ignore[misc]
+            given = name, dataset, None, *rest
+            chosen[name] = steps(name, lambda: choose_rival(*given))  # type: ignore[misc]
         return chosen[name]
 
     return None if choose_rival is None else choose_once

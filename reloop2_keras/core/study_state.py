@@ -1,16 +1,16 @@
 """A study under way: which run it is, and what of each seed is kept beside the stream's state."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reloop2_keras.core import __version__
 from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.pending import Pending
+from reloop2_keras.core.run_identity import run_identity
 from reloop2_keras.core.run_states import RunStates
 from reloop2_keras.core.running import RunningArms
+from reloop2_keras.core.saved_steps import SavedSteps
 from reloop2_keras.core.stream_backup import StreamBackup
 
 
@@ -28,14 +28,18 @@ class PickedBefore:
 
 
 class StudyState:
-    """The folder of a study: a folder a seed, each a `StreamBackup`.
+    """The folder of a study: a folder a seed, each a `StreamBackup`, before it `SavedSteps`.
 
     Args:
-        folder: path, made when first written to.
+        folder: path, made when first written to; None: nothing is kept.
         make_base: function of the seed; its attribute `hooks` says how slow parts are kept, and
             `search`, if there is one, is the `BaseSearch` that all seeds share.
         tables: `StartedTables`.
-        **about: what a run must have in common with one that it goes on with.
+        **about: what a run must have in common with one that it goes on with, beside code and
+            versions; see `run_identity`.
+
+    Attributes:
+        shared: `SavedSteps` that serve all seeds.
 
     Example:
         >>> state = StudyState("runs/mine/state", lambda seed: None, None, delay=0)
@@ -44,35 +48,68 @@ class StudyState:
     """
 
     def __init__(
-        self, folder: str | Path, make_base: Callable[[int], Any], tables: Any, **about: Any
+        self,
+        folder: str | Path | None,
+        make_base: Callable[[int], Any],
+        tables: Any,
+        **about: Any,
     ) -> None:
-        self.folder, self.tables = Path(folder), tables
+        self.folder = None if folder is None else Path(folder)
+        self.tables, self._make_base = tables, make_base
         self._hooks = getattr(make_base, "hooks", ())
         self._search = getattr(make_base, "search", None)
-        about = {"version": __version__, **about}
-        self._about = json.dumps(about, sort_keys=True, default=str)
+        if self._search:
+            about["search"] = {"seconds": self._search.seconds, "axes": self._search.axes}
+        self._about = {} if folder is None else run_identity(**about)
+        self.shared = self.steps("shared")
 
-    def of(self, seed: int) -> StreamBackup:
-        """Return a seed's backup; what was chosen by then is taken up.
+    def steps(self, part: str | int) -> SavedSteps:
+        """Return the steps of a seed, or of "shared"."""
+        if self.folder is None:
+            return SavedSteps(None)
+        name = part if isinstance(part, str) else f"seed-{part}"
+        draws = name != "shared"  # which a later seed reads, too
+        return SavedSteps(self.folder / name, self._about, self._hooks, draws)
+
+    def base(self, seed: int, steps: SavedSteps) -> Any:
+        """Return the seed's `TrainedBase`: trained, or read with what its search has found."""
+
+        def train() -> dict[str, Any]:
+            base = self._make_base(seed)
+            return {"base": base, "search": self._search.found() if self._search else None}
+
+        found = steps("base", train)
+        if self._search:
+            self._search.take_found(found["search"])
+        steps.shares(getattr(found["base"], "model", None), "base model")
+        return found["base"]
+
+    def of(self, seed: int) -> StreamBackup | None:
+        """Return a seed's backup; what was chosen by then is taken up. None: nothing is kept.
 
         Raises:
-            ValueError: if the folder holds the state of another run.
+            ValueError: if the folder holds the state of another run, or damaged ones alone.
         """
+        if self.folder is None:
+            return None
         backup = StreamBackup(self.folder / f"seed-{seed}", self._about, self._hooks)
         if backup.running is not None:
             self.tables.take_found(backup.further["tables"])
-            if self._search is not None:
+            if self._search:
                 self._search.take_found(backup.further["search"])
         return backup
 
-    def begin(self, backup: StreamBackup, choice: Any, arms: Any, delay: Any, late: Any) -> None:
+    def begin(
+        self, seed: int, backup: StreamBackup, choice: Any, arms: Any, delay: Any, late: Any
+    ) -> None:
         """Write what was chosen for a seed, and its arms before the first slot."""
         further = {
             "chosen": PickedBefore(choice.grid, choice.form_scores, choice.picked),
             "tables": self.tables.found(),
-            "search": None if self._search is None else self._search.found(),
+            "search": self._search.found() if self._search else None,
         }
         backup.begin(RunningArms(arms, late), Pending(delay, late), further)
+        self.steps(seed).clear()  # all that they hold is in that state, or is not needed again
 
 
 def about_run(
@@ -86,7 +123,8 @@ def about_run(
 
 def clear_states(folder: str | Path) -> None:
     """Remove the states of a study that has ended, and its folder where nothing else is in it."""
-    for part in sorted(Path(folder).glob("seed-*")):
+    for part in sorted([*Path(folder).glob("seed-*"), Path(folder) / "shared"]):
+        SavedSteps(part).clear()
         RunStates(part).clear()
     if Path(folder).is_dir() and not any(Path(folder).iterdir()):
         Path(folder).rmdir()

@@ -8,9 +8,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from reloop2_keras.core.run_identity import check_identity
 from reloop2_keras.core.run_states import RunStates
 from reloop2_keras.layers.shown_state import ShownState
 from reloop2_keras.models.callback_states import set_state, state_of
+from reloop2_keras.models.fit_identity import fit_identity
 from reloop2_keras.models.skipped_steps import SkippedSteps
 
 
@@ -26,7 +28,9 @@ class ExactBackup(keras.callbacks.Callback):
     that are named. Each state has a checksum and is written beside its place and
     renamed; the newest that is whole is taken up, with a warning about a damaged one.
 
-    A run that has ended is not run again: `fit` returns at once, with its weights and history.
+    A run that has ended is not run again: `fit` returns at once, with its weights and history; with
+    more epochs it goes on. Other data, order of rows, options, optimizer, loss, backend or
+    callbacks are refused by name; other versions or code are a warning, since bits may differ then.
     Remove the folder to start anew.
 
     Within an epoch the steps before the place that was reached are given their batches again and
@@ -42,7 +46,8 @@ class ExactBackup(keras.callbacks.Callback):
         keep: int >= 1, how many of the newest states stay.
 
     Raises:
-        ValueError: if an argument is out of range; in `fit`, if the state is of another model.
+        ValueError: if an argument is out of range; in `fit`, if the state is of another run, or
+            all states are damaged.
 
     Example:
         >>> stop = keras.callbacks.EarlyStopping("val_auc", mode="max")
@@ -63,6 +68,7 @@ class ExactBackup(keras.callbacks.Callback):
         self.every, self.callbacks = every, list(callbacks)
         self.states = RunStates(folder, keep)
         self._data: Any = None  # `Batches`
+        self._about: dict[str, Any] | None = None
 
     def follow(self, data: Any) -> None:
         """Keep the number of the epoch of these `Batches`; `fit` of our models calls this.
@@ -76,8 +82,11 @@ class ExactBackup(keras.callbacks.Callback):
         """Take up the newest state, if there is one.
 
         Raises:
-            ValueError: if it is of another model, optimizer or set of callbacks.
+            ValueError: if it is of another run, or all are damaged.
         """
+        if self._about is None:  # a callback may change the learning rate: what `fit` began with
+            steps = self.params.get("steps")
+            self._about = fit_identity(self.model, self._data, self.callbacks, steps)
         self._steps = self._calls = self._skip = 0
         self._epochs: list[int] = []
         self._history: dict[str, list] = {}
@@ -85,6 +94,7 @@ class ExactBackup(keras.callbacks.Callback):
         if self._begun is None:
             return
         head, arrays = self._begun
+        check_identity(self.states.folder, self._about, head.get("about"), lenient=True)
         model = self.model
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
@@ -147,6 +157,7 @@ class ExactBackup(keras.callbacks.Callback):
             kept.append(plain)
             arrays |= {f"callback {number} {name}": array for name, array in found.items()}
         head = {
+            "about": self._about,
             "epoch": epoch,
             "calls": calls,
             "order": order,

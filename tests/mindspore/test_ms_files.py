@@ -19,6 +19,7 @@ from mindspore_port.models.checkpoint_file import (
     save_arrays,
     save_model,
 )
+from reloop2_keras.core.run_identity import run_identity
 
 
 def deepfm(**kwargs):
@@ -89,21 +90,54 @@ def trained(folder, epochs):
     return base
 
 
-def test_training_goes_on_from_the_newest_checkpoint_that_is_whole(tmp_path):
+def flipped(data):
+    place = len(data) // 2
+    return data[:place] + bytes([data[place] ^ 16]) + data[place + 1 :]
+
+
+DAMAGES = {
+    "cut": lambda data: data[: len(data) // 2],
+    "flipped": flipped,
+    "empty": lambda data: b"",
+    "foreign": lambda data: b"PK\x03\x04" + bytes(range(256)) * 9,
+    "of another kind": None,  # a whole file, but a model's
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*holds no checksums")  # of what is foreign
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_training_goes_on_from_the_newest_checkpoint_that_is_whole(damage, tmp_path):
     want = trained(tmp_path / "a", 3)
-    trained(tmp_path / "b", 2)
-    newest = tmp_path / "b" / "epoch-0002.ckpt"
-    data = bytearray(newest.read_bytes())
-    data[len(data) // 2] ^= 16
-    newest.write_bytes(data)
+    base = trained(tmp_path / "b", 2)
+
+    def harm(path):
+        if damage is None:
+            save_model(base, path)
+        else:
+            path.write_bytes(damage(path.read_bytes()))
+
+    harm(tmp_path / "b" / "epoch-0002.ckpt")
     with pytest.warns(UserWarning, match="epoch-0002.*the checkpoint before it is taken"):
         got = trained(tmp_path / "b", 3)
     for a, b in zip(want.get_parameters(), got.get_parameters(), strict=True):
         np.testing.assert_array_equal(a.asnumpy(), b.asnumpy())
     for path in (tmp_path / "b").iterdir():
-        path.write_bytes(path.read_bytes()[:100])
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match="epoch-0001.ckpt: expected"):
+        harm(path)
+    with pytest.raises(ValueError, match="epoch-0003.ckpt: expected .* --resume false"):
         trained(tmp_path / "b", 4)
+
+
+def test_the_checkpoint_of_another_run_is_refused(tmp_path):
+    now = run_identity(checksum="a", seed=1)
+    base = deepfm(seed=3)
+    step = TrainStep(base, adam(base, 0.01))
+    Checkpoints(tmp_path, 2, now).save(base, step, 1)
+    assert Checkpoints(tmp_path, 2, now).resume(base, step) == 1
+    assert Checkpoints(tmp_path, 2).resume(base, step) == 1  # and nothing is compared
+    with pytest.raises(ValueError, match="checksum: a then, b now; seed: 1 then, 2 now"):
+        Checkpoints(tmp_path, 2, {**now, "checksum": "b", "seed": 2}).resume(base, step)
+    with pytest.warns(UserWarning, match="not bit for bit: code"):
+        assert Checkpoints(tmp_path, 2, {**now, "code": "0"}).resume(base, step) == 1
 
 
 def test_a_checkpoint_of_earlier_versions_is_gone_on_from(tmp_path):

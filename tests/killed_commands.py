@@ -1,0 +1,162 @@
+"""Kills commands and tells whether the next run leaves the files of one that was never stopped.
+
+python killed_commands.py KIND FOLDER KILLS [WORD …] prints one line of JSON a kill; KILLS may be
+their numbers, 10:20, to go on; WORDs are further words of the command. Each run is a fork of this
+process, which imports the framework and computes nothing. Kills come before a file event in the
+command's folder, or after some seconds.
+"""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import time
+import types
+from pathlib import Path
+
+KIND = sys.argv[1]
+if KIND == "compare":
+    from absent import hide
+
+    hide(*{"tensorflow", "jax", "torch"} - {os.environ["KERAS_BACKEND"]})
+    import reloop2_keras.streaming.shipping  # noqa: F401
+    import reloop2_keras.streaming.study  # noqa: F401
+    from reloop2_keras.__main__ import main as command
+    from reloop2_keras.rivals import grids
+
+    # what rivals are chosen from: less of it, for a run of seconds
+    grids.RATES = {"linear": ("-l", (0.2, 0.5)), "coin": (None, (None,))}
+    grids.BETAS, grids.EPSILONS, grids.STRENGTHS = (1.0, 2.0), (0.0,), (0.1, 1.0)
+else:
+    from mindspore_port.compare import main as ms_compare
+    from mindspore_port.models.checkpoint_file import load_arrays
+    from mindspore_port.train import main as ms_train
+
+    command = ms_train if KIND == "train" else ms_compare
+
+from killed_runs import ended, forked  # noqa: E402
+
+from data_scripts import prepare, synthetic  # noqa: E402
+from reloop2_keras.core import running  # noqa: E402
+
+EVENTS = ("open", "os.", "tempfile.", "shutil.")
+TIMES = {"date", "seconds", "microseconds"}
+
+
+def words(folder, out, more):
+    """The command's words: what it reads, where it writes, small settings."""
+    if KIND == "train":
+        flags = {
+            "dataset_path": folder / "dataset",
+            "ckpt_path": out,
+            "loss_file_name": out / "loss.log",
+            "eval_file_name": out / "auc.log",
+            "epochs": 4,
+            "batch_size": 128,
+            "embedding_dim": 4,
+            "hidden_units": "[8, 6]",
+            "dropout": 0.2,
+            "learning_rate": 0.01,
+            "keep_checkpoints": 2,
+        }
+        return [*(w for name, value in flags.items() for w in (f"--{name}", str(value))), *more]
+    given = ["--resume", "--quiet", "--seeds", "1", "--delay", "1", "--max-epochs", "2"]
+    given += ["--validation-slots", "3", "--search-seconds", "0"]
+    start = ["compare"] if KIND == "compare" else []
+    return [*start, str(folder / "dataset"), str(out), *given, *more]
+
+
+def run(folder, out, more, kill_at=None):
+    """Run the command; returns the number of file events in its folder."""
+    seen = [0]
+
+    def count(event, arguments):
+        if event.startswith(EVENTS) and str(out) in str(arguments):
+            seen[0] += 1
+            if seen[0] == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    # what an event took is all that may differ
+    running.time = types.SimpleNamespace(perf_counter=lambda: 0.0)
+    os.dup2(2, 1)
+    sys.addaudithook(count)
+    status = command(words(folder, out, more))
+    return seen[0] if status == 0 else 1 / 0
+
+
+def prepared(folder):
+    source = synthetic(rows=2500, seed=1, users=30, items=10)
+    prepare(source, folder / "dataset", slots=4, progress=False)
+    return 1
+
+
+def without_times(value):
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items() if k not in TIMES}
+    return [without_times(v) for v in value] if isinstance(value, list) else value
+
+
+def content(out):
+    """What a run has left, by name of file, times aside."""
+    found = {}
+    for path in sorted(p for p in out.rglob("*") if p.is_file()):
+        name, data = path.relative_to(out).as_posix(), path.read_bytes()
+        if path.suffix == ".log":  # of the first run, and of what was done again
+            continue
+        if path.suffix == ".ckpt":
+            arrays = load_arrays(path)
+            data = {n: a.tobytes() for n, a in arrays.items()}
+        elif path.suffix == ".json":
+            data = without_times(json.loads(data))
+        elif path.suffix == ".html":
+            text = data.decode()
+            text = re.sub(r"\d{4}-\d\d-\d\d(T[\d:]+(\+[\d:]+|Z)?)?", "", text)
+            data = re.sub(r"(seconds</t[hd]>\s*<td[^>]*>)[\d.]+", r"\1", text)
+        found[name] = data
+    return found
+
+
+def differences(want, out):
+    have = content(out)
+    names = sorted(want.keys() | have.keys())
+    return [name for name in names if want.get(name) != have.get(name)]
+
+
+def main(folder, kills, more):
+    """Print one line of JSON a kill."""
+    if not (folder / "dataset").exists():
+        assert ended(*forked(lambda: prepared(folder)))
+    shutil.rmtree(folder / "whole", ignore_errors=True)
+    start = time.monotonic()
+    events = ended(*forked(lambda: run(folder, folder / "whole", more)))
+    seconds = time.monotonic() - start
+    assert events, "the command failed"
+    want = content(folder / "whole")
+    whole = {"events": events, "seconds": round(seconds, 1), "files": sorted(want)}
+    print(json.dumps(whole), flush=True)
+    for number in kills:
+        rng, out = random.Random(17 + number), folder / f"killed{number}"
+        moments = [seconds * rng.random() if number % 2 else rng.randint(1, events)]
+        if number % 3 == 2:  # killed once more on the way
+            moments.append(rng.randint(1, events))
+        left = []
+        for moment in moments:
+            at = moment if isinstance(moment, int) else None
+            process, pipe = forked(lambda o=out, a=at: run(folder, o, more, a))
+            if at is None:
+                time.sleep(moment)
+                os.kill(process, signal.SIGKILL)
+            ended(process, pipe)
+            left.append(len([*out.rglob("*.state"), *out.rglob("*.ckpt")]) if out.exists() else 0)
+        again = ended(*forked(lambda o=out: run(folder, o, more)))
+        line = {"moments": [round(m, 2) for m in moments], "states": left, "again": again}
+        line["differ"] = differences(want, out) if again else ["all"]
+        print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    first, _, last = sys.argv[3].rpartition(":")
+    main(Path(sys.argv[2]), range(int(first or 0), int(last)), sys.argv[4:])

@@ -1,0 +1,27 @@
+"""Training and `compare --resume` that are killed leave, run again, what others leave."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "killed_commands.py"
+
+
+@pytest.mark.parametrize(
+    ("kind", "kills"),
+    [
+        ("train", 1),
+        pytest.param("train", 10, marks=pytest.mark.slow),
+        pytest.param("compare-ms", 10, marks=pytest.mark.slow),
+    ],
+)
+def test_a_kill_changes_no_file(kind, kills, tmp_path):
+    command = [sys.executable, str(SCRIPT), kind, str(tmp_path), str(kills)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    whole, *lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "base.ckpt" in whole["files"] or "metrics.json" in whole["files"]
+    assert len(lines) == kills and all(line["differ"] == [] for line in lines), lines

@@ -1,0 +1,33 @@
+"""`compare --resume`, killed at any moment and run again, leaves what one never stopped leaves."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+pytestmark = pytest.mark.backend
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_kill_changes_no_file(kills, tmp_path):
+    if keras.backend.backend() != "torch" and kills == 1:
+        pytest.skip("PyTorch alone in the default tier: the others compile for a minute")
+    command = [sys.executable, str(HERE / "killed_commands.py"), "compare", str(tmp_path)]
+    # all arms of the standard command where nobody waits, else some of each kind
+    arms = ["frozen", "recalibrated", "sketch", "shuffled", "incremental hashed", "online"]
+    more = ["--arms", *arms] if kills == 1 else ["--seeds", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    environment["KERAS_BACKEND"] = keras.backend.backend()
+    given = [*command, str(kills), *more]
+    done = subprocess.run(given, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    whole, *lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {"metrics.json", "report.html", "model/model.json"} <= set(whole["files"])
+    assert not any(name.endswith(".state") and name.startswith("state") for name in whole["files"])
+    assert len(lines) == kills and all(line["differ"] == [] for line in lines), lines
+    assert kills == 1 or any(sum(line["states"]) for line in lines)
