@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,11 +73,14 @@ def environment(part, threads, folder):
 class Running:
     """A part's process; all that it says goes to a file until it has ended."""
 
-    def __init__(self, part, threads):
+    def __init__(self, part, threads, kernels):
         self.part, self.start, self.usage = part, time.monotonic(), None
         self.folder = tempfile.TemporaryDirectory(prefix="reloop2-tests-")
         folder = Path(self.folder.name)
         self.log, self.report = folder / "log.txt", folder / "report.xml"
+        self.kernels = kernels
+        if kernels.is_dir():
+            shutil.copytree(kernels, folder / "numba")
         command = [sys.executable, "-m", "pytest", "-q", "--durations=5", *part.arguments]
         command += [f"--junitxml={self.report}", "-o", f"cache_dir=.pytest_cache/{part.name}"]
         # a thread may find what another is still writing there; JAX then compiles it
@@ -110,6 +114,17 @@ class Running:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
+    def keep_kernels(self):
+        """Hand what Numba has compiled on to the parts that start later.
+
+        A part works on a copy of its own, so that no two processes of two parts write there; what
+        a part that was killed has left may be half a file, and is not handed on.
+        """
+        compiled = Path(self.folder.name) / "numba"
+        if self.process.returncode == 0 and compiled.is_dir():
+            shutil.rmtree(self.kernels, ignore_errors=True)
+            shutil.move(compiled, self.kernels)
+
     def outcome(self, limit):
         """Print what the part said and how it ended; `limit` if it was stopped, or None."""
         said = self.log.read_text(encoding="utf-8", errors="replace")
@@ -121,6 +136,7 @@ class Running:
                 outcome.counts["failed"] += failed
                 outcome.counts["skipped"] += skipped
                 outcome.counts["passed"] += total - failed - skipped
+        self.keep_kernels()
         self.folder.cleanup()
         if limit is not None:
             outcome.wrong = f"hung: stopped after {limit:g} s"
@@ -169,11 +185,13 @@ def run_parts(parts, jobs, limit):
     """
     waiting, running, start = list(parts), [], time.monotonic()
     beat = start + HEARTBEAT
+    kept = tempfile.TemporaryDirectory(prefix="reloop2-tests-")
+    kernels = Path(kept.name) / "numba"
     try:
         while waiting or running:
             while len(running) < jobs and (part := next_part(waiting, running)):
                 waiting.remove(part)
-                running.append(Running(part, max(1, CORES // jobs)))
+                running.append(Running(part, max(1, CORES // jobs), kernels))
                 print(f"     {part.name} starts", flush=True)
             time.sleep(0.1)
             for one in list(running):
@@ -195,3 +213,4 @@ def run_parts(parts, jobs, limit):
             signal.signal(signal.SIGINT, before)
         for one in running:
             one.folder.cleanup()
+        kept.cleanup()

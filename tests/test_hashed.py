@@ -1,10 +1,12 @@
 """`DeepFM(hashed=...)`: rows by hash for values that training never saw, on one Keras backend."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
-from reloop2_keras import DeepFM, PreparedDataset, ReLoop2, SketchErrorMemory, compare
+from reloop2_keras import Candidates, DeepFM, PreparedDataset, ReLoop2, SketchErrorMemory, compare
 from reloop2_keras.core.hashed_rows import HashedRows
 from reloop2_keras.models import neutral
 from reloop2_keras.models.early_stopping import train_base
@@ -216,14 +218,17 @@ def test_a_dataset_without_hashes_is_refused_and_one_with_them_trains(dataset):
 def test_both_kinds_of_incremental_training_are_compared(dataset):
     arms = ["frozen", "incremental", "incremental hashed", "online+incremental"]
     options = {"max_epochs": 1, "embedding_dim": 4, "hidden_units": [8], "search": None}
-    report = compare(dataset, arms=arms, base_options=options, progress=False)
+    few = Candidates(validation_slots=2, learning_rates=(1e-3, 1e-2))
+    report = compare(dataset, arms=arms, base_options=options, settings=few, progress=False)
     assert report.arms == arms
     assert report.info["picked"][0]["candidate"] in arms[1:3]
     plain, hashed = (report.predictions[arm][0] for arm in arms[1:3])
     assert np.abs(plain - hashed).max() > 1e-3
     # a base that was trained with hashed rows serves all arms
     arms = ["frozen", "exact", "incremental", "incremental hashed"]
-    report = compare(dataset, arms=arms, base_options={**options, "hashed": 9}, progress=False)
+    few = dataclasses.replace(few, learning_rates=(1e-3,), exact_capacity=500, num_neighbors=10)
+    options["hashed"] = 9
+    report = compare(dataset, arms=arms, base_options=options, settings=few, progress=False)
     assert report.arms == arms
     other = keras.Sequential([keras.layers.Dense(1, "sigmoid")])
     with pytest.raises(ValueError, match="no DeepFM"):

@@ -134,6 +134,33 @@ def test_a_signal_stops_all_parts_and_what_they_have_started(number, tmp_path):
             time.sleep(0.01)
 
 
+# leaves a file where Numba would; a later part finds a copy of it, and leaves another
+CACHING = """
+import os, pathlib
+def test_one():
+    folder = pathlib.Path(os.environ["NUMBA_CACHE_DIR"])
+    found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    assert found == {found}
+    folder.mkdir(exist_ok=True)
+    (folder / "{name}").touch()
+    assert {green}
+"""
+
+
+def test_kernels_of_a_green_part_are_handed_on_and_those_of_others_are_not(tmp_path, capfd):
+    parts = [
+        part(tmp_path, name, CACHING.format(name=name, found=found, green=name != "two"))
+        for name, found in (
+            ("one", []),
+            ("two", ["one"]),
+            ("three", ["one"]),
+            ("four", ["one", "three"]),
+        )
+    ]
+    assert run(parts, 1, 300) == 1
+    assert "==== 3 passed, 1 failed, 0 skipped" in capfd.readouterr().out.splitlines()[-1]
+
+
 def test_of_a_lane_one_part_runs_at_a_time():
     lanes = {"a": "x", "b": "x", "c": None, "d": None, "e": "y"}
     parts = {name: Part(name, None, [], lane) for name, lane in lanes.items()}

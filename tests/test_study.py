@@ -19,8 +19,10 @@ SMALL = Candidates(
     num_neighbors=10,
     sketch_sizes=((6, 5),),
     feature_bits=9,
+    learning_rates=(1e-3, 1e-2),  # each is a training that is compiled
 )
 ARMS = ["frozen", "recalibrated", "exact", "feature", "incremental", "incremental+feature"]
+FAST = ["--max-epochs", "1", "--no-search"]  # `test_command_line` searches
 BASE = {"max_epochs": 1, "embedding_dim": 4, "hidden_units": (8,), "search": None}
 
 
@@ -68,6 +70,7 @@ def test_choices_are_those_of_the_comparison(dataset, model):
 def test_command_line(dataset, tmp_path, capsys):
     arguments = ["compare", str(dataset.folder), str(tmp_path / "out"), "--quiet"]
     few = ["--arms", "frozen", "recalibrated", "feature", "--max-epochs", "1", "--delay", "1"]
+    few += ["--search-seconds", "0"]  # the linear part and one training
     assert main([*arguments, *few, "--slots", "4", "--seed", "5", "--cross", "C1", "C2"]) == 0
     told = capsys.readouterr().out
     assert told.splitlines()[0].startswith("arm") and "feature is " in told
@@ -90,7 +93,7 @@ def test_command_line(dataset, tmp_path, capsys):
 )
 def test_bad_input_is_one_line(dataset, tmp_path, capsys, change, message):
     folder = change.get("folder", str(dataset.folder))
-    more = ["--arms", "frozen", "feature", "--max-epochs", "1", *change.get("more", [])]
+    more = ["--arms", "frozen", "feature", *FAST, *change.get("more", [])]
     assert main(["compare", folder, str(tmp_path), "--quiet", *more]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
@@ -121,7 +124,7 @@ def test_a_path_will_do_and_seeds_are_a_sequence(dataset, model):
 
 def test_curves_of_the_command_line(dataset, tmp_path, capsys):
     arguments = ["compare", str(dataset.folder), str(tmp_path / "out"), "--quiet"]
-    few = ["--arms", "frozen", "feature", "--max-epochs", "1"]
+    few = ["--arms", "frozen", "feature", *FAST]
     assert main([*arguments, *few, "--delays", "0,200rows"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].split() == ["delay", "0", "slots", "200", "rows"]
@@ -151,7 +154,7 @@ def test_curves_of_the_command_line(dataset, tmp_path, capsys):
     ],
 )
 def test_delays_that_make_no_sense_are_one_line(dataset, tmp_path, capsys, more, message):
-    few = ["--arms", "frozen", "feature", "--max-epochs", "1", "--quiet"]
+    few = ["--arms", "frozen", "feature", *FAST, "--quiet"]
     assert main(["compare", str(dataset.folder), str(tmp_path), *few, *more]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1

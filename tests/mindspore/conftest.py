@@ -37,13 +37,37 @@ def folder(tmp_path_factory):
     return out
 
 
+NEUTRAL = """
+import sys
+from reloop2_keras.models import neutral
+sys.exit(neutral.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def keras_forks(forks, monkeypatch):
+    """Let `convert` run its Keras end in a fork: it spares the seconds of an import a file.
+
+    `test_both_ways_with_outputs_compared` does without, and so tests the processes it starts.
+    """
+    from mindspore_port import convert
+
+    def run(*arguments):
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")  # which is Keras' own choice
+        status, said = forks(backend).run(NEUTRAL, *arguments)
+        assert status == 0, said[-3000:]
+        return said.split()[-1]
+
+    monkeypatch.setattr(convert, "_keras", run)
+
+
 @pytest.fixture(scope="session")
-def models(tmp_path_factory):
+def models(forks, tmp_path_factory):
     """What one Keras process (PyTorch) made: models, neutral files, a stream's predictions."""
     from ms_support import run_keras
 
     out = tmp_path_factory.mktemp("keras")
-    run_keras("torch", Path(__file__).parent / "keras_models.py", out)
+    run_keras(forks, "torch", Path(__file__).parent / "keras_models.py", out)
     return out
 
 

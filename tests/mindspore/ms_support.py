@@ -1,9 +1,4 @@
-"""Random rows that several test files share, and a process for Keras."""
-
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""Random rows that several test files share, and how Keras runs beside MindSpore."""
 
 import mindspore as ms
 import numpy as np
@@ -27,12 +22,17 @@ def batch(n=64, seed=0):
     }
 
 
-def run_keras(backend, *arguments):
-    """Run a script in a process of its own, with Keras on a backend."""
-    environment = {**os.environ, "KERAS_BACKEND": backend}
-    root, command = Path(__file__).parents[2], [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+SCRIPT = """
+import os, runpy, sys
+del sys.argv[0]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def run_keras(forks, backend, *arguments):
+    """Run a script in a process of its own, with Keras on a backend; see `forks.Forks`."""
+    forks(backend).check(SCRIPT, *arguments)
 
 
 def tensors(arrays):

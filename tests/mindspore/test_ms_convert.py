@@ -61,7 +61,7 @@ def test_both_ways_with_outputs_compared(models, tmp_path, monkeypatch, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["k.keras", "m.ckpt"]
 
 
-def test_round_trips_keep_every_bit(models, tmp_path):
+def test_round_trips_keep_every_bit(models, forks, tmp_path):
     # Keras -> neutral -> MindSpore checkpoint -> neutral -> Keras -> neutral
     (tmp_path / "again").mkdir()
     for kind in KINDS:
@@ -69,13 +69,13 @@ def test_round_trips_keep_every_bit(models, tmp_path):
         assert convert("keras-to-mindspore", models / f"{kind}.npz", ours) is None
         convert("mindspore-to-keras", ours, tmp_path / f"{kind}.npz")
         assert_same_content(models / f"{kind}.npz", tmp_path / f"{kind}.npz")
-    run_keras("torch", str(HERE / "keras_models.py"), str(tmp_path), str(tmp_path / "again"))
+    run_keras(forks, "torch", HERE / "keras_models.py", tmp_path, tmp_path / "again")
     for kind in KINDS:
         assert_same_content(tmp_path / f"{kind}.npz", tmp_path / "again" / f"{kind}.npz")
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_outputs_agree_on_the_other_backends(backend, models, tmp_path, monkeypatch):
+def test_outputs_agree_on_the_other_backends(backend, models, tmp_path, monkeypatch, keras_forks):
     monkeypatch.setenv("KERAS_BACKEND", backend)
     model, said = neutral.load(models / "gated.npz"), []
     found = convert_cli.compare(model, models / "gated.keras", tmp_path, said.append)

@@ -75,14 +75,14 @@ def test_rows_are_those_that_core_says(mode):
 
 @pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="needs Keras beside it")
 @pytest.mark.parametrize("backend", ["torch", "jax", "tensorflow"])
-def test_logits_are_those_of_each_keras_backend(tmp_path, backend):
+def test_logits_are_those_of_each_keras_backend(tmp_path, backend, forks):
     made, x = deepfm(), rows_of(256)
     save_model(made, tmp_path / "m.ckpt")
     convert("mindspore-to-keras", tmp_path / "m.ckpt", tmp_path / "m.npz")
     np.savez(tmp_path / "batch.npz", **{name: x[name] for name in NAMES})
     (tmp_path / "run.py").write_text(KERAS)
     files = [tmp_path / name for name in ("m.npz", "batch.npz", "out.npz")]
-    run_keras(backend, tmp_path / "run.py", *files)
+    run_keras(forks, backend, tmp_path / "run.py", *files)
     mine = Serving(made, ("hidden", "embedding"))(x)
     with np.load(tmp_path / "out.npz") as theirs:
         for name in ("logit", "hidden", "embedding"):
@@ -91,7 +91,7 @@ def test_logits_are_those_of_each_keras_backend(tmp_path, backend):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="needs Keras beside it")
-def test_conversion_both_ways(tmp_path, monkeypatch):
+def test_conversion_both_ways(tmp_path, monkeypatch, keras_forks):
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     model = ReLoop2(deepfm(), SketchErrorMemory(8, 4, key_normalization="none"))
     x = rows_of()

@@ -112,7 +112,7 @@ def test_files_keep_all_of_it(tmp_path):
         np.testing.assert_allclose(again.predict(x), model.predict(x), atol=1e-7)
 
 
-def test_keras_says_the_same_both_ways(tmp_path):
+def test_keras_says_the_same_both_ways(tmp_path, keras_forks):
     pytest.importorskip("keras")
     model = taught()
     save_model(model, tmp_path / "a.ckpt")

@@ -38,7 +38,7 @@ def test_every_arm_predicts_as_on_keras(models):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_every_arm_predicts_as_on_the_other_backends(backend, tmp_path):
-    run_keras(backend, SCRIPT, tmp_path)
+def test_every_arm_predicts_as_on_the_other_backends(backend, forks, tmp_path):
+    run_keras(forks, backend, SCRIPT, tmp_path)
     # on TensorFlow Keras' Adam takes longer steps for ids that a batch repeats
     compare(tmp_path, ["incremental"] if backend == "tensorflow" else [])
