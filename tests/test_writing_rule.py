@@ -39,6 +39,7 @@ EXCEPTIONS = {
     "reloop2_keras/core/serving/shipped.py _copy": "in the folder of `ship`",
     "reloop2_keras/core/seal.py seal": "a file that is not at its place yet",
     "reloop2_keras/core/encoder_file.py to_bytes": "in memory",
+    "reloop2_keras/models/portable_files.py _write_room": "in the block of `replaced`",
     "reloop2_keras/notebook.py svg": "in memory",
     "reloop2_keras/notebook.py _native_output_dropped": "no file",
     "data_scripts/text.py _of_strings": "names a column",

@@ -71,6 +71,7 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     if sums is not None and not whole:
         raise ValueError(f"{path}: expected a checksum at its end, found none")
     if sums is None:
+        arrays.pop(SCHEMA_NAME, None)
         warnings.warn(
             f"{path}: holds no checksums, as earlier versions wrote it; damage would go unnoticed",
             stacklevel=2,

@@ -1,6 +1,7 @@
 """Model files that any backend reads, and that are whole or not there."""
 
 import inspect
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +89,10 @@ class PortableFiles(Mixin):
         if max_shard_size is not None or not _is_local(filepath, ".weights.h5"):
             write(filepath, overwrite=overwrite, max_shard_size=max_shard_size)
         else:
-            _replace(filepath, ".weights.h5", overwrite, write)
+            size = _least_size(self)
+            _replace(
+                filepath, ".weights.h5", overwrite, lambda path: _write_room(path, size, write)
+            )
 
     def get_compile_config(self) -> dict:
         """See `keras.Model.get_compile_config`; the same on every backend."""
@@ -123,3 +127,20 @@ def _check_weights(path: Path) -> None:
     """Raise OSError for a part of a file: HDF5 says at its start how long the whole is."""
     with h5py.File(path):
         pass
+
+
+def _least_size(model: keras.Model) -> int:
+    """How many bytes a file of a model's weights has at least."""
+    bytes_of = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "bool": 1, "uint8": 1}
+    variables = [*model.variables, *getattr(getattr(model, "optimizer", None), "variables", [])]
+    return sum(math.prod(v.shape) * bytes_of.get(str(v.dtype), 4) + 512 for v in variables) + 8192
+
+
+def _write_room(path: str, size: int, write: Callable[[str], None]) -> None:
+    """Write where there is room: HDF5 ends the whole process where a disk is full."""
+    if hasattr(os, "posix_fallocate"):
+        room = f"{path}.room"
+        with open(room, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+        os.unlink(room)
+    write(path)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,12 +62,12 @@ def test_a_checkpoint_that_is_not_written_whole_leaves_the_old_one(tmp_path, mon
     def wrong(listed, place, *args, **kwargs):
         real(listed, place, *args, **kwargs)
         os.chmod(place, 0o600)
-        data = bytearray(open(place, "rb").read())
+        data = bytearray(Path(place).read_bytes())
         if how == "short":
             del data[-50:]
         else:
             data[len(data) // 3] ^= 1
-        open(place, "wb").write(data)
+        Path(place).write_bytes(data)
 
     monkeypatch.setattr(ms, "save_checkpoint", wrong)
     with pytest.raises(OSError, match=r"m\.ckpt: cannot be written: what was written does not"):
