@@ -146,8 +146,7 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
         lines = [line.strip(" -") for line in str(error).splitlines()]
         said = next(filter(None, lines), type(error).__name__)
         raise OSError(f"{path}: cannot be written: {said[:300]}") from error
-    same = (n in held and np.array_equal(held[n], array) for n, array in arrays.items())
-    if not all(same):
+    if not all(name in held and np.array_equal(held[name], a) for name, a in arrays.items()):
         raise OSError(f"{path}: cannot be written: what was written does not verify")
 
 
