@@ -99,7 +99,8 @@ def read(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
                 raise ValueError(f"{name}: expected sha256 {expected}, found {found}")
             _check_finite(name, array)
     except _BROKEN as error:
-        raise ValueError(f"{path}: expected a neutral .npz file: {error}") from error
+        said = " ".join(str(error).split())[:300]  # NumPy's may hold all that it read
+        raise ValueError(f"{path}: expected a neutral .npz file: {said}") from error
     return described["model"], arrays
 
 
