@@ -51,7 +51,7 @@ def told(dataset: Any, seed: int, *packages: str) -> str:
     Args:
         dataset: `PreparedDataset`.
         seed: int, the notebook's.
-        packages: names of further packages whose versions are told, such as "mindspore".
+        packages: names of further packages that `core.provenance` knows, such as "mindspore".
 
     Returns:
         str: revision and versions of the code, the seed, and the start of the dataset's checksum

@@ -97,11 +97,11 @@ def test_a_run_tells_what_it_was_made_of(tmp_path):
         folder = tmp_path / str(seed)
         prepare(synthetic(rows=300, seed=seed, users=9, items=9), folder, slots=2, progress=False)
         dataset = PreparedDataset(folder)
-        said[seed] = notebook.told(dataset, 1001, "pandas")
+        said[seed] = notebook.told(dataset, 1001, "pyarrow")
         assert dataset.name in said[seed]
     assert said[1].startswith(f"{revision()} · reloop2 ") and said[1] != said[2]
     assert notebook.told(dataset, 7).replace("seed 7", "seed 1001") in said[2].replace(
-        f", pandas {importlib.metadata.version('pandas')}", ""
+        f", pyarrow {importlib.metadata.version('pyarrow')}", ""
     )
     for part in (f"numpy {np.__version__}", f"keras {keras.__version__}", "seed 1001"):
         assert part in said[1]
