@@ -100,11 +100,12 @@ def without_times(value):
 
 
 def content(out):
-    """What a run has left, by name of file, times aside."""
+    """What a run has left, by name of file, times aside; not what a kill left half made."""
     found = {}
     for path in sorted(p for p in out.rglob("*") if p.is_file()):
         name, data = path.relative_to(out).as_posix(), path.read_bytes()
-        if path.suffix == ".log":  # of the first run, and of what was done again
+        # logs are of the first run, and of what was done again
+        if path.suffix == ".log" or name.startswith("."):
             continue
         if path.suffix == ".ckpt":
             arrays = load_arrays(path)
@@ -153,6 +154,7 @@ def main(folder, kills, more):
             left.append(len([*out.rglob("*.state"), *out.rglob("*.ckpt")]) if out.exists() else 0)
         again = ended(*forked(lambda o=out: run(folder, o, more)))
         line = {"moments": [round(m, 2) for m in moments], "states": left, "again": again}
+        line["strays"] = len(list(out.glob(".*")))  # folders of models that were half made
         line["differ"] = differences(want, out) if again else ["all"]
         print(json.dumps(line), flush=True)
 
