@@ -27,6 +27,7 @@ from mindspore_port.models.checkpoint_file import load_model, save_model
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import Serving
+from reloop2_keras.core.command_line import Parser, check_out_file
 from reloop2_keras.core.memories import ExactMemory, SketchMemory
 
 TOLERANCE = 1e-4  # of the check; parity in float32 is about 1e-6
@@ -60,6 +61,7 @@ def convert(
             raise ValueError(f"{path}: expected {name} to end in {' or '.join(sorted(kind))}")
     if not source.is_file():
         raise FileNotFoundError(f"{source}: not found")
+    check_out_file(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".convert.") as folder:
         middle = Path(folder) / "neutral.npz"
@@ -195,7 +197,7 @@ def sure_rows(model: DeepFM | ReLoop2, served: Mapping[str, np.ndarray]) -> np.n
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m mindspore_port.convert",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -12,10 +12,13 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
+
+from reloop2_keras.core.at_root import at_root
+
+__all__ = ["at_root", "show", "svg"]
 
 
 @contextlib.contextmanager
@@ -40,28 +43,6 @@ with _native_output_dropped():
     # where it is installed Keras imports it in some later cell, on any backend
     if importlib.util.find_spec("tensorflow"):
         importlib.import_module("tensorflow")
-
-
-def at_root(path: str | Path) -> str:
-    """Return a path that is the same for JupyterLab, papermill and make.
-
-    JupyterLab's kernel works in the notebook's folder, make in the repository's: a relative path
-    is taken from the repository that the working folder lies in, and outside of one from there.
-
-    Args:
-        path: absolute, relative, or beginning with ~.
-
-    Example:
-        >>> at_root("/data/mine")
-        '/data/mine'
-    """
-    here = Path.cwd()
-    inside = (folder for folder in (here, *here.parents) if _is_repository(folder))
-    return str(next(inside, here) / Path(path).expanduser())
-
-
-def _is_repository(folder: Path) -> bool:
-    return (folder / "notebooks" / "run.py").is_file()
 
 
 def show(figure: Figure, alt: str = "") -> None:

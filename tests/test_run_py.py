@@ -224,7 +224,7 @@ def test_places_that_cannot_be_written_to(notebook, tmp_path, capsys):
     before = notebook.read_bytes()
     for out in (notebook, tmp_path):
         assert "expected another file to write to" in refused([notebook, out], capsys)
-    assert "n.ipynb" in refused([notebook, notebook / "below" / "out.ipynb"], capsys)
+    assert "found the file" in refused([notebook, notebook / "below" / "out.ipynb"], capsys)
     for out in ("out.txt", "-", "s3://bucket/out.ipynb"):
         assert "expected a file of this machine that ends in .ipynb" in refused(
             [notebook, out], capsys
@@ -249,4 +249,5 @@ def test_places_that_cannot_be_written_to(notebook, tmp_path, capsys):
 def test_words_that_would_be_ignored_are_refused(words, capsys):
     with pytest.raises(SystemExit) as end:
         run.main(words)
-    assert end.value.code == 2 and "error: " in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert end.value.code == 2 and error.startswith("run.py: give NOTEBOOK OUTPUT")
