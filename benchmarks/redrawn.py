@@ -5,7 +5,6 @@ gets a new effect. Half of the rows train, a tenth chooses, 20 slots are scored.
 the validation period, as everywhere; several logs, of several seeds, since one is short.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from reloop2_keras.core.command_line import Parser, whole
 
 FOLDER = Path("runs/redrawn")
 SIZES = {"user": 60, "item": 40, "category": 8}
@@ -53,8 +54,8 @@ def run(seed: int) -> dict:
 
 def main() -> None:
     """Run the logs, and print the mean of each arm."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.redrawn", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser = Parser(prog="python -m benchmarks.redrawn", description=__doc__)
+    parser.add_argument("--seeds", type=whole(1, 10_000), default=5)
     args = parser.parse_args()
     found = [run(seed) for seed in range(1, args.seeds + 1)]
     print(f"mean of {args.seeds} logs\n{'arm':<16}{'AUC':>8}{'log loss':>10}")

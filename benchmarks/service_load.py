@@ -5,7 +5,6 @@ each row that was served is learnt; milliseconds, and requests a second. Nothing
 depends on the machine. `--in-process` leaves the service out, for a base that Keras serves.
 """
 
-import argparse
 import collections
 import contextlib
 import json
@@ -20,6 +19,7 @@ import urllib.request
 
 import numpy as np
 
+from reloop2_keras.core.command_line import Parser, real
 from reloop2_keras.core.serving import load_shipped
 from reloop2_keras.service.running import Running
 
@@ -193,9 +193,9 @@ def cpu_of(process):
 
 
 def main():
-    made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    made = Parser(description=__doc__.splitlines()[0])
     made.add_argument("model")
-    made.add_argument("--seconds", type=float, default=5.0)
+    made.add_argument("--seconds", type=real("(0, inf)"), default=5.0)
     made.add_argument("--in-process", action="store_true", help="leave the service out")
     args = made.parse_args()
     rows = raw_rows(load_shipped(args.model).encoder, 5000)

@@ -6,7 +6,6 @@ says that it was served. Every score that was answered, all that was kept for le
 state at the end must be equal to the bit; else it exits with 1.
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.service_load import Connection, raw_rows, service, tell
+from reloop2_keras.core.command_line import Parser, real
 from reloop2_keras.core.serving import load_shipped
 from reloop2_keras.core.serving.event_log import read_events
 from reloop2_keras.core.serving.snapshot_file import read_state
@@ -91,10 +91,10 @@ def last_state(state):
 
 
 def main():
-    made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    made = Parser(description=__doc__.splitlines()[0])
     made.add_argument("model")
-    made.add_argument("--seconds", type=float, default=600.0)
-    made.add_argument("--rate", type=float, default=200.0)
+    made.add_argument("--seconds", type=real("(0, inf)"), default=600.0)
+    made.add_argument("--rate", type=real("(0, inf)"), default=200.0)
     args = made.parse_args()
     rows = raw_rows(load_shipped(args.model).encoder, 20_000)
     with tempfile.TemporaryDirectory() as state:

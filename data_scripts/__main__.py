@@ -14,6 +14,7 @@ from data_scripts.signals import signals_as_exceptions
 from data_scripts.sources.synthetic_log import DEFAULT_INTERACTIONS, write_raw_tsv
 from data_scripts.table_options import EXAMPLE, add_inputs, add_table_options, table_source
 from reloop2_keras.core.bad_rows import MAX_BAD
+from reloop2_keras.core.command_line import check_out_file
 
 EXAMPLES = {
     "criteo": """examples:
@@ -187,6 +188,7 @@ def _paths_of(args, parser):
 
 def _raw_tsv_place(path, args):
     """Raise unless the raw log may be written: beside the dataset, over none but one of ours."""
+    check_out_file(path, "--raw-tsv")
     output, place = args.output.resolve(), path.resolve()
     if output in (place, *place.parents):
         raise ValueError(f"{path}: expected --raw-tsv outside of the output {args.output}")

@@ -1,10 +1,11 @@
 """Parse the command line with one line for each mistake; also takes the reference's words."""
 
 import argparse
-import difflib
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
+
+from reloop2_keras.core import command_line
 
 SKIP_ID_CONVERT = "--skip-id-convert"
 
@@ -18,38 +19,11 @@ class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFo
         return super()._get_help_string(action)
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that takes no shortened option, and says in one line what is wrong."""
+class Parser(command_line.Parser):
+    """Core's parser, whose help shows defaults and examples."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, "formatter_class": Help, **kwargs})
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse all: options that this very parser does not know are an error of its own."""
-        for word in args or () if self._subparsers is None else ():
-            if word == "--":
-                break
-            # To argparse an unknown option with a space in its value is a plain argument.
-            if word.startswith("--") and " " in word and not self._known(word):
-                self._unknown(word)
-        args, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            self._unknown(next((word for word in unknown if word.startswith("-")), unknown[0]))
-        return args, unknown
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with status 2, with one line on stderr."""
-        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see --help)\n")
-
-    def _known(self, word: str) -> bool:
-        return word.partition("=")[0] in self._option_string_actions
-
-    def _unknown(self, word: str) -> NoReturn:
-        if not word.startswith("-"):
-            self.error(f"unexpected argument {word}")
-        known = [option for option in self._option_string_actions if option.startswith("--")]
-        near = difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=0.75)
-        self.error(f"unknown option {word}{f'; did you mean {near[0]}?' if near else ''}")
+        super().__init__(**{"formatter_class": Help, **kwargs})
 
 
 def normalized_words(words: Sequence[str] | None) -> list[str]:

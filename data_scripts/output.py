@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+from reloop2_keras.core.command_line import check_out_folder
+
 OURS = {"dataset.json", "vocabulary.parquet", "encoder.json"}
 
 
@@ -30,6 +32,8 @@ def check_output(output: Path, overwrite: bool = False, inputs: tuple[Path, ...]
     above = next(folder for folder in place.parents if os.path.lexists(folder))
     if not above.is_dir():
         raise ValueError(f"{output}: expected a folder to make, found that {above} is no folder")
+    if not os.path.lexists(output):  # told before the log is read, not after it
+        check_out_folder(output, "OUTPUT")
     for path in inputs:
         real = path.resolve()
         if place in (real, *real.parents):

@@ -20,7 +20,9 @@ import argparse
 import fcntl
 import json
 import os
+import sys
 import time
+import urllib.parse
 from pathlib import Path
 
 from client import Client
@@ -31,7 +33,10 @@ class FileQueue:
 
     def __init__(self, path, group="learner"):
         self.path, self.done = Path(path), Path(f"{path}.{group}")
-        self.at = int(self.done.read_text()) if self.done.exists() else 0
+        text = self.done.read_text() if self.done.exists() else "0"
+        if not (text.isascii() and text.isdigit()):
+            raise ValueError(f"{self.done}: expected a number of bytes, found {text[:40]!r}")
+        self.at = int(text)
 
     def send(self, event):
         """Append an event, in one write: two producers do not mix."""
@@ -92,19 +97,37 @@ def consume(queue, client, batch=100, pause=0.5, once=False):
             time.sleep(pause)
 
 
-def main():
-    """Command line."""
+def checked(queue, url, batch):
+    """Raise ValueError for what would end in a loop without end, or put every event aside."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"--url: expected an address such as http://host:8000, found {url!r}")
+    if batch < 1:
+        raise ValueError(f"--batch: expected an integer >= 1, found {batch}")
+    if Path(queue).is_dir():
+        raise ValueError(f"{queue}: expected a file of JSON lines, found a folder")
+
+
+def main(words=None):
+    """Command line; returns the exit status: 2 for what cannot begin."""
     made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     made.add_argument("queue", help="file of JSON lines")
     made.add_argument("--url", default="http://127.0.0.1:8000")
     made.add_argument("--batch", type=int, default=100, help="events of one request at most")
     made.add_argument("--once", action="store_true", help="end where the queue ends")
-    args = made.parse_args()
-    client = Client(args.url, os.environ.get("RELOOP2_TOKEN"))
-    with open(f"{args.queue}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a second consumer waits here until the first has ended
-        consume(FileQueue(args.queue), client, args.batch, once=args.once)
+    args = made.parse_args(words)
+    try:
+        checked(args.queue, args.url, args.batch)
+        client = Client(args.url, os.environ.get("RELOOP2_TOKEN"))
+        with open(f"{args.queue}.lock", "w") as lock:
+            # a second consumer waits here until the first has ended
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            consume(FileQueue(args.queue), client, args.batch, once=args.once)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"consumer.py: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,23 +13,25 @@ from typing import Any
 
 from mindspore_port.data import PreparedDataset
 from mindspore_port.logs import Log, fail
+from mindspore_port.settings import CHOICES
 from mindspore_port.streaming.shipping import SHIPPED, said_of_shipping, ship_pick
 from mindspore_port.streaming.study import compare
 from mindspore_port.workers import Workers
 from reloop2_keras.core.base_search import BaseSearch
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import OWN, needed
+from reloop2_keras.core.command_line import Parser, check_out_folder, real, whole
 from reloop2_keras.core.delay import Delay
-from reloop2_keras.core.files import check_writable
 from reloop2_keras.core.progress import show_log
 from reloop2_keras.core.report import PrequentialReport
+from reloop2_keras.core.study_checks import check_study
 from reloop2_keras.core.study_state import clear_states
 from reloop2_keras.core.verdict import sentence
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line; its options are those of `reloop2_keras compare`."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="python -m mindspore_port.compare",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -37,15 +39,17 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("dataset", help="folder that data_scripts wrote")
     made.add_argument("out", help="folder for metrics.json and the model")
     made.add_argument("--arms", nargs="+", metavar="ARM", help=f"of {', '.join(OWN)}; all of them")
-    made.add_argument("--seed", type=int, default=1001, help="first seed")
-    made.add_argument("--seeds", type=int, default=1, help="number of seeds")
+    made.add_argument("--seed", type=whole(0, 2**31 - 1), default=1001, help="first seed")
+    made.add_argument("--seeds", type=whole(1, 10_000), default=1, help="number of seeds")
     made.add_argument("--delay", default="0", help="slots (1), rows (5000rows), or time (2h)")
-    made.add_argument("--slots", type=int, help="cut the stream into so many slots")
-    made.add_argument("--validation-slots", type=int, default=Candidates().validation_slots)
-    made.add_argument("--max-epochs", type=int, default=30, help="most epochs of the base")
-    made.add_argument("--search-seconds", type=float, default=60.0, help="to choose the base in")
+    made.add_argument("--slots", type=whole(1), help="cut the stream into so many slots")
+    made.add_argument("--validation-slots", type=whole(1), default=Candidates().validation_slots)
+    made.add_argument("--max-epochs", type=whole(1), default=30, help="most epochs of the base")
+    made.add_argument(
+        "--search-seconds", type=real("[0, inf)"), default=60.0, help="to choose the base in"
+    )
     made.add_argument("--no-search", action="store_true", help="a base of fixed options instead")
-    made.add_argument("--device_target", default="CPU", help="Ascend, GPU or CPU")
+    made.add_argument("--device_target", choices=CHOICES["device_target"], default="CPU")
     made.add_argument(
         "--resume", action="store_true", help="keep the state in OUT/state, and go on from it"
     )
@@ -66,12 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _compare(args: argparse.Namespace, say: Log) -> None:
     needed(args.arms or OWN)  # wrong words and folders are told before hours of training
     delay = Delay.of(args.delay, "--delay")
-    if args.seeds < 1:
-        raise ValueError(f"--seeds: expected an integer >= 1, found {args.seeds}")
-    if (Path(args.out) / "dataset.json").exists():
+    if (check_out_folder(args.out) / "dataset.json").exists():
         raise ValueError(f"{args.out}: expected another folder than a dataset's to write to")
-    check_writable(args.out)
     dataset = PreparedDataset(args.dataset)
+    settings = Candidates(validation_slots=args.validation_slots)
+    check_study(dataset, settings, delay, args.slots)
     if not args.quiet and not sys.stderr.isatty():  # a batch: lines in place of bars
         show_log()
     Workers(args.device_target)
@@ -84,7 +87,7 @@ def _compare(args: argparse.Namespace, say: Log) -> None:
         seeds=range(args.seed, args.seed + args.seeds),
         delay=delay,
         slots=args.slots,
-        settings=Candidates(validation_slots=args.validation_slots),
+        settings=settings,
         base_options={"max_epochs": args.max_epochs, "search": search},
         progress=quiet,
         kept=kept,

@@ -27,6 +27,7 @@ from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.models.serving import Serving
 from reloop2_keras.core.beside import beside
+from reloop2_keras.core.command_line import Parser, check_out_file
 from reloop2_keras.core.files import replaced, writing
 from reloop2_keras.core.memories import ExactMemory, SketchMemory
 
@@ -61,6 +62,7 @@ def convert(
             raise ValueError(f"{path}: expected {name} to end in {' or '.join(sorted(kind))}")
     if not source.is_file():
         raise FileNotFoundError(f"{source}: not found")
+    check_out_file(target)
     with writing(target, reads=True), beside(target) as folder:
         middle = folder / "neutral.npz"
         if to_keras:
@@ -196,7 +198,7 @@ def sure_rows(model: DeepFM | ReLoop2, served: Mapping[str, np.ndarray]) -> np.n
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m mindspore_port.convert",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -19,7 +19,7 @@ from mindspore_port.layers import (
     FeatureErrorMemory,
     SketchErrorMemory,
 )
-from mindspore_port.logs import Log, fail
+from mindspore_port.logs import Log, check_logs, fail
 from mindspore_port.models.checkpoint_file import load_model
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
@@ -113,6 +113,7 @@ def _logged(events: Iterable[dict[str, Any]], log: Log) -> Iterator[dict[str, An
 def evaluate_stream(config: Config) -> PrequentialReport:
     """Stream the slots as the settings say; returns the `PrequentialReport`."""
     Workers(config.device_target, config.device_id, config.mode)
+    check_logs(config, "eval_file_name")
     log = Log(config.eval_file_name)
     dataset = PreparedDataset(config.dataset_path)
     model = load_model(config.checkpoint_path)

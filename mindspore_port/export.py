@@ -24,6 +24,8 @@ from mindspore_port.models.checkpoint_file import load_model
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.neutral import neutral_form
+from reloop2_keras.core.arguments import MOST_ROWS
+from reloop2_keras.core.command_line import Parser, check_out_file, whole
 from reloop2_keras.core.files import replaced
 from reloop2_keras.core.serving.onnx_file import export_neutral
 
@@ -74,6 +76,7 @@ def export(checkpoint: str | Path, target: str | Path, rows: int | None = None) 
     kind = FORMATS.get(target.suffix)
     if kind is None:
         raise ValueError(f"{target}: expected OUT to end in {', '.join(FORMATS)}")
+    check_out_file(target)
     model = load_model(checkpoint)
     base = model.base if isinstance(model, ReLoop2) else model
     if kind == "ONNX":
@@ -101,14 +104,16 @@ def export(checkpoint: str | Path, target: str | Path, rows: int | None = None) 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m mindspore_port.export",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoint", metavar="CKPT", type=Path)
     parser.add_argument("output", metavar="OUT", type=Path)
-    parser.add_argument("--rows", type=int, help="a fixed batch size (default: any)")
+    parser.add_argument(
+        "--rows", type=whole(1, MOST_ROWS), help="a fixed batch size (default: any)"
+    )
     args = parser.parse_args(argv)
     try:
         export(args.checkpoint, args.output, args.rows)

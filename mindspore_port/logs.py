@@ -2,6 +2,9 @@
 
 import sys
 from pathlib import Path
+from typing import Any
+
+from reloop2_keras.core.command_line import check_out_file
 
 
 class Log:
@@ -32,7 +35,13 @@ class Log:
                 file.write(line + "\n")
 
 
+def check_logs(config: Any, *names: str) -> None:
+    """Raise ValueError or OSError, naming the flag, unless log files can be written."""
+    for name in names:
+        check_out_file(getattr(config, name), f"--{name}")
+
+
 def fail(program: str, error: BaseException) -> int:
     """Write an error of a command line to standard error; returns the exit status 2."""
-    sys.stderr.write(f"{program}: {error}\n")
+    sys.stderr.write(f"{program}: {' '.join(str(error).split())}\n")
     return 2

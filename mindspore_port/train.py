@@ -17,7 +17,7 @@ import numpy as np
 from mindspore_port.checkpoints import Checkpoints
 from mindspore_port.config import Config, parse
 from mindspore_port.data import Batches, PreparedDataset
-from mindspore_port.logs import Log, fail
+from mindspore_port.logs import Log, check_logs, fail
 from mindspore_port.models.checkpoint_file import save_model
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.model_weights import weights
@@ -25,6 +25,7 @@ from mindspore_port.models.row_sparse_step import RowSparseStep
 from mindspore_port.models.train_step import TrainStep, adam
 from mindspore_port.tensors import assign
 from mindspore_port.workers import Workers
+from reloop2_keras.core.command_line import check_out_folder
 from reloop2_keras.core.description import sealed
 from reloop2_keras.core.metrics import evaluate
 from reloop2_keras.core.run_identity import run_identity
@@ -124,6 +125,8 @@ def train(config: Config) -> DeepFM:
     """Train as the settings say; returns the base model."""
     workers = Workers(config.device_target, config.device_id, config.mode, config.run_distribute)
     quiet = workers.rank > 0
+    check_out_folder(config.ckpt_path, "--ckpt_path")  # told before an epoch, not after it
+    check_logs(config, "loss_file_name", "eval_file_name")
     if workers.distributed:  # scripts/common.sh finds a dead worker's log by it
         Log()(f"worker {workers.rank} of {workers.size}: process {os.getpid()}")
     loss_log = Log(config.loss_file_name, quiet)

@@ -7,6 +7,7 @@ notebook; one that was changed stays, and the new notebook is put beside it.
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import sys
@@ -28,7 +29,10 @@ def prepare(notebooks, copies):
     notebooks, copies = Path(notebooks), Path(copies)
     copies.mkdir(parents=True, exist_ok=True)
     book = copies / ".copied.json"
-    copied = json.loads(book.read_text(encoding="utf-8")) if book.exists() else {}
+    try:
+        copied = dict(json.loads(book.read_text(encoding="utf-8"))) if book.exists() else {}
+    except (ValueError, TypeError):  # half written: copies that differ count as changed
+        copied = {}
     said = []
     for source in sorted(notebooks.glob("*.ipynb")):
         copy, now = copies / source.name, _sha256(source)
@@ -70,14 +74,22 @@ def command(words, root=ROOT, user=None):
 
 
 def main(words):
-    """Prepare copies, and become JupyterLab."""
-    said = prepare(ROOT / "notebooks", ROOT / "runs" / "lab")
+    """Prepare copies, and become JupyterLab; returns 2 where that cannot be."""
+    try:
+        said = prepare(ROOT / "notebooks", ROOT / "runs" / "lab")
+    except OSError as error:
+        print(f"lab.py: {error}", file=sys.stderr)
+        return 2
+    if importlib.util.find_spec("jupyterlab") is None:
+        print("lab.py: jupyterlab is missing: pip install 'reloop2[notebooks]'", file=sys.stderr)
+        return 2
     words, hints = command(words)
     for line in [*said, *hints]:
         print(line, flush=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.execv(words[0], words)
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

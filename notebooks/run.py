@@ -5,7 +5,6 @@ python notebooks/run.py --refresh FOLDER   run all again, keep cleaned outputs, 
 python notebooks/run.py --check FOLDER     pairs in sync, sizes, no leftovers
 """
 
-import argparse
 import json
 import os
 import re
@@ -13,7 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # also where this file is loaded as a module
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # also where this file is loaded as a module
+sys.path.append(str(HERE.parent))  # for core, where the package is not installed
 
 from notebook_parameters import (
     NotebookError,
@@ -22,6 +23,9 @@ from notebook_parameters import (
     parameters,
     read_notebook,
 )
+from notebook_ranges import check_ranges
+
+from reloop2_keras.core.command_line import Parser, check_out_file
 
 LIMIT = 150_000  # bytes of a kept notebook
 
@@ -48,7 +52,11 @@ def execute(path, output, given, lines=False):
         raise NotebookError(f"{output}: expected another file to write to")
     if output.suffix != ".ipynb" or "://" in asked:
         raise NotebookError(f"{asked}: expected a file of this machine that ends in .ipynb")
-    check_places(output, (known | given).get("OUTPUT_DIR"))
+    try:
+        check_ranges(given, known)
+        check_out_file(output)
+    except ValueError as error:
+        raise NotebookError(str(error)) from error
     output.parent.mkdir(parents=True, exist_ok=True)
     if lines:
         show_lines(papermill.log.logger)
@@ -86,21 +94,6 @@ def execute(path, output, given, lines=False):
             os.environ.pop("JUPYTER_PATH")
             if before is not None:
                 os.environ["JUPYTER_PATH"] = before
-
-
-def check_places(output, folder):
-    """Tell before minutes of work where the executed copy, or the notebook itself, cannot write."""
-    from reloop2_keras.core.files import check_writable
-    from reloop2_keras.core.root_folder import at_root
-
-    try:
-        check_writable(output.parent)
-    except ValueError as error:
-        raise NotebookError(str(error)) from error
-    try:
-        check_writable(at_root(folder or "."))
-    except (ValueError, RuntimeError) as error:  # RuntimeError: ~name of nobody
-        raise NotebookError(f"OUTPUT_DIR: {error}") from error
 
 
 def one_line(text, limit=400):
@@ -227,7 +220,7 @@ def check(folder):
 
 def main(argv=None):
     """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(prog="run.py", description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="*", metavar="PATH", help="NOTEBOOK OUTPUT")
     parser.add_argument("-f", "--file", metavar="YAML", help="file of `NAME: value` lines")
     parser.add_argument(

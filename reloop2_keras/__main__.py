@@ -11,13 +11,14 @@ from typing import Any
 from reloop2_keras.core.base_search import BaseSearch
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import ARMS, needed
+from reloop2_keras.core.command_line import Parser, check_out_folder, real, whole
 from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.delay import Delay
-from reloop2_keras.core.files import check_writable
 from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.metrics_table import read_metrics, table
 from reloop2_keras.core.overview import overview
 from reloop2_keras.core.progress import show_log
+from reloop2_keras.core.study_checks import check_study
 from reloop2_keras.core.study_state import clear_states
 from reloop2_keras.core.verdict import sentence
 from reloop2_keras.service import batch_command, command
@@ -25,9 +26,7 @@ from reloop2_keras.service import batch_command, command
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    made = argparse.ArgumentParser(
-        prog="python -m reloop2_keras", description="Click models that adapt online."
-    )
+    made = Parser(prog="python -m reloop2_keras", description="Click models that adapt online.")
     commands = made.add_subparsers(dest="command", required=True)
     compare = commands.add_parser(
         "compare",
@@ -51,8 +50,8 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--arms", nargs="+", metavar="ARM", help=f"what to compare; all of {', '.join(ARMS)}"
     )
-    compare.add_argument("--seed", type=_seed, default=1001, help="first seed")
-    compare.add_argument("--seeds", type=_positive, default=1, help="number of seeds")
+    compare.add_argument("--seed", type=whole(0, 2**31 - 1), default=1001, help="first seed")
+    compare.add_argument("--seeds", type=whole(1, 10_000), default=1, help="number of seeds")
     compare.add_argument(
         "--delay",
         default="0",
@@ -65,14 +64,14 @@ def parser() -> argparse.ArgumentParser:
     )
     compare.add_argument(
         "--late-clicks",
-        type=float,
+        type=real("(0, 1]", "a share"),
         metavar="SHARE",
         help="let so many of the clicks come after --delay, and compare what can be done",
     )
     compare.add_argument(
         "--longest", default="4", metavar="DELAY", help="the latest of them, after --delay"
     )
-    compare.add_argument("--slots", type=_positive, help="cut the stream into so many slots")
+    compare.add_argument("--slots", type=whole(1), help="cut the stream into so many slots")
     compare.add_argument(
         "--cross",
         action="append",
@@ -84,16 +83,16 @@ def parser() -> argparse.ArgumentParser:
     defaults = Candidates()
     compare.add_argument(
         "--validation-slots",
-        type=_positive,
+        type=whole(1),
         default=defaults.validation_slots,
         help="slots of the validation period, which choices are made on",
     )
     compare.add_argument(
-        "--max-epochs", type=_positive, default=30, help="most epochs of the base model"
+        "--max-epochs", type=whole(1), default=30, help="most epochs of the base model"
     )
     compare.add_argument(
         "--search-seconds",
-        type=_seconds,
+        type=real("[0, inf)", "a number of seconds"),
         default=60.0,
         help="time to choose the base model's options in, on the validation period",
     )
@@ -116,28 +115,6 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected an integer >= 1, found {text!r}")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not text.isdigit() or int(text) >= 2**31:
-        raise argparse.ArgumentTypeError(f"expected an integer in [0, 2^31), found {text[:40]!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = -1.0
-    if not 0 <= found < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number of seconds >= 0, found {text!r}")
-    return found
-
-
 def _table(args: argparse.Namespace) -> None:
     if args.dataset is not None:
         raise ValueError(f"--table: expected without DATASET and OUT, found {args.dataset}")
@@ -151,9 +128,11 @@ def _compare(args: argparse.Namespace) -> None:
     if not args.dataset or not args.out:  # an empty name would be the working folder
         raise ValueError("expected DATASET and OUT, or --table METRICS; see --help")
     needed(args.arms or ARMS)  # wrong words and folders are told before a framework is imported
-    PreparedDataset(args.dataset)
+    known = PreparedDataset(args.dataset)
     given = args.delays.split(",") if args.delays else [args.delay]
     delays = [Delay.of(text, "--delay") for text in given]
+    if len(set(delays)) < len(delays):
+        raise ValueError(f"--delays: expected distinct ones, found {args.delays}")
     if args.delays and (args.late_clicks is not None or args.delay != "0"):
         raise ValueError("--delays: expected without --delay and --late-clicks")
     if args.resume and (args.delays or args.late_clicks is not None):
@@ -164,11 +143,13 @@ def _compare(args: argparse.Namespace) -> None:
                 f"--validation-slots must be more than the delay + 1 = {delay.amount + 1:g}, or "
                 f"nothing can be chosen; found {args.validation_slots}"
             )
-    if args.late_clicks is not None:  # told before training
+    settings = Candidates(validation_slots=args.validation_slots, crosses=args.cross)
+    for delay in delays:  # told before training
+        check_study(known, settings, delay, args.slots)
+    if args.late_clicks is not None:
         LateClicks(args.late_clicks, args.longest).check(delays[0])
-    if (Path(args.out) / "dataset.json").exists():
+    if (check_out_folder(args.out) / "dataset.json").exists():
         raise ValueError(f"{args.out}: expected another folder than a dataset's to write to")
-    check_writable(args.out)
     if not args.quiet and not sys.stderr.isatty():  # a batch: lines in place of bars
         show_log()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow if it is there
@@ -182,7 +163,7 @@ def _compare(args: argparse.Namespace) -> None:
         "arms": args.arms,
         "seeds": range(args.seed, args.seed + args.seeds),
         "slots": args.slots,
-        "settings": Candidates(validation_slots=args.validation_slots, crosses=args.cross),
+        "settings": settings,
         "base_options": {"max_epochs": args.max_epochs, "search": search},
         "progress": False if args.quiet else None,
     }
@@ -242,7 +223,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"reloop2_keras {args.command}: stopped", file=sys.stderr)
         return 130
     except (ValueError, OSError, ImportError) as error:
-        print(f"reloop2_keras {args.command}: {error}", file=sys.stderr)
+        said = " ".join(str(error).split()) or type(error).__name__
+        print(f"reloop2_keras {args.command}: {said}", file=sys.stderr)
         return 2
     return 0
 

@@ -180,6 +180,6 @@ def test_a_wrong_token_ends_the_loop_and_nothing_is_lost(tmp_path):
     path = filled(tmp_path / "queue", model(), 3)
     with ServiceProcess(ship_tables(tmp_path / "model"), "--token-file", str(token)) as service:
         with Consumer(path, service.url, "--once") as process:
-            assert process.wait(60) == 1 and "Bearer" in process.stderr.read()
+            assert process.wait(60) == 2 and "Bearer" in process.stderr.read()
         assert FileQueue(path).at == 0 and not Path(f"{path}.refused").exists()
         assert Client(service.url, "secret").learn(["unknown"], [1])["unknown"] == ["unknown"]

@@ -10,6 +10,7 @@ import tempfile
 import time
 
 import fuzzers
+import more_fuzzers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,6 +43,28 @@ def test_what_is_nearly_right_is_read_or_refused(name, tmp_path):
     one()
 
 
+@pytest.mark.parametrize("name", more_fuzzers.READERS)
+def test_what_else_is_nearly_right_is_read_or_refused(name, tmp_path):
+    fresh = name in more_fuzzers.FRESH
+
+    @settings(few, max_examples=6 if fresh else 25)
+    @given(seed=seeds)
+    def one(seed):
+        with tempfile.TemporaryDirectory() as folder:
+            more_fuzzers.READERS[name](seed, folder if fresh else tmp_path)
+
+    one()
+
+
+def test_a_file_is_predicted_and_learnt_or_refused(tmp_path, capsys):
+    @settings(few, max_examples=15)
+    @given(seed=seeds)
+    def one(seed):
+        more_fuzzers.fuzz_file(seed, tmp_path, capsys)
+
+    one()
+
+
 @pytest.fixture
 def client(tmp_path):
     pytest.importorskip("fastapi", reason="fastapi is missing: pip install 'reloop2[serve]'")
@@ -63,33 +86,46 @@ def test_a_body_that_is_nearly_right_is_answered_or_refused(client):
     @given(seed=seeds)
     def one(seed):
         fuzzers.fuzz_body(client, seed)
+        more_fuzzers.fuzz_question(client, seed)
 
     one()
 
 
 @pytest.mark.fuzz
 @pytest.mark.slow
-def test_all_readers_for_as_long_as_asked(client, tmp_path, record_property):
+def test_all_readers_for_as_long_as_asked(client, tmp_path, record_property, capsys):
     until = time.monotonic() + float(os.environ.get("RELOOP2_FUZZ_SECONDS", "600"))
-    first, counts = time.time_ns() % 2**40, {}
-    for name in READERS:
+    first, counts, found = time.time_ns() % 2**40, {}, []
+    readers = {**READERS, **more_fuzzers.READERS}
+    for name in (*readers, "file"):
         (tmp_path / name).mkdir()
     for seed in itertools.count(first):
-        if time.monotonic() > until:
+        if time.monotonic() > until or len(found) >= 20:
             break
-        for name in (*READERS, "body", fuzzers.SOURCES[seed % len(fuzzers.SOURCES)]):
+        source = fuzzers.SOURCES[seed % len(fuzzers.SOURCES)]
+        for name in (*readers, "body", "question", "file", source):
             try:
-                if name in READERS:
-                    READERS[name](seed, tmp_path / name)
+                if name in more_fuzzers.FRESH:
+                    with tempfile.TemporaryDirectory() as folder:
+                        readers[name](seed, folder)
+                elif name in readers:
+                    readers[name](seed, tmp_path / name)
                 elif name == "body":
                     fuzzers.fuzz_body(client, seed)
+                elif name == "question":
+                    more_fuzzers.fuzz_question(client, seed)
+                elif name == "file":
+                    more_fuzzers.fuzz_file(seed, tmp_path / name, capsys)
                 else:
                     with tempfile.TemporaryDirectory() as folder:
                         fuzzers.fuzz_source(name, seed, folder)
-            except BaseException as error:
+            except Exception as error:  # gone on with: one defect must not hide the others
                 error.add_note(f"{name}, seed {seed}, after {counts}")
-                raise
+                found.append(error)
             counts[name] = counts.get(name, 0) + 1
     record_property("cases", counts)
-    print(counts)
+    with capsys.disabled():
+        print(counts)
+    if found:
+        raise ExceptionGroup(f"{len(found)} in {counts}", found)
     assert sum(counts.values()) > 0

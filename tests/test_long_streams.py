@@ -133,6 +133,26 @@ def test_a_million_updates_of_a_gate_end_at_the_rate_of_clicks():
     assert np.isfinite(gate.precision).all()
 
 
+@pytest.mark.slow
+def test_a_million_updates_of_a_gate_are_those_of_float64_arithmetic():
+    """Steps are made anew here, with plain inverses, for two rows an update of eight kinds."""
+    rng, gate = np.random.default_rng(3), Gate(1)
+    kinds = [
+        (rng.integers(0, 2, 2), rng.uniform(0.1, 0.4, 2), rng.normal(0, 1, 2)) for _ in "8" * 8
+    ]
+    designs = [np.stack([np.log(p / (1 - p)), np.ones(2), r], axis=1) for _, p, r in kinds]
+    weights, precision = np.array([1.0, 0.0, 0.0]), np.diag([10.0, 1.0, 1.0])
+    for number in range(1_000_000):
+        labels, p, offsets = kinds[number % 8]
+        x = designs[number % 8]
+        gate.update(labels, p, offsets[:, None])
+        q = 1 / (1 + np.exp(-(x @ weights)))
+        slope, precision = x.T @ (labels - q), precision + (x.T * (q * (1 - q))) @ x
+        weights = weights + np.linalg.solve(precision, slope)
+    np.testing.assert_allclose(gate.coefficients, weights, rtol=1e-4)
+    np.testing.assert_allclose(gate.precision, precision, rtol=1e-4)
+
+
 def test_a_stream_of_one_value_and_one_label_stays_finite():
     online = Online(width=2, bases=["base"], crosses=[[0, 1]], bits=6, block_rows=64)
     hashes = np.full((64, 2), 7, "int32")

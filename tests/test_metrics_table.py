@@ -156,7 +156,10 @@ def test_wrong_words_are_one_line(words, message, tmp_path, monkeypatch, capsys)
 def test_a_seed_that_no_framework_takes_is_told_before_training(seed, capsys):
     with pytest.raises(SystemExit) as end:
         main(["compare", "runs/films/dataset", "out", f"--seed={seed}"])
-    assert end.value.code == 2 and "expected an integer in [0, 2^31)" in capsys.readouterr().err
+    assert (
+        end.value.code == 2
+        and "expected an integer from 0 to 2,147,483,647" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

@@ -6,6 +6,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from reloop2_keras.core.base_arguments import checked_table
+from reloop2_keras.core.input_checks import check_shape
 
 
 class FieldEmbedding(nn.Cell):
@@ -31,7 +32,8 @@ class FieldEmbedding(nn.Cell):
         float32 (batch, fields, embedding_dim).
 
     Raises:
-        ValueError: if `num_ids` or `embedding_dim` is not a positive integer.
+        ValueError: if `num_ids` or `embedding_dim` is not a positive integer; when called from
+            Python, if ids and values are not both (batch, fields), with at least one row.
 
     Example:
         >>> layer = FieldEmbedding(num_ids=10, embedding_dim=4)
@@ -53,6 +55,12 @@ class FieldEmbedding(nn.Cell):
         draw = np.random.default_rng(seed).standard_normal((num_ids, embedding_dim), "float32")
         table = np.concatenate([stddev * draw, np.zeros((num_new, embedding_dim), "float32")])
         self.embeddings = Parameter(Tensor(table), name="embeddings")
+
+    def __call__(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
+        # values of width 1 would be spread over all fields
+        check_shape("feature_ids", feature_ids.shape, ("rows", "fields"))
+        check_shape("feature_values", feature_values.shape, ("rows", feature_ids.shape[1]))
+        return super().__call__(feature_ids, feature_values)
 
     def construct(self, feature_ids: Tensor, feature_values: Tensor) -> Tensor:
         # (batch, fields, dim)

@@ -28,7 +28,9 @@ class OnlineGate(ShownState):
         float32 (batch,), gated probabilities.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: if an argument is out of range; when called from Python, if one is no
+            probability or an offset is not within +-1e6. Logits that all lie in [0, 1] cannot be
+            told from probabilities.
 
     Example:
         >>> gate = OnlineGate()
@@ -55,6 +57,8 @@ class OnlineGate(ShownState):
             raise ValueError(
                 f"`offsets` must have shape (batch, {self.num_offsets}). Received: {shape}"
             )
+        more = () if offsets is None else (to_numpy(offsets),)
+        self.core.check(to_numpy(probabilities), *more)
         return super().__call__(probabilities, offsets)
 
     def construct(self, probabilities: Tensor, offsets: Tensor | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from reloop2_keras.backend.row_sparse import (
     row_sparse_train_step,
 )
 from reloop2_keras.backend.tensors import Inputs, Shape, Tensor
-from reloop2_keras.backend.tracing import is_tracing
+from reloop2_keras.backend.tracing import has_values, is_tracing
 
 __all__ = [
     "COMPILES",
@@ -24,6 +24,7 @@ __all__ = [
     "compiled",
     "full_product",
     "gather_rows",
+    "has_values",
     "is_tracing",
     "pack_signs",
     "row_sparse_obstacle",

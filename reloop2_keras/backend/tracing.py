@@ -1,6 +1,7 @@
 """Whether Python runs for real now, or records a graph that others will run."""
 
 import keras
+import numpy as np
 
 # Keras has no public word for it
 from keras.src.backend.common.stateless_scope import in_stateless_scope
@@ -8,6 +9,14 @@ from keras.src.backend.common.stateless_scope import in_stateless_scope
 from reloop2_keras.backend.tensors import Tensor
 
 _BACKEND = keras.backend.backend()
+
+
+def has_values(x: Tensor) -> bool:
+    """Whether x holds numbers that can be looked at: neither a placeholder nor a Keras tensor."""
+    if isinstance(x, np.ndarray | list | tuple):
+        return True
+    return keras.ops.is_tensor(x) and not is_traced(x)
+
 
 if _BACKEND == "tensorflow":
     import tensorflow as tf
@@ -33,7 +42,6 @@ elif _BACKEND == "torch":
 
 elif _BACKEND == "jax":
     import jax
-    import numpy as np
 
     _ZERO = np.zeros((), "float32")
 

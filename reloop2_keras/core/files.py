@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -142,47 +141,6 @@ def _verified(target: Path, path: Path, check: Callable[[Path], Any]) -> None:
         raise OSError(
             f"{path}: cannot be written: what was written does not verify: {said}"
         ) from error
-
-
-def check_writable(folder: str | os.PathLike) -> None:
-    """Raise unless files can be written to a folder, so that it is told before hours of work.
-
-    A file is made in it, or in the first folder above it that is there, and removed: rights alone
-    do not tell of a disk that is read-only. Nothing else is made.
-
-    Args:
-        folder: which need not be there yet.
-
-    Raises:
-        ValueError: naming the folder, what was expected and what was found.
-
-    Example:
-        >>> check_writable(tempfile.gettempdir())
-        >>> check_writable(os.path.join(os.devnull, "out"))
-        Traceback (most recent call last):
-        ValueError: /dev/null/out: expected a folder to write to, found that /dev/null is a file
-    """
-    folder = Path(folder)
-    try:
-        os.lstat(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        pass  # looked at below
-    except (OSError, ValueError) as error:  # a name that is too long, say
-        reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"{folder}: expected a folder to write to, found: {reason}") from error
-    place = folder.absolute()
-    while not os.path.lexists(place) and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        kind = "a link to nothing" if place.is_symlink() else "a file"
-        of = "" if place == folder.absolute() else f"that {place} is "
-        raise ValueError(f"{folder}: expected a folder to write to, found {of}{kind}")
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        reason = f"{error.strerror or error} in {place}"
-        raise ValueError(f"{folder}: expected a folder to write to, found: {reason}") from error
 
 
 def sync(path: str | os.PathLike) -> None:

@@ -84,6 +84,10 @@ class Gate(ArrayState):
         with self.lock:
             return sigmoid(logits(design, self.coefficients)).astype("float32")
 
+    def check(self, probabilities: np.ndarray, offsets: np.ndarray | None = None) -> None:
+        """Raise ValueError unless this gate can be asked about these rows; see `__call__`."""
+        self._design(check_probabilities(probabilities), offsets)
+
     def update(
         self,
         labels: np.ndarray,

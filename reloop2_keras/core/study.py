@@ -19,6 +19,7 @@ from reloop2_keras.core.prequential import prequential
 from reloop2_keras.core.provenance import provenance
 from reloop2_keras.core.report import PrequentialReport
 from reloop2_keras.core.saved_steps import SavedSteps
+from reloop2_keras.core.study_checks import check_study
 from reloop2_keras.core.study_state import StudyState, about_run
 from reloop2_keras.core.verdict import RIVALS
 
@@ -93,9 +94,10 @@ def compare(
     rivals = [arm for arm in arms if arm in RIVALS]
     if rivals and choose_rival is None:
         raise ValueError(f"`choose_rival` must be given for the arms {rivals}")
+    delay = Delay.of(delay)
+    check_study(dataset, settings, delay, slots)
     start, stream, reports, picked = time.perf_counter(), dataset.slots(slots), [], []
     tables = tables or StartedTables(dataset, settings.online_crosses, settings.max_crosses)
-    delay = Delay.of(delay)
     weights: dict[str, list] = {}
     table_weights: dict[str, list] = {}
     about = about_run(

@@ -8,6 +8,19 @@ from reloop2_keras.backend import Tensor
 from reloop2_keras.core.compensation import compensated
 
 
+def nan_outside(probabilities: Tensor, corrected: Tensor) -> Tensor:
+    """Return what was corrected, and NaN where the base's output is no probability.
+
+    A base that ends in logits, or has NaN weights, would be clipped to a sure prediction.
+
+    Args:
+        probabilities: float (batch,), of the base.
+        corrected: float (batch,).
+    """
+    right = ops.logical_and(probabilities >= 0.0, probabilities <= 1.0)  # False for NaN, too
+    return ops.where(right, corrected, float("nan"))
+
+
 def compensate(
     probabilities: Tensor,
     reading: Mapping[str, Tensor],

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from reloop2_keras.backend import Shape, Tensor, full_product
+from reloop2_keras.backend import Shape, Tensor, full_product, has_values, is_tracing
 from reloop2_keras.core.gate import PROBABILITY_CLIP, Gate
 from reloop2_keras.core.old_names import gate_config
 from reloop2_keras.core.shown import shows
@@ -36,6 +36,11 @@ class OnlineGate(ShownState):
     Returns:
         float32 (batch,), gated probabilities.
 
+    Raises:
+        ValueError: if an argument is out of range; when called with values (in a graph there are
+            none to look at), if one is no probability or an offset is not within +-1e6. Logits
+            that all lie in [0, 1] cannot be told from probabilities.
+
     Example:
         >>> gate = OnlineGate()
         >>> gate.update(labels=[1, 1, 1, 0], probabilities=[0.5, 0.5, 0.5, 0.5])
@@ -53,6 +58,14 @@ class OnlineGate(ShownState):
         self, probabilities_shape: Shape | None = None, offsets_shape: Shape | None = None
     ) -> None:
         self._show()
+
+    def __call__(self, probabilities: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Return gated probabilities; values, which a graph has none of, are checked first."""
+        offsets = args[0] if args else kwargs.get("offsets")
+        given = [probabilities] if offsets is None else [probabilities, offsets]
+        if not is_tracing() and all(has_values(x) for x in given):
+            self.core.check(*[ops.convert_to_numpy(x) for x in given])
+        return super().__call__(probabilities, *args, **kwargs)
 
     def call(self, probabilities: Tensor, offsets: Tensor | None = None) -> Tensor:
         logits = logit(ops.reshape(probabilities, (-1, 1)), PROBABILITY_CLIP)

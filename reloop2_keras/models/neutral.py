@@ -20,6 +20,7 @@ import numpy as np
 
 from reloop2_keras import layers
 from reloop2_keras.core import neutral
+from reloop2_keras.core.command_line import Parser, check_out_file
 from reloop2_keras.core.files import replaced
 from reloop2_keras.core.keras_file import check_keras_file
 from reloop2_keras.core.old_names import gate_config
@@ -177,14 +178,17 @@ def load_model(path: Path) -> keras.Model:
 
 
 def _dump(arguments):
+    check_out_file(arguments.output)
     dump(load_model(arguments.model), arguments.output)
 
 
 def _load(arguments):
+    check_out_file(arguments.model)
     load(arguments.neutral).save(arguments.model)
 
 
 def _outputs(arguments):
+    check_out_file(arguments.output)
     model = load_model(arguments.model)
     with np.load(arguments.batch) as batch:
         found = outputs(model, dict(batch))
@@ -206,7 +210,7 @@ def _file(*endings):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m reloop2_keras.models.neutral",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

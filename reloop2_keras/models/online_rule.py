@@ -15,6 +15,7 @@ from reloop2_keras.core.input_checks import checked_hashes
 from reloop2_keras.core.online import Online
 from reloop2_keras.core.online.one_base import HOST_ONLY
 from reloop2_keras.core.online.training import check_repeatable
+from reloop2_keras.core.rows import check_probabilities
 from reloop2_keras.layers.online_tables import OnlineTables
 from reloop2_keras.models.mixin import Mixin
 from reloop2_keras.models.serving import HASHES, taken_by
@@ -181,10 +182,13 @@ class OnlineRule(Mixin):
         """See `keras.Model.predict`; with `rule="online"` there is no progress bar.
 
         Raises:
-            ValueError: for `callbacks` with `rule="online"`: its steps are not Keras'.
+            ValueError: for `callbacks` with `rule="online"`: its steps are not Keras'; where the
+                base gives no probability: it may end in logits.
         """
         if self.online is None:
-            return super().predict(x, *args, **kwargs)
+            found = super().predict(x, *args, **kwargs)
+            check_probabilities(found, name="predict` of `base")  # NaN is what it gave there
+            return found
         given = inspect.signature(keras.Model.predict).bind(self, x, *args, **kwargs).arguments
         if given.get("callbacks"):
             raise ValueError("`callbacks` must be left out of `predict` with rule='online'")

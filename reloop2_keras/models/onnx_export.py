@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 from reloop2_keras.backend import Inputs
+from reloop2_keras.core.command_line import Parser, check_out_file
 from reloop2_keras.core.encoder import Encoder
 from reloop2_keras.core.optional import optional
 from reloop2_keras.core.serving import OnnxBase
@@ -142,7 +143,7 @@ def _rows(x, rows):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m reloop2_keras.models.onnx_export",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -156,10 +157,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     try:
+        if args.output.suffix != ".onnx":
+            raise ValueError(f"{args.output}: expected OUT to end in .onnx")
+        check_out_file(args.output)
         encoder = None if args.dataset is None else Encoder.load(args.dataset)
         checksum = export_onnx(load_model(args.model), args.output, encoder=encoder)
     except (ValueError, OSError, ImportError) as error:
-        sys.stderr.write(f"onnx_export: {error}\n")
+        sys.stderr.write(f"onnx_export: {' '.join(str(error).split())}\n")
         return 2
     sys.stdout.write(f"written: {args.output} (sha256 {checksum[:12]}…)\n")
     return 0

@@ -19,6 +19,7 @@ from reloop2_keras.layers import (
     OnlineTables,
     compensate,
 )
+from reloop2_keras.layers.compensation import nan_outside
 from reloop2_keras.models.base_training import BaseTraining
 from reloop2_keras.models.checked_inputs import CheckedInputs, is_host
 from reloop2_keras.models.memory_arguments import checked_memories, key_width
@@ -51,8 +52,7 @@ class ReLoop2(
     there are no memories: belief tables in two stages stand on the base's probability.
 
     `predict` and `call` return corrected probabilities; `serve` does so too, and keeps what
-    `observe` will learn from when labels have arrived. `fit` trains the base model alone, and
-    scores its validation data by the base model alone.
+    `observe` will learn from when labels have arrived. `fit` trains and scores the base alone.
 
     `serve` and `observe` may be called from several threads: a `serve` sees memories and gate, or
     tables, before or after an `observe`, never half of it, and one `observe` waits for another.
@@ -183,10 +183,10 @@ class ReLoop2(
         pairs = zip(self.memories, self._keys, strict=True)
         readings = [memory.traced_read(served[key]) for memory, key in pairs]
         if self.gate is None:
-            return compensate(p, readings[0], self.compensation, self.label_weight)[:, None]
-        both = zip(self.memories, readings, strict=True)
-        inputs = [memory.offsets(reading, p) for memory, reading in both]
-        return self.gate.call(p, ops.concatenate(inputs, axis=1))[:, None]
+            corrected = compensate(p, readings[0], self.compensation, self.label_weight)
+            return nan_outside(p, corrected)[:, None]
+        inputs = [m.offsets(r, p) for m, r in zip(self.memories, readings, strict=True)]
+        return nan_outside(p, self.gate.call(p, ops.concatenate(inputs, axis=1)))[:, None]
 
     @property
     def correction(self) -> Correction:

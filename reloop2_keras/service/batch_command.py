@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.bad_rows import MAX_BAD
+from reloop2_keras.core.command_line import check_out_file, check_out_folder, real, whole
 from reloop2_keras.core.serving.batch_learn import learn_file
 from reloop2_keras.core.serving.batch_predict import predict_file
+from reloop2_keras.core.serving.file_arrays import BadRows, FileArrays
 from reloop2_keras.core.serving.file_rows import Format, open_rows
 from reloop2_keras.core.serving.online_model import OnlineModel
 from reloop2_keras.core.serving.parts import Parts
 from reloop2_keras.core.serving.shipped import Shipped, load_shipped
 from reloop2_keras.core.serving.snapshot_file import pin_newest, read_state
 from reloop2_keras.core.serving.state_folder import default_root, state_folder
+from reloop2_keras.service.command import SECONDS
 from reloop2_keras.service.running import Running, load_base
 
 MOST = 1 << 40  # rows that wait: a run over a file lets go of none that a service keeps
@@ -54,15 +57,15 @@ def add_parsers(commands: Any) -> None:
     )
     _add_file(learn)
     learn.add_argument(
-        "--delay", type=_whole, default=0, metavar="ROWS", help="how many rows later labels come"
+        "--delay", type=whole(0), default=0, metavar="ROWS", help="how many rows later labels come"
     )
     learn.add_argument(
         "--again",
         action="store_true",
         help="from FILE's first row, whatever was learnt",
     )
-    learn.add_argument("--snapshot-seconds", type=float, default=60.0)
-    learn.add_argument("--keep", type=int, default=3, help="snapshots")
+    learn.add_argument("--snapshot-seconds", type=SECONDS, default=60.0)
+    learn.add_argument("--keep", type=whole(2), default=3, help="snapshots")
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +75,7 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on-error", choices=("fail", "skip"), default="fail")
     parser.add_argument(
         "--max-bad",
-        type=float,
+        type=real("[0, 1]", "a share"),
         default=MAX_BAD,
         metavar="SHARE",
         help="with --on-error skip: a greater share of bad rows is an error",
@@ -83,12 +86,6 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--multiline", action="store_true", help="quoted values hold line breaks")
     parser.add_argument("--lenient", action="store_true", help="fields that FILE lacks are missing")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-
-
-def _whole(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"expected a number of rows >= 0, found {text!r}")
-    return int(text)
 
 
 def _format(args: argparse.Namespace) -> Format:
@@ -121,8 +118,11 @@ def learn(args: argparse.Namespace) -> tuple[str, bool]:
     Raises:
         ValueError, OSError, ImportError: in one line, what is wrong.
     """
+    if args.state is not None:
+        check_out_folder(args.state, "--state")
     with contextlib.closing(open_rows(args.file, _format(args))) as file:
         shipped = load_shipped(args.model, strict=not args.lenient)
+        FileArrays(file, shipped.encoder, label=True, bad=BadRows())  # columns, before a state
         # clicks that a service may still take back stay with it, but where none are kept
         late = 0 if shipped.online.recent is not None else MOST
         options: dict[str, Any] = {"shipped": shipped, "late_rows": late, "max_rows": MOST}
@@ -174,8 +174,13 @@ def predict(args: argparse.Namespace) -> tuple[str, bool]:
     with contextlib.closing(open_rows(args.file, _format(args))) as file:
         if os.path.exists(args.out) and os.path.samefile(args.file, args.out):
             raise ValueError(f"{args.out}: expected another file than FILE to write to")
+        if not os.path.isdir(args.out):  # `Parts` has words for that
+            check_out_file(args.out)
         shipped = load_shipped(args.model, strict=not args.lenient)
         copy = [name for name in args.copy.split(",") if name]
+        FileArrays(file, shipped.encoder, label=False, copy=copy, bad=BadRows())
+        if args.state is not None and os.path.lexists(args.state) and not os.path.isdir(args.state):
+            raise ValueError(f"--state: expected a folder, found the file {args.state}")
         parts = Parts(args.out)
         try:
             model, state = _standing(args, shipped, parts)

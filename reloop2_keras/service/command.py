@@ -1,6 +1,7 @@
 """`python -m reloop2_keras serve` and `release`."""
 
 import argparse
+import http.client
 import json
 import logging
 import sys
@@ -9,12 +10,14 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.command_line import check_out_folder, real, whole
 from reloop2_keras.core.optional import optional
 from reloop2_keras.core.serving.releasing import TRIAL_ROWS
 from reloop2_keras.core.serving.same_ids import base_file
 from reloop2_keras.service.starting import (
     TOKEN,
     check_model,
+    check_url,
     is_loopback,
     listening,
     port_of,
@@ -23,6 +26,7 @@ from reloop2_keras.service.starting import (
 )
 
 logger = logging.getLogger("reloop2_keras.service")
+SECONDS = real("(0, inf)", "a number of seconds")
 
 
 def add_parsers(commands: Any) -> None:
@@ -43,25 +47,34 @@ def add_parsers(commands: Any) -> None:
         help="folder with a folder of snapshots and events for each shipped model; "
         "MODEL-state if not given",
     )
-    serve.add_argument("--wait", type=float, default=3600.0, help="seconds until labels must come")
+    serve.add_argument(
+        "--wait", type=SECONDS, default=3600.0, help="seconds until labels must come"
+    )
     serve.add_argument(
         "--negatives", action="store_true", help="what has no label by then was no click"
     )
     serve.add_argument(
         "--receipts",
-        type=int,
+        type=whole(0),
         metavar="N",
         help="rows learnt with label 0 of which N are kept "
         "correctable, should a click come after all; 20000 with --negatives, else 0",
     )
-    serve.add_argument("--max-waiting", type=int, default=100_000, help="rows that wait at most")
-    serve.add_argument("--max-bytes", type=int, default=8 << 20, help="of a request")
-    serve.add_argument("--snapshot-seconds", type=float, default=60.0, help="between snapshots")
     serve.add_argument(
-        "--snapshot-events", type=int, default=100_000, help="or after so many events, if sooner"
+        "--max-waiting", type=whole(1), default=100_000, help="rows that wait at most"
     )
-    serve.add_argument("--keep", type=int, default=3, help="the last snapshots")
-    serve.add_argument("--keep-older", type=int, default=12, help="older ones, ever further apart")
+    serve.add_argument("--max-bytes", type=whole(1), default=8 << 20, help="of a request")
+    serve.add_argument("--snapshot-seconds", type=SECONDS, default=60.0, help="between snapshots")
+    serve.add_argument(
+        "--snapshot-events",
+        type=whole(1),
+        default=100_000,
+        help="or after so many events, if sooner",
+    )
+    serve.add_argument("--keep", type=whole(2), default=3, help="the last snapshots")
+    serve.add_argument(
+        "--keep-older", type=whole(0), default=12, help="older ones, ever further apart"
+    )
     serve.add_argument(
         "--sync",
         choices=("snapshots", "always"),
@@ -88,7 +101,10 @@ def add_parsers(commands: Any) -> None:
     )
     release.add_argument("--back", action="store_true", help="serve the base before this one again")
     release.add_argument(
-        "--rows", type=int, default=TRIAL_ROWS, help="labelled rows that both bases score; 0: none"
+        "--rows",
+        type=whole(0, 100_000),
+        default=TRIAL_ROWS,
+        help="labelled rows that both bases score; 0: none",
     )
     release.add_argument(
         "--same-vocabulary",
@@ -113,6 +129,8 @@ def serve(args: argparse.Namespace) -> None:
     for module in ("fastapi", "prometheus_client", "uvicorn"):
         uvicorn = optional(module, "`serve`", "serve")
     check_model(args.model)
+    if args.state is not None:
+        check_out_folder(args.state, "--state")
     with listening(args.host, port) as address:
         quiet_tensorflow()
         from reloop2_keras.service.app import made_app
@@ -158,6 +176,7 @@ def release(args: argparse.Namespace) -> str:
             base_file(path)  # or an error, before the service is asked
         body = {"path": str(path.resolve()), "rows": args.rows}
         body["same_vocabulary"] = bool(args.same_vocabulary)
+    check_url(args.url)
     token = token_of(args.token_file)
     headers = {"Content-Type": "application/json"}
     if token is not None:
@@ -169,9 +188,14 @@ def release(args: argparse.Namespace) -> str:
             answer = json.loads(reply.read())
     except urllib.error.HTTPError as error:
         raise ValueError(f"{args.url}: {error.read().decode(errors='replace')}") from None
-    except urllib.error.URLError as error:
-        told = f"{args.url}: no service answers there: is it running? {error.reason}"
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        told = f"{args.url}: no service answers there: is it running? {reason}"
         raise OSError(told) from None
+    except ValueError:
+        raise ValueError(f"{args.url}: expected JSON of a service, found none") from None
+    if not isinstance(answer, dict) or not {"base", "trial_rows"} <= answer.keys():
+        raise ValueError(f"{args.url}: expected a service's answer, found {str(answer)[:80]!r}")
     rows = answer["trial_rows"]
     trial = f"; GET /health compares it with the one before, on {rows} labelled rows"
     return answer["base"] + (trial if rows else "")

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import socket
+import urllib.parse
 from pathlib import Path
 
 from reloop2_keras.core.keras_backend import chosen_backend
@@ -53,8 +54,29 @@ def port_of(text: str) -> int:
         ValueError: --port: expected a number in [0, 65535], found '65536'
     """
     if not (text.isascii() and text.isdigit() and int(text[:6]) <= 65535):
-        raise ValueError(f"--port: expected a number in [0, 65535], found {text!r}")
+        shown = repr(text) if len(text) <= 40 else f"{text[:40]!r}..."
+        raise ValueError(f"--port: expected a number in [0, 65535], found {shown}")
     return int(text)
+
+
+def check_url(text: str) -> None:
+    """Raise ValueError unless a text is a service's address.
+
+    Example:
+        >>> check_url("http://127.0.0.1:8000")
+        >>> check_url("127.0.0.1")
+        Traceback (most recent call last):
+        ValueError: --url: expected an address such as http://127.0.0.1:8000, found '127.0.0.1'
+    """
+    try:
+        parts = urllib.parse.urlsplit(text)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname)
+        right = right and (parts.port is None or parts.port > 0)
+    except ValueError:  # of a port that is none
+        right = False
+    if not right:
+        shown = repr(text)[:80]
+        raise ValueError(f"--url: expected an address such as http://127.0.0.1:8000, found {shown}")
 
 
 def quiet_tensorflow() -> None:

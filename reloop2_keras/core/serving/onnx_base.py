@@ -81,13 +81,16 @@ class OnnxBase:
         where = "`model`" if isinstance(model, bytes) else str(model)
         if not isinstance(model, bytes) and not Path(model).is_file():
             raise FileNotFoundError(f"{where}: not found. Expected a file of `export_onnx`")
-        checksum, whole = seal_of(model)
+        # from memory: what is compared is what is run, and it can name no other file
+        content = model if isinstance(model, bytes) else Path(model).read_bytes()
+        checksum, whole = seal_of(content)
         if not checksum:
             raise ValueError(f"{where}: expected a file of `export_onnx`, found another, or a part")
         if not whole:
             raise ValueError(f"{where}: expected the file that was written, found another checksum")
         self.checksum = checksum
-        self._session = _session(model, int(threads))
+        self._session = _session(content, int(threads), where)
+        del content
         about = json.loads(self._session.get_modelmeta().custom_metadata_map.get(ENTRY, "{}"))
         if about.get("schema") != SCHEMA:
             raise ValueError(f"{where}: expected schema {SCHEMA}, found {about.get('schema')}")
@@ -184,15 +187,17 @@ class OnnxBase:
             raise ValueError(f"the base cannot answer for these rows: {error}") from error
 
 
-def _session(model: str | os.PathLike | bytes, threads: int) -> Any:
+def _session(model: bytes, threads: int, where: str) -> Any:
     runtime = optional("onnxruntime", "a base in an ONNX file", "serve")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     # Threads that wait would spin on the cores that other requests need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    source = model if isinstance(model, bytes) else os.fspath(model)
     try:
-        return runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above
-        raise ValueError(f"expected an ONNX file that onnxruntime can read: {error}") from error
+        said = " ".join(str(error).split())[:400]
+        raise ValueError(
+            f"{where}: expected an ONNX file that onnxruntime can read: {said}"
+        ) from error

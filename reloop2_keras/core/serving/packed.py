@@ -5,6 +5,7 @@ No pickle: whoever can write such a file can give wrong numbers, and run nothing
 
 import functools
 import json
+import math
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 
 _LENGTH = struct.Struct("<Q")
 _KINDS = "biufU"
+# what a description that somebody else wrote may end in, sizes of 2^70 and odd dtypes included
+_BROKEN = (struct.error, TypeError, KeyError, RecursionError, OverflowError, SyntaxError)
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -55,16 +58,22 @@ def unpack(data: bytes | memoryview) -> tuple[dict[str, Any], dict[str, np.ndarr
             dtype = np.dtype(kind)
             if dtype.kind not in _KINDS:
                 raise ValueError(f"{name}: expected numbers or text, found {kind}")
-            size = dtype.itemsize * int(np.prod(shape, dtype="int64"))
+            size = dtype.itemsize * _count(shape)
             if at + size > len(view):
                 raise ValueError(f"{name}: expected {size} bytes, found {len(view) - at}")
             arrays[name] = np.frombuffer(bytes(view[at : at + size]), dtype).reshape(shape).copy()
             at += size
-    except (struct.error, TypeError, KeyError, RecursionError) as error:
+    except (*_BROKEN, ValueError) as error:
         raise ValueError(f"expected packed arrays: {error}") from error
     if at != len(view) or not isinstance(head, dict):
         raise ValueError(f"expected packed arrays of {at} bytes, found {len(view)}")
     return head, arrays
+
+
+def _count(shape: list[int]) -> int:
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise ValueError(f"expected sizes, found {shape}")
+    return math.prod(shape)
 
 
 def whole_size(data: bytes | memoryview) -> int | None:
@@ -82,7 +91,7 @@ def whole_size(data: bytes | memoryview) -> int | None:
         if at > len(view):
             return None
         _, listed = json.loads(bytes(view[_LENGTH.size : at]))
-        sizes = [np.dtype(k).itemsize * int(np.prod(s, dtype="int64")) for _, k, s in listed]
-    except (struct.error, TypeError, ValueError, RecursionError):
+        sizes = [np.dtype(k).itemsize * _count(s) for _, k, s in listed]
+    except (*_BROKEN, ValueError):
         return None
     return at + sum(sizes)

@@ -134,6 +134,8 @@ def verified(folder: str | os.PathLike) -> tuple[str, list[str], dict[str, Any]]
     for name, want in files.items():
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder / name}: not found, which {about} names")
+        if (folder / name).is_symlink():
+            raise ValueError(f"{folder / name}: expected a file of this folder, found a link")
         if (found := file_checksum(folder / name)) != want:
             raise ValueError(f"{folder / name}: expected sha256 {want}, found {found}")
     return hashlib.sha256(text).hexdigest()[:16], list(files), card

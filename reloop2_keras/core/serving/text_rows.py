@@ -12,7 +12,7 @@ import itertools
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -71,8 +71,8 @@ class TextRows:
             "strict": True,
         }
         self._row = 0
-        self._stream: Any
-        self._raw: BinaryIO
+        self._stream: Any = None
+        self._raw: Any = None
         self._headed = form.columns is None
         try:
             self._begin(0)
@@ -281,5 +281,6 @@ class TextRows:
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
-        self._raw.close()
+        for file in (self._stream, self._raw):
+            if file is not None:  # None where it could not be opened
+                file.close()
