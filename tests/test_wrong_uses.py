@@ -21,6 +21,7 @@ from wrong_uses import BATCH, DATA, OTHERS, SERVICE, STUDY
 from data_scripts import prepare, synthetic
 from data_scripts.__main__ import main as prepared
 from reloop2_keras import __main__ as commands
+from reloop2_keras.core.command_line import check_out_folder
 from reloop2_keras.service import running
 
 ROOT = Path(__file__).parents[1]
@@ -168,3 +169,26 @@ def test_a_wrong_use_is_one_line_before_work_begins(
 
 def test_there_are_as_many_as_are_told():
     assert len(ROWS) >= 450
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_and_nothing_is_made(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    wrong = [
+        tmp_path / "file",
+        tmp_path / "file" / "a" / "b",
+        tmp_path / "link",
+        tmp_path / "link" / "below",
+        tmp_path / ("n" * 300),
+        tmp_path / "a\0b",
+        "/proc/below",  # refused to root, too
+    ]
+    before = sorted(tmp_path.iterdir())
+    for folder in wrong:
+        with pytest.raises(
+            (ValueError, OSError), match="OUT: expected a folder to write to, found"
+        ):
+            check_out_folder(folder)
+    for folder in (tmp_path, tmp_path / "new" / "below"):
+        assert check_out_folder(folder) == folder
+    assert sorted(tmp_path.iterdir()) == before and (tmp_path / "file").read_text() == "mine"
