@@ -116,7 +116,7 @@ def test_the_commands_killed_at_random_moments(tmp_path):
     again = ["learn", model, path, "--snapshot-seconds", "0"]
     kills = [not killed(seconds * rng.uniform(0.4, 1.1), *again) for _ in range(3)]
     with command(*again) as run:
-        assert run.wait() == 0 and any(kills)
+        assert run.wait() == 0 and any(kills), run.stderr.read()
     models = []
     for state in ("whole", "model-state"):
         one, name = shipped_model(tmp_path)

@@ -64,7 +64,8 @@ def add_parsers(commands: Any) -> None:
         action="store_true",
         help="from FILE's first row, whatever was learnt",
     )
-    learn.add_argument("--snapshot-seconds", type=SECONDS, default=60.0)
+    often = real("[0, inf)", "a number of seconds")  # 0: after each part of the file
+    learn.add_argument("--snapshot-seconds", type=often, default=60.0)
     learn.add_argument("--keep", type=whole(2), default=3, help="snapshots")
 
 
