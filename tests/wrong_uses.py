@@ -223,7 +223,7 @@ BATCH = [
     ("learn {model} {unlabelled}", "click"),
     *every(LEARN, "--delay", NO_WHOLE, ""),
     *every(LEARN, "--keep", (*NO_WHOLE, "1"), ""),
-    *every(LEARN, "--snapshot-seconds", (*NO_SECONDS, "0"), ""),
+    *every(LEARN, "--snapshot-seconds", NO_SECONDS, ""),
     *every(LEARN, "--max-bad", NO_SHARE, ""),
     *[(f"{LEARN} --state {place}", told) for place, told in PLACES],
     (f"{LEARN} --state {{locked_folder}}/state", "expected a folder to write to"),

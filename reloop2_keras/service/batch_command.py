@@ -21,7 +21,6 @@ from reloop2_keras.core.serving.parts import Parts
 from reloop2_keras.core.serving.shipped import Shipped, load_shipped
 from reloop2_keras.core.serving.snapshot_file import pin_newest, read_state
 from reloop2_keras.core.serving.state_folder import default_root, state_folder
-from reloop2_keras.service.command import SECONDS
 from reloop2_keras.service.running import Running, load_base
 
 MOST = 1 << 40  # rows that wait: a run over a file lets go of none that a service keeps
