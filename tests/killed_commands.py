@@ -41,9 +41,9 @@ from killed_runs import ended, forked  # noqa: E402
 
 from data_scripts import prepare, synthetic  # noqa: E402
 from reloop2_keras.core import running  # noqa: E402
+from reloop2_keras.core.metrics_content import without_times  # noqa: E402
 
 EVENTS = ("open", "os.", "tempfile.", "shutil.")
-TIMES = {"date", "seconds", "microseconds"}
 
 
 def words(folder, out, more):
@@ -91,12 +91,6 @@ def prepared(folder):
     source = synthetic(rows=2500, seed=1, users=30, items=10)
     prepare(source, folder / "dataset", slots=4, progress=False)
     return 1
-
-
-def without_times(value):
-    if isinstance(value, dict):
-        return {k: without_times(v) for k, v in value.items() if k not in TIMES}
-    return [without_times(v) for v in value] if isinstance(value, list) else value
 
 
 def content(out):

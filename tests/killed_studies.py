@@ -23,6 +23,7 @@ from killed_runs import ended, forked  # noqa: E402
 
 from data_scripts import prepare, synthetic  # noqa: E402
 from reloop2_keras.core.candidates import Candidates  # noqa: E402
+from reloop2_keras.core.metrics_content import without_times  # noqa: E402
 
 SMALL = Candidates(
     validation_slots=3,
@@ -35,13 +36,6 @@ SMALL = Candidates(
     learning_rates=(1e-2,),
 )
 BASE = {"search": None, "max_epochs": 1, "hidden_units": (8,), "embedding_dim": 4}
-TIMES = {"date", "seconds", "microseconds", "sha256"}  # the last is of them, too
-
-
-def without_times(value):
-    if isinstance(value, dict):
-        return {k: without_times(v) for k, v in value.items() if k not in TIMES}
-    return [without_times(v) for v in value] if isinstance(value, list) else value
 
 
 def study(folder, name, arms, kill_at=None, delay=1):

@@ -19,8 +19,8 @@ ABOUT = (
     "backend",
     "versions",
 )
-# what differs when the same run is made again: moments, and how long things took
-TIMES = frozenset({"date", "seconds", "microseconds"})
+# what differs when the same run is made again: moments, how long things took, the checksum of all
+TIMES = frozenset({"date", "seconds", "microseconds", "sha256"})
 _IN_PARAMETERS = ("base", "incremental", "delay")  # not told twice
 
 
