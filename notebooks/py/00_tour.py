@@ -91,7 +91,7 @@ reading, "corrected: " + format(p + strength * (reading["mean_label"] - p), ".3f
 # ## 4. What can be put beside the slow model?
 #
 # Two fast parts on the same base. **paper**: the memory of section 3, which finds similar rows by the model's own embeddings. To the
-# model all strangers are one, so what they do is told together. **online** (ours, what we
+# model all strangers look the same, so the memory mixes what they do. **online** (ours, what we
 # recommend): a small belief about *each raw value*, seen in training or not, and weights that are
 # learnt on the way; it has nothing to set. Both get the validation period before the first slot.
 

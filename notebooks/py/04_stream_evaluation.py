@@ -12,8 +12,8 @@
 # | shuffled, shuffled online | controls: a memory, and the two stages, that learn shuffled labels |
 # | exact, sketch | the paper's error memories, as validation picked them |
 # | feature | ours, the first form: a memory keyed by raw feature values, with an online gate |
-# | incremental | one pass of training over each slot |
-# | incremental hashed | the same, with rows of their own for new values, chosen by hash |
+# | incremental | rival: one pass of training over each slot |
+# | incremental hashed | rival: the same, with rows of their own for new values, chosen by hash |
 # | vw, vw+base | rivals: Vowpal Wabbit alone, and with the slow model's logit as offset |
 # | adpredictor | rival: a probit model with a belief a weight (Graepel et al., 2010) |
 # | tables | ours: belief tables in two stages, without any slow model |
@@ -157,7 +157,7 @@ else:
     print("the true probabilities of this log are not known")
 
 # %% [markdown]
-# What nobody closes are values too rare to have been learnt by then.
+# What is left is, in part, values too rare to have been learnt by then.
 #
 # ## 6. Can the numbers be used as probabilities?
 

@@ -150,8 +150,8 @@ pd.concat([order.tail(6)[::-1], order.head(6)]).round(2)
 # ## 3. What if every field takes the whole blame?
 #
 # A row of K fields, all of them new, is clicked at q = .25. If each field's table makes the Newton
-# step that it would make alone, the row's logit moves K times as far. A belief table divides by what
-# the other tables do not know either, 1 + v s with s the sum of all variances:
+# step that it would make alone, the row's logit moves K times as far. A belief table divides its step
+# by 1 + v s, where s is the sum of the variances of all tables:
 #
 # $$m_k \leftarrow m_k + \frac{P_k\, (y - q)}{1 + v \sum_j P_j}, \qquad v = q (1 - q)$$
 

@@ -218,6 +218,8 @@ show(figure, "The new item's score climbs from the first label on and falls at t
 #
 # ## Exercises
 #
+# Solutions with numbers: `notebooks/solutions/07_serve.md`.
+#
 # 1. Set `LATE = 150`. Where does the score begin to climb, and how fast does it?
 # 2. Set `CLICK_RATE = 0.25`, the log's own. What does `moved` show now?
 # 3. Kill the service after the rollback, start it, and ask for the same row. Which score must come?
