@@ -80,5 +80,5 @@ def test_rows_add_what_a_factorization_machine_of_their_factors_adds():
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), "2", True, None])
 def test_interactions_out_of_range_are_named(value):
-    with pytest.raises(ValueError, match=r"^`interactions` must be a finite number >= 0\. Rec"):
+    with pytest.raises(ValueError, match=r"^`interactions` must be >= 0 and finite\. Rec"):
         synthetic(interactions=value)

@@ -48,6 +48,7 @@ WRONG = {
     "NEW_VALUE": ("''",),
     "POSITIVE": ("''", "[1]", "5"),
     "DRIFT": ("1", "maybe", "null"),
+    "RESUME": ("1", "maybe", "null"),
     "EVERY_KEY": ("1", "maybe"),
     "DATASET_DIR": ("''", "{file}"),
     "OUTPUT_DIR": ("''", "{file}", "{file}/below", "/proc/void/out"),

@@ -52,7 +52,11 @@ class Parts:
         except BlockingIOError:
             os.close(self._owner)
             raise BlockingIOError(f"{self.folder}: another `predict` writes it") from None
-        self.about, self.progress = self._read(ABOUT), self._read(PROGRESS)
+        try:
+            self.about, self.progress = self._read(ABOUT), self._read(PROGRESS)
+        except BaseException:
+            os.close(self._owner)  # or the folder stays taken as long as this process lives
+            raise
 
     def _read(self, name: str) -> dict[str, Any] | None:
         place = self.folder / name
