@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from encoder_rows import assert_equal, prepared
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from data_scripts import InputError, prepare, table
@@ -49,6 +49,7 @@ rows = st.fixed_dictionaries({"y": st.integers(0, 1)}, optional={"c": tokens, "x
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(rows, min_size=10, max_size=40), st.sampled_from([0, 4]))
+@example([*[{"y": 0}] * 9, {"y": 0, "c": math.nan, "x": -0.0}], 0)
 def test_whatever_stands_in_json_lines(given_rows, bins):
     given_rows = [{"y": 0, "c": 1, "x": 2.0}, *given_rows]  # each key must be there once
     with tempfile.TemporaryDirectory() as name:

@@ -18,6 +18,7 @@ from service_case import ship_tables
 
 from data_scripts import prepare, table
 from reloop2_keras.core import neutral
+from reloop2_keras.core.description import sealed
 from reloop2_keras.core.files import file_checksum
 from reloop2_keras.core.metrics_table import read_metrics
 from reloop2_keras.core.seal import seal
@@ -176,7 +177,7 @@ def test_a_shipped_model_is_read_from_its_own_folder(tmp_path, kind):
     else:
         name = str(outside) if kind == "absolute" else kind.format("encoder.parquet", "x")
         said["files"][name] = said["files"].pop("encoder.parquet")
-        about.write_text(json.dumps(said))
+        about.write_text(json.dumps(sealed(said)))
     with pytest.raises(ValueError, match="expected files|expected a file of this folder"):
         load_shipped(model)
 

@@ -168,7 +168,7 @@ SERVICE = [
     (f"{SERVE} --sync never", "--sync: invalid choice"),
     *[(f"{SERVE} --state {place}", told) for place, told in PLACES],
     (f"{SERVE} --state {{locked_folder}}/state", "expected a folder to write to"),
-    ("serve {damaged_model} --port=0", "expected sha256"),
+    ("serve {damaged_model} --port=0", "found another checksum"),
     ("serve {foreign_model} --port=0", "model.json: expected"),
     ("serve {escaping_model} --port=0", "model.json: expected"),
     ("release", "expected a FILE, or --back"),
@@ -227,7 +227,7 @@ BATCH = [
     *every(LEARN, "--max-bad", NO_SHARE, ""),
     *[(f"{LEARN} --state {place}", told) for place, told in PLACES],
     (f"{LEARN} --state {{locked_folder}}/state", "expected a folder to write to"),
-    ("learn {damaged_model} {labelled}", "expected sha256"),
+    ("learn {damaged_model} {labelled}", "found another checksum"),
 ]
 
 OTHERS = {

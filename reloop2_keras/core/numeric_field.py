@@ -25,6 +25,7 @@ def scaled(numbers: np.ndarray, maximum: float | np.ndarray) -> tuple[np.ndarray
     """
     with np.errstate(over="ignore"):  # infinity is cut like what is large
         ratio = np.where(np.isnan(numbers), 0.0, numbers) / maximum
+    ratio = ratio + 0.0  # -0 becomes 0: some readers drop its sign, others do not
     beyond = int(np.count_nonzero(np.abs(ratio) > LARGEST))
     return np.clip(ratio, -LARGEST, LARGEST).astype("float32"), beyond
 
