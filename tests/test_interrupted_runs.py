@@ -90,7 +90,8 @@ sys.exit(main(words))
 def test_signals_tidy_up(number, status, tmp_path):
     code = """
 import signal, time
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests may ignore it
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests may ignore these
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from data_scripts import preparation
 def stuck(*arguments):
     print("writing", flush=True)

@@ -116,7 +116,8 @@ def test_a_signal_stops_all_parts_and_what_they_have_started(number, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     parts = [part(tmp_path, name, STUBBORN.format(pipe=pipe)) for name in ("one", "two")]
-    code = "import sys; from run_all import run; from run_parts import Part;"
+    code = "import signal, sys; from run_all import run; from run_parts import Part;"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler);"  # it may be ignored above
     code += f"sys.exit(run({parts!r}, 2, 600))"
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=HERE, stdout=subprocess.PIPE, text=True
