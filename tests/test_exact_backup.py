@@ -35,8 +35,9 @@ def test_masks_are_those_of_an_oracle_and_files_hold_the_step(tmp_path):
     model.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(numpy(again(x, training=True)), numpy(model(x, training=True)))
-    with pytest.raises(ValueError, match="`rate`"):
-        SeededDropout(1.0)
+    for rate in (1.0, "a tenth", True):
+        with pytest.raises(ValueError, match="`rate`"):
+            SeededDropout(rate)
 
 
 def test_masks_count_places_whatever_the_shape():
@@ -106,8 +107,9 @@ def test_a_run_goes_on_from_within_an_epoch_and_from_the_state_before_a_damaged_
     # one that has ended is not run again; with more epochs it goes on
     assert_same(whole, fitted(dataset, ExactBackup(tmp_path / "a"), stop=1))
     assert_same(fitted(dataset, epochs=4), fitted(dataset, ExactBackup(tmp_path / "a"), epochs=4))
-    with pytest.raises(ValueError, match="`every`"):
-        ExactBackup(tmp_path, every=0)
+    for every in (0, 1.5, "often"):
+        with pytest.raises(ValueError, match="`every`"):
+            ExactBackup(tmp_path, every=every)
 
 
 def test_the_order_of_an_epoch_is_that_of_its_number_in_fit(dataset):

@@ -4,6 +4,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from reloop2_keras.core.arguments import number
+
 
 class SeededDropout(nn.Cell):
     """Zero each activation with probability `rate` and scale the others; in training only.
@@ -22,6 +24,9 @@ class SeededDropout(nn.Cell):
     Returns:
         As `x`.
 
+    Raises:
+        ValueError: if `rate` is out of range.
+
     Example:
         >>> layer = SeededDropout(0.5).set_train()
         >>> layer(ops.ones((2, 4)), Tensor(0, ms.int32)).shape
@@ -30,9 +35,9 @@ class SeededDropout(nn.Cell):
 
     def __init__(self, rate: float, seed: int = 0) -> None:
         super().__init__()
-        self.rate = rate
+        self.rate = number("rate", rate, "[0, 1)")
         self.salt = Tensor(np.array(seed % 65_521 * 32_749, "int32"))
-        self.threshold = int(rate * 2**24)
+        self.threshold = int(self.rate * 2**24)
         self.set_train(False)  # a new cell says "train" and would keep that graph
 
     def construct(self, x: Tensor, step: Tensor) -> Tensor:

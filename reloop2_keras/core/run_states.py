@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.serving.snapshot_file import OtherSchema, read_state, write_state
 
 
@@ -35,9 +36,7 @@ class RunStates:
     """
 
     def __init__(self, folder: str | Path, keep: int = 2) -> None:
-        if int(keep) != keep or keep < 1:
-            raise ValueError(f"`keep` must be an integer >= 1. Received: {keep}")
-        self.folder, self.keep = Path(folder), int(keep)
+        self.folder, self.keep = Path(folder), integer("keep", keep, 1)
 
     def paths(self) -> list[Path]:
         """Return the files that are there, the oldest first."""

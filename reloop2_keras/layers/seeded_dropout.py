@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from reloop2_keras.backend import Shape, Tensor
+from reloop2_keras.core.arguments import number
 
 _STATE = "seed_and_step"  # of a layer's entry in a file
 
@@ -41,9 +42,8 @@ class SeededDropout(keras.layers.Layer):
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not 0 <= rate < 1:
-            raise ValueError(f"`rate` must be in [0, 1). Received: {rate}")
-        self.rate, self.seed = rate, seed
+        self.rate = number("rate", rate, "[0, 1)")
+        self.seed = seed
         # Keras' own place for such a state: no weight, so that files of weights stay as they were
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from reloop2_keras.core.arguments import integer, optional
 from reloop2_keras.core.run_identity import check_identity
 from reloop2_keras.core.run_states import RunStates
 from reloop2_keras.layers.shown_state import ShownState
@@ -63,9 +64,8 @@ class ExactBackup(keras.callbacks.Callback):
         keep: int = 2,
     ) -> None:
         super().__init__()
-        if every is not None and (int(every) != every or every < 1):
-            raise ValueError(f"`every` must be an integer >= 1 or None. Received: {every}")
-        self.every, self.callbacks = every, list(callbacks)
+        self.every = optional(integer, "every", every, 1)
+        self.callbacks = list(callbacks)
         self.states = RunStates(folder, keep)
         self._data: Any = None  # `Batches`
         self._about: dict[str, Any] | None = None

@@ -73,6 +73,8 @@ def test_dropout_acts_in_training_only_and_repeats_by_step(mode):
     assert set(np.unique(first)) == {0, np.float32(4 / 3)}
     assert abs(first.mean() - 1) < 0.02  # 20,000 draws: sd .004
     assert np.abs((first > 0).mean(0) - 0.75).max() < 0.11
+    with pytest.raises(ValueError, match="`rate`"):
+        SeededDropout(1.5)
 
 
 @pytest.mark.parametrize(
