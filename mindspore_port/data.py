@@ -9,6 +9,7 @@ from mindspore import Tensor
 
 from mindspore_port import mindrecord  # noqa: F401  (adds MindRecord to what core reads)
 from reloop2_keras.core import dataset
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
 from reloop2_keras.core.reading import RowGroup, row_groups
@@ -67,13 +68,11 @@ class Batches:
         hashes: bool = False,
         fields: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        if int(batch_size) != batch_size or batch_size < 1:
-            raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
-        if not 0 <= rank < num_workers:
-            raise ValueError(f"`rank` must be in [0, {num_workers}). Received: {rank}")
-        self.num_ids, self.batch_size = num_ids, int(batch_size)
+        self.num_ids, self.batch_size = num_ids, integer("batch_size", batch_size, 1)
+        self.num_workers = integer("num_workers", num_workers, 1)
+        self.rank = integer("rank", rank, 0, self.num_workers - 1)
         self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
-        self.rank, self.num_workers, self.hashes = rank, num_workers, hashes
+        self.hashes = hashes
         columns = ["label", *(FEATURES if hashes else FEATURES[:2])]
         ranges = FieldRanges.of(num_ids, fields)
         groups = row_groups(paths, ranges.width)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from reloop2_keras.core import dataset
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
 from reloop2_keras.core.order import SHUFFLE_ROWS
@@ -74,13 +75,9 @@ class Batches(keras.utils.PyDataset):
         fields: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(workers=1)
-        if int(batch_size) != batch_size or batch_size < 1:
-            raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
-        self.num_ids, self.batch_size = num_ids, int(batch_size)
+        self.num_ids, self.batch_size = num_ids, integer("batch_size", batch_size, 1)
         self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
-        if int(initial_epoch) != initial_epoch or initial_epoch < 0:
-            raise ValueError(f"`initial_epoch` must be an integer >= 0. Received: {initial_epoch}")
-        self.epoch = int(initial_epoch)
+        self.epoch = integer("initial_epoch", initial_epoch, 0)
         self._begun = self._used = False  # whether an epoch has begun; whether one was trained on
         self.features = FEATURES if hashes else FEATURES[:2]
         columns, ranges = ["label", *self.features], FieldRanges.of(num_ids, fields)

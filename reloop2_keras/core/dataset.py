@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.description import periods_of, read_description, sealed
 from reloop2_keras.core.epoch_rows import EpochRows
@@ -186,9 +187,7 @@ class PreparedDataset:
 
     def _cut(self, groups, count):
         ends = np.cumsum([group.rows for group in groups])
-        if int(count) != count or not 1 <= count <= ends[-1]:
-            raise ValueError(f"`count` must be an integer in [1, {ends[-1]}]. Received: {count}")
-        cuts = np.linspace(0, ends[-1], int(count) + 1).astype(int)
+        cuts = np.linspace(0, ends[-1], integer("count", count, 1, ends[-1]) + 1).astype(int)
         slots = []
         for index, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
             # the row groups that hold rows [start, stop), and no other

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.arguments import LARGEST, integer
+
 MOST_JSON = 64 << 20  # bytes; 10,000 fields with names and maxima take 2 MB
 LEAST_BYTES = 2  # of a weight: half precision is the smallest that is stored
 WEIGHTS = "model.weights.h5"
@@ -113,11 +115,11 @@ def _tables(config: Any) -> Iterator[tuple[str, int]]:
 
 
 def _numbers(name: str, arguments: dict[str, Any]) -> int:
-    def at(key: str, most: int = 1 << 60) -> int:
-        value = arguments.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-            raise ValueError(f"{name}: `{key}` must be a whole number >= 0. Received: {value!r}")
-        return value
+    def at(key: str, most: int = LARGEST) -> int:
+        try:
+            return integer(key, arguments.get(key), 0, most)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
 
     if name == "DeepFM":
         fields = arguments.get("fields")

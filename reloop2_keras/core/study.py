@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.arguments import integer, sequence
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import ARMS, Choice, choose, needed
 from reloop2_keras.core.delay import Delay
@@ -85,9 +86,8 @@ def compare(
         ValueError: if an argument is out of range, an arm is unknown, or `state` is of another
             run.
     """
-    if isinstance(seeds, int):
-        raise ValueError(f"`seeds` must be a sequence, such as range(1, 4). Received: {seeds}")
-    seeds, settings = list(seeds), settings or Candidates()
+    seeds = [integer("seeds", seed, 0) for seed in sequence("seeds", seeds, "numbers")]
+    settings = settings or Candidates()
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"`seeds` must be distinct, at least one. Received: {seeds}")
     needed(arms)  # an unknown name is told before hours of training

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer, sequence
 from reloop2_keras.rivals.served import COLUMNS, SlotNotes, checked_numeric, features, needed
 from reloop2_keras.rivals.vowpal_text import lines
 
@@ -62,11 +63,8 @@ class VowpalWabbit:
         numeric: Sequence[int] = (),
         base: Any = None,
     ) -> None:
-        if int(bits) != bits or not 8 <= bits <= 28:
-            raise ValueError(f"`bits` must be an integer in [8, 28]. Received: {bits}")
-        if isinstance(options, str):
-            raise ValueError(f"`options` must be a list of words. Received: {options!r}")
-        self.options, self.bits = tuple(str(word) for word in options), int(bits)
+        options = sequence("options", options, "words")
+        self.options, self.bits = tuple(str(word) for word in options), integer("bits", bits, 8, 28)
         self.numeric, self.base = checked_numeric(numeric), base
         self.state: bytes | None = None
         self._offsets = SlotNotes()

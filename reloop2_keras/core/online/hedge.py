@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from reloop2_keras.core.arguments import MOST_COLUMNS, integer, number
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.compiled import COMPILED, jit
 from reloop2_keras.core.newton import log_loss, sigmoid
@@ -55,19 +56,13 @@ class Hedge(ArrayState):
         penalty: float = 0.0,
     ) -> None:
         super().__init__()
-        if int(arms) != arms or arms < 1:
-            raise ValueError(f"`arms` must be a positive integer. Received: {arms}")
-        if not 0 < rate < float("inf"):
-            raise ValueError(f"`rate` must be > 0 and finite. Received: {rate}")
-        if not 0 <= share < 1:
-            raise ValueError(f"`share` must be in [0, 1). Received: {share}")
-        if not 0 <= penalty < float("inf"):
-            raise ValueError(f"`penalty` must be >= 0 and finite. Received: {penalty}")
-        start = np.ones(int(arms)) if prior is None else np.array(prior, "float64")
-        if start.shape != (int(arms),) or not ((start > 0) & (start < 1e300)).all():
+        self.arms = integer("arms", arms, 1, MOST_COLUMNS)
+        self.rate, self.share = number("rate", rate, "(0, inf)"), number("share", share, "[0, 1)")
+        self.penalty = number("penalty", penalty, "[0, inf)")
+        start = np.ones(self.arms) if prior is None else np.array(prior, "float64")
+        if start.shape != (self.arms,) or not ((start > 0) & (start < 1e300)).all():
             raise ValueError(f"`prior` must be {arms} finite numbers > 0. Received: {prior}")
-        self.arms, self.rate, self.share = int(arms), rate, share
-        self.penalty, self._prior = float(penalty), start / start.sum()
+        self._prior = start / start.sum()
         self.reset()
 
     def reset(self) -> None:
