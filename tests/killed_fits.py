@@ -17,7 +17,6 @@ hide(*{"tensorflow", "jax", "torch"} - {os.environ["KERAS_BACKEND"]})
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
-
 from killed_steps import Watch  # noqa: E402
 
 from data_scripts import prepare, synthetic  # noqa: E402
