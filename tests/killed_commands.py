@@ -10,7 +10,6 @@ command writes, while half of it is written.
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import sys
@@ -33,17 +32,16 @@ if KIND == "compare":
     grids.BETAS, grids.EPSILONS, grids.STRENGTHS = (1.0, 2.0), (0.0,), (0.1, 1.0)
 else:
     from mindspore_port.compare import main as ms_compare
-    from mindspore_port.models.checkpoint_file import load_arrays
     from mindspore_port.train import main as ms_train
 
     command = ms_train if KIND == "train" else ms_compare
 
 from killed_runs import ended, forked  # noqa: E402
 from killed_steps import Watch, half_moments  # noqa: E402
+from run_content import content, differences  # noqa: E402
 
 from data_scripts import prepare, synthetic  # noqa: E402
 from reloop2_keras.core import running  # noqa: E402
-from reloop2_keras.core.metrics_content import without_times  # noqa: E402
 
 
 def words(folder, out, more):
@@ -85,33 +83,6 @@ def prepared(folder):
     source = synthetic(rows=2500, seed=1, users=30, items=10)
     prepare(source, folder / "dataset", slots=4, progress=False)
     return 1
-
-
-def content(out):
-    """What a run has left, by name of file, times aside; not what a kill left half made."""
-    found = {}
-    for path in sorted(p for p in out.rglob("*") if p.is_file()):
-        name, data = path.relative_to(out).as_posix(), path.read_bytes()
-        # logs are of the first run, and of what was done again
-        if path.suffix == ".log" or name.startswith("."):
-            continue
-        if path.suffix == ".ckpt":
-            arrays = load_arrays(path)
-            data = {n: a.tobytes() for n, a in arrays.items()}
-        elif path.suffix == ".json":
-            data = without_times(json.loads(data))
-        elif path.suffix == ".html":
-            text = data.decode()
-            text = re.sub(r"\d{4}-\d\d-\d\d(T[\d:]+(\+[\d:]+|Z)?)?", "", text)
-            data = re.sub(r"(seconds</t[hd]>\s*<td[^>]*>)[\d.]+", r"\1", text)
-        found[name] = data
-    return found
-
-
-def differences(want, out):
-    have = content(out)
-    names = sorted(want.keys() | have.keys())
-    return [name for name in names if want.get(name) != have.get(name)]
 
 
 def main(folder, kills, more):
