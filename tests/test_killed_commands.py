@@ -28,6 +28,7 @@ def test_a_kill_changes_no_file(kills, tmp_path):
     arms = ["frozen", "recalibrated", "sketch", "shuffled", "incremental hashed", "online"]
     arms += [] if kills == 1 else ["feature", "incremental", "vw"]
     more = ["--seeds", "2"] if torch and kills != 1 else ["--arms", *arms]
+    more += ["--delay", "150rows"] if kills == "half" else []
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     environment["KERAS_BACKEND"] = keras.backend.backend()
     given = [*command, str(kills), *more]
