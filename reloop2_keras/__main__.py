@@ -102,8 +102,8 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--resume",
         action="store_true",
-        help="write the state after each slot to OUT/state, and go on from what is there: a run "
-        "that was killed and is started again ends as if it had not been",
+        help="write the state to OUT/state after each slot, short ones together, and go on from "
+        "what is there: a run that was killed and is started again ends as if it had not been",
     )
     compare.add_argument(
         "--quiet",

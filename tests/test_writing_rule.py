@@ -9,7 +9,14 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("data_scripts", "reloop2_keras", "mindspore_port", "notebooks")
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 # what is written within a block of one of these is renamed, or thrown away, as a whole
-HELPERS = {"replaced", "replaced_folder", "beside", "atomic_folder", "TemporaryDirectory"}
+HELPERS = {
+    "replaced",
+    "replaced_folder",
+    "beside",
+    "scratch",
+    "atomic_folder",
+    "TemporaryDirectory",
+}
 ALWAYS = {
     *("write_text", "write_bytes", "savez", "savez_compressed", "savefig", "write_table"),
     *("write_csv", "write_parquet", "to_csv", "to_parquet", "ParquetWriter", "FileWriter"),

@@ -4,7 +4,6 @@ Through the package `vowpalwabbit` (9.11 is what it was run on), by files and no
 Python calls cost ten times what VW itself takes.
 """
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from reloop2_keras.core.arguments import integer, sequence
+from reloop2_keras.core.beside import scratch
 from reloop2_keras.rivals.served import COLUMNS, SlotNotes, checked_numeric, features, needed
 from reloop2_keras.rivals.vowpal_text import lines
 
@@ -103,8 +103,8 @@ class VowpalWabbit:
         Returns:
             float32, a probability a line, predicted before that line was learnt.
         """
-        with tempfile.TemporaryDirectory(prefix="reloop2-vw-") as folder:
-            data = Path(folder) / "data"
+        with scratch("reloop2-vw") as folder:
+            data = folder / "data"
             data.write_bytes(text)
             return self.run_file(data, learn)
 
@@ -118,8 +118,8 @@ class VowpalWabbit:
                 there: several times faster when a file is read again with the same `bits`.
         """
         pyvw = needed("vowpalwabbit", "VowpalWabbit")
-        with tempfile.TemporaryDirectory(prefix="reloop2-vw-") as folder:
-            before, after, found = (Path(folder) / name for name in ("before", "after", "found"))
+        with scratch("reloop2-vw") as folder:
+            before, after, found = (folder / name for name in ("before", "after", "found"))
             words = ["--quiet", "--no_stdin", "-d", str(data), "-p", str(found)]
             words += [*self.options, "--loss_function", "logistic", "--sparse_weights"]
             if cache:
