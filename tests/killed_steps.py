@@ -102,8 +102,15 @@ def kind_of(path):
 
 
 def half_moments(renamed, rng):
-    """A moment for each kind of file: one of its renamings."""
+    """A moment for each kind of file: one of its renamings.
+
+    Of a step it is the last one: what a seed before it has left must be found again, too.
+    """
     places = {}
     for number, kind in enumerate(renamed, 1):
         places.setdefault(kind, []).append(number)
-    return {kind: f"half {rng.choice(numbers)}" for kind, numbers in sorted(places.items())}
+    chosen = {
+        kind: numbers[-1] if kind.startswith("step-") else rng.choice(numbers)
+        for kind, numbers in sorted(places.items())
+    }
+    return {kind: f"half {number}" for kind, number in chosen.items()}
