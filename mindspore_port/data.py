@@ -9,7 +9,7 @@ from mindspore import Tensor
 
 from mindspore_port import mindrecord  # noqa: F401  (adds MindRecord to what core reads)
 from reloop2_keras.core import dataset
-from reloop2_keras.core.arguments import integer
+from reloop2_keras.core.arguments import flag, integer
 from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
 from reloop2_keras.core.reading import RowGroup, row_groups
@@ -71,13 +71,13 @@ class Batches:
         self.num_ids, self.batch_size = num_ids, integer("batch_size", batch_size, 1)
         self.num_workers = integer("num_workers", num_workers, 1)
         self.rank = integer("rank", rank, 0, self.num_workers - 1)
-        self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
-        self.hashes = hashes
+        self.hashes = flag("hashes", hashes)
         columns = ["label", *(FEATURES if hashes else FEATURES[:2])]
         ranges = FieldRanges.of(num_ids, fields)
         groups = row_groups(paths, ranges.width)
         self._rows = EpochRows(groups, ranges, columns, shuffle, seed, shuffle_rows)
-        self.num_rows = self._rows.num_rows
+        self.num_rows, order = self._rows.num_rows, self._rows.order
+        self.shuffle, self.seed, self.shuffle_rows = order.shuffle, order.seed, order.shuffle_rows
 
     def __len__(self) -> int:
         return -(-self.num_rows // (self.batch_size * self.num_workers))

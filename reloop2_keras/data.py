@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from reloop2_keras.core import dataset
-from reloop2_keras.core.arguments import integer
+from reloop2_keras.core.arguments import flag, integer
 from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
 from reloop2_keras.core.order import SHUFFLE_ROWS
@@ -76,14 +76,14 @@ class Batches(keras.utils.PyDataset):
     ) -> None:
         super().__init__(workers=1)
         self.num_ids, self.batch_size = num_ids, integer("batch_size", batch_size, 1)
-        self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
         self.epoch = integer("initial_epoch", initial_epoch, 0)
         self._begun = self._used = False  # whether an epoch has begun; whether one was trained on
-        self.features = FEATURES if hashes else FEATURES[:2]
+        self.features = FEATURES if flag("hashes", hashes) else FEATURES[:2]
         columns, ranges = ["label", *self.features], FieldRanges.of(num_ids, fields)
         groups = row_groups(paths, ranges.width)
         self._rows = EpochRows(groups, ranges, columns, shuffle, seed, shuffle_rows)
-        self.num_rows = self._rows.num_rows
+        self.num_rows, order = self._rows.num_rows, self._rows.order
+        self.shuffle, self.seed, self.shuffle_rows = order.shuffle, order.seed, order.shuffle_rows
 
     def __len__(self):
         return -(-self.num_rows // self.batch_size)

@@ -16,6 +16,7 @@ import test_notebook_ranges
 import test_run_py
 import test_wrong_arguments
 import wrong_flags
+import wrong_model_uses
 import wrong_uses
 
 from reloop2_keras.core.base_arguments import checked_fields, checked_table, checked_units
@@ -131,6 +132,7 @@ def test_there_are_as_many_cases_as_are_told():
         "command lines": sum(
             map(len, (wrong_uses.DATA, wrong_uses.STUDY, wrong_uses.SERVICE, wrong_uses.BATCH))
         ),
+        "commands on model files": len(wrong_model_uses.NEUTRAL) + len(wrong_model_uses.EXPORT),
         "MindSpore flags": len(wrong_flags.FLAGS) + len(wrong_flags.FILES),
         ".keras files": len(test_keras_file.WRONG),
         "neutral files": len(neutral_edits.EDITS),
