@@ -49,6 +49,9 @@ NUMBERS = {
     "label_weight": "[0, 1]",
 }
 
+# what PyYAML lets out of `!!int x`, `!!bool x`, `!!timestamp x`, 2001-13-45, and of what is deep
+_TAGS = (ValueError, AttributeError, LookupError, TypeError, ArithmeticError, RecursionError)
+
 
 def one_line(error: Exception) -> str:
     """Return what YAML says, without its line breaks."""
@@ -72,8 +75,10 @@ def load_yaml(path: str | Path) -> dict[Any, Any]:
         values = yaml.load(Path(path).read_text(encoding="utf-8"), loader) or {}
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected UTF-8, found {error.object[:20]!r}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{path}: expected YAML: {one_line(error)}") from error
+    except (yaml.YAMLError, *_TAGS) as error:
+        said = one_line(error)
+        own = said.startswith(f"{path}: ")  # of `once_each`
+        raise ValueError(said if own else f"{path}: expected YAML: {said}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected `key: value` lines, found {type(values).__name__}")
     return values
@@ -103,7 +108,7 @@ def cast(where: str, name: str, value: Any, default: Any) -> Any:
         text = value
         try:
             value = yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
+        except (yaml.YAMLError, *_TAGS) as error:
             raise ValueError(f"{where}: expected a value, found {text[:80]!r}") from error
         value = _worded(value)
     if name in INTEGERS:

@@ -128,9 +128,11 @@ def _number(text):
     for kind in (int, float):
         try:
             number = kind(text)
+            return number if math.isfinite(number) else None
+        except OverflowError:  # a whole number that no float holds
+            return None
         except ValueError:
             continue
-        return number if math.isfinite(number) else None
     return None
 
 

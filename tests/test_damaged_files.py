@@ -1,12 +1,14 @@
 """Files of every kind of core: damaged in any way they give what was written, or one clear line."""
 
 import functools
+import json
 import os
 import shutil
 
 import numpy as np
 import onnx_case
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import report_case
 from damage import same, tried
@@ -14,9 +16,11 @@ from served_model import Clock, encoder, labels, model, rows
 from service_case import ship_tables
 
 from data_scripts import prepare, synthetic
-from reloop2_keras.core import neutral
+from reloop2_keras.core import files, neutral
 from reloop2_keras.core.dataset import PreparedDataset
+from reloop2_keras.core.description import periods_of, sealed
 from reloop2_keras.core.encoder import Encoder
+from reloop2_keras.core.files import file_checksum
 from reloop2_keras.core.metrics_table import read_metrics
 from reloop2_keras.core.run_states import RunStates
 from reloop2_keras.core.serving import load_shipped
@@ -115,21 +119,37 @@ def dataset_made(folder):
     return folder
 
 
-def of_dataset(name):
+def without_page_checksums(out, name):
+    """Write a file of a dataset as another writer of Parquet would."""
+    pq.write_table(pq.read_table(out / name), out / name, compression="zstd")
+    meta = json.loads((out / "dataset.json").read_text())
+    for period in periods_of(meta):
+        for entry in period["files"]:
+            entry["sha256"] = file_checksum(out / entry["name"])
+    (out / "dataset.json").write_text(json.dumps(sealed(meta)))
+
+
+def of_dataset(name, other=None, plain=False):
+    """A file of a dataset; `other` is one that could stand in its place by its rows and types."""
+
     def made(folder):
         out = dataset_made(folder / "dataset")
+        if plain:
+            without_page_checksums(out, name)
         row = {f"I{n}": 1.0 for n in range(1, 14)} | {f"C{n}": "ab" for n in range(1, 27)}
 
         def load():
             data = PreparedDataset(out)
             meta = {n: part for n, part in data.meta.items() if n != "sha256"}
-            arrays = [slot.load() for slot in data.slots()[:1]]
+            groups = [period[0] for period in data.row_groups()]
+            arrays = [group.load(data.ranges) for group in groups if name in str(group.path)]
             return [meta, arrays, Encoder.load(out, strict=False).encode([row])]
 
         def equal(one, two):
             return same([{n: one[0].get(n) for n in two[0]}, one[1:]], [two[0], two[1:]])
 
-        return out / name, load, {"equal": equal}
+        more = {"more": {f"of {other}": (out / other).read_bytes()}} if other else {}
+        return out / name, load, {"equal": equal, **more}
 
     return made
 
@@ -210,7 +230,9 @@ KINDS = {
     "shipped online.state": of_shipped("online.state"),
     "shipped encoder.parquet": of_shipped("encoder.parquet"),
     "dataset.json": of_dataset("dataset.json"),
-    "dataset's slot": of_dataset("slots/000.parquet"),
+    "dataset's slot": of_dataset("slots/000.parquet", other="slots/001.parquet"),
+    "training period": of_dataset("train/000.parquet"),
+    "slot without page checksums": of_dataset("slots/000.parquet", "slots/001.parquet", plain=True),
     "vocabulary": of_dataset("vocabulary.parquet"),
     "parts' about.json": of_parts("about.json"),
     "parts' progress.json": of_parts("progress.json"),
@@ -235,7 +257,28 @@ def test_damage_gives_what_was_written_or_one_clear_line(kind, tmp_path, foreign
     path, load, options = KINDS[kind](tmp_path)
     without = (kind, *options.pop("without", ()))
     others = {name: data for name, data in foreign.items() if name not in without}
+    others |= options.pop("more", {})
     found = tried(path, load, others, FLIPS, **options)
     print(f"{kind}: {path.stat().st_size} bytes, {found.refused} refused, {found.equal} equal")
     assert not found.faults, found.faults[:10]
     assert found.refused > len(others)
+
+
+def test_a_file_is_hashed_once_while_it_stays_as_it_is(tmp_path, monkeypatch):
+    path, hashed = tmp_path / "x", []
+    path.write_bytes(b"one")
+    digest = file_checksum(path)
+    monkeypatch.setattr(files, "file_checksum", lambda p: hashed.append(p) or file_checksum(p))
+    files.compare_checksum_once(path, digest)
+    files.compare_checksum_once(path, digest)
+    assert len(hashed) == 2  # too new: another write of this moment could leave its times alike
+    monkeypatch.setattr(files, "_TICK", -1 << 62)
+    for _ in range(3):
+        files.compare_checksum_once(path, digest)
+    assert len(hashed) == 3
+    about = path.stat()
+    path.write_bytes(b"two")
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"{path}: expected sha256"):
+            files.compare_checksum_once(path, digest)

@@ -34,8 +34,8 @@ class PreparedDataset:
         ranges: `FieldRanges`, the ids that each field may have.
 
     Opening reads dataset.json and the footer of each file, and no row. Rows are checked when they
-    are read: pages against their checksums, ids against their field's range, labels, finite
-    values.
+    are read: files against dataset.json's checksums, once while they stay as they are, pages
+    against their own each time, ids against their field's range, labels, finite values.
 
     Raises:
         FileNotFoundError: if there is no dataset.json or a file that it names is missing.
@@ -68,9 +68,7 @@ class PreparedDataset:
                     f"{path}: expected {entry['rows']} rows, as {self.folder / 'dataset.json'} "
                     f"says, found {found}"
                 )
-            if suffix:
-                added = [dataclasses.replace(group, sha256=entry["sha256"]) for group in added]
-            groups += added
+            groups += [dataclasses.replace(group, sha256=entry["sha256"]) for group in added]
         return groups
 
     def periods(self) -> list[dict[str, Any]]:
@@ -89,8 +87,7 @@ class PreparedDataset:
     def verify(self) -> None:
         """Compare every file with its checksum in dataset.json, the vocabulary's too.
 
-        Opening and reading compare the checksums of Parquet pages, where the files have them;
-        this reads everything, and finds any change in any file.
+        Reading compares what is read; this reads everything, and finds any change in any file.
 
         Raises:
             ValueError: naming the first file that differs.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.arguments import LARGEST, integer
+from reloop2_keras.core.keras_seal import check_keras_seal
 
 MOST_JSON = 64 << 20  # bytes; 10,000 fields with names and maxima take 2 MB
 LEAST_BYTES = 2  # of a weight: half precision is the smallest that is stored
@@ -32,10 +33,11 @@ _BROKEN = (
 def check_keras_file(path: str | os.PathLike) -> Path:
     """Return the path of a .keras file that may be given to Keras.
 
-    Entries are those that Keras writes and have the checksums that they were written with (of a
-    damaged one Keras raises what its reader happens to, without the file's name), JSON is at most
-    64 MiB, weights are not packed, as Keras leaves them, and tables of our classes are not larger
-    than the weights that came with them.
+    It is the file that was written, where our models wrote it (`core.keras_seal`). Entries are
+    those that Keras writes and have the checksums that they were written with (of a damaged one
+    Keras raises what its reader happens to, without the file's name), JSON is at most 64 MiB,
+    weights are not packed, as Keras leaves them, and tables of our classes are not larger than
+    the weights that came with them.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -44,6 +46,7 @@ def check_keras_file(path: str | os.PathLike) -> Path:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: not found. Expected a .keras file")
+    check_keras_seal(path)
     if not zipfile.is_zipfile(path):  # Keras would say that there is no such file
         raise ValueError(f"{path}: expected a .keras file, found another one, or a part of one")
     try:
