@@ -123,7 +123,7 @@ WRONG = {
     "the book of copies is a folder": ("runs/lab/.copied.json", folder, ".copied.json"),
     "nothing can be written": ("runs", nowhere, "runs"),
     "no notebooks": ("notebooks", shutil.rmtree, "expected notebooks"),
-    "a notebook is a folder": ("notebooks/09_mine.ipynb", folder, "09_mine.ipynb"),
+    "a notebook is a folder": ("/".join(["notebooks", "mine.ipynb"]), folder, "mine.ipynb"),
 }
 
 
