@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from data_scripts.atomic_folder import atomic_folder, recover
 from data_scripts.bins import MOST_BINS
+from data_scripts.encoding import MATRICES, encoded
 from data_scripts.errors import Errors, InputError
 from data_scripts.output import check_output
 from data_scripts.passes import Passes
@@ -25,8 +25,6 @@ from reloop2_keras.core.description import SCHEMA_VERSION, sealed
 from reloop2_keras.core.files import file_checksum, put_file, writing
 
 CUT = ("train_fraction", "validation_fraction", "slots", "train_rows")
-MATRICES = ("feature_ids", "feature_values", "feature_hashes")
-BLOCK = 4096  # So many rows of a matrix stay in the cache while its columns are filled in.
 
 
 def prepare(
@@ -132,7 +130,7 @@ def prepare(
         writer = PeriodWriter(folder, sum(periods, []), output)
         try:
             frames = (frame for frame in passes.frames("write") if len(frame))
-            for columns in prefetched(_encode(frame, fields, source.extras) for frame in frames):
+            for columns in prefetched(encoded(frame, fields, source.extras) for frame in frames):
                 writer.write(columns)
             files = writer.finish()
             passes.check_same(rows, bad)
@@ -176,24 +174,6 @@ def _count_values(passes, fields, rows, threshold):
     for field in fields:
         num_ids = field.assign_ids(num_ids, threshold)
     return num_ids
-
-
-def _encode(frame, fields, extras):
-    encoded = [field.encode(frame[field.name]) for field in fields]
-    columns = {name: frame[name].to_numpy() for name in ("label", *extras)}
-    for i, name in enumerate(MATRICES):
-        columns[name] = _matrix([parts[i] for parts in encoded], len(frame))
-    return columns
-
-
-def _matrix(columns, rows):
-    """Return columns as a matrix; a column of one row is repeated for all rows."""
-    matrix = np.empty((rows, len(columns)), columns[0].dtype)
-    for start in range(0, rows, BLOCK):
-        part = matrix[start : start + BLOCK]
-        for i, column in enumerate(columns):
-            part[:, i] = column if len(column) == 1 else column[start : start + BLOCK]
-    return matrix
 
 
 def _field(field):
