@@ -77,6 +77,11 @@ class Seen:
         """Whether the form of times is decided, or none is needed."""
         return self.times is None or self.times.decided is not None or self.first is not None
 
+    def decide_as(self, other: "Seen") -> None:
+        """Read times in the form that was decided elsewhere."""
+        if self.times and other.times:
+            self.times.decided = other.times.decided
+
     def check_end(self) -> None:
         """Raise InputError if no label fits, or if times may be dates as well as numbers."""
         # A misspelled word would make a log without a click, or (with "!=") of clicks alone.
