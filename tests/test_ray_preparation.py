@@ -221,8 +221,8 @@ def test_a_worker_that_is_killed_costs_its_task_alone(engine, tmp_path):
 
     def read_and_die(part, *given):
         for number, frame in enumerate(read(part, *given)):
-            mark = marks / f"{part.start}"
-            if not number and part.start > 4000 and not mark.exists():
+            mark = marks / str(part.start)
+            if number == 0 and not mark.exists() and len(list(marks.iterdir())) < 2:
                 mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             yield frame
@@ -230,7 +230,7 @@ def test_a_worker_that_is_killed_costs_its_task_alone(engine, tmp_path):
     parts = dataclasses.replace(source.parts, read=read_and_die)
     dies = dataclasses.replace(source, parts=parts)
     prepare(dies, tmp_path / "ray", **MAKE, engine=engine)
-    assert len(list(marks.iterdir())) > 3
+    assert len(list(marks.iterdir())) >= 2
     same_files(tmp_path / "alone", tmp_path / "ray")
 
 
