@@ -24,9 +24,21 @@ from reloop2_keras.core.optional import optional as needed
 ROOT = Path(__file__).parents[2]  # what workers must have on their path to import this package
 OBJECT_STORE = 128 << 20  # bytes of /dev/shm; Ray's own choice would be a third of the memory
 LONGEST_FOLDER = 40  # characters: a socket's path must be below 108, and Ray adds 60 of its own
-PASSED = ("KERAS_", "TF_", "JAX_", "XLA_", "RELOOP2_", "PYTHON")  # workers inherit none of these
+PASSED = (
+    "KERAS_",
+    "TF_",
+    "JAX_",
+    "XLA_",
+    "OMP_",
+    "RELOOP2_",
+    "PYTHON",
+)  # workers inherit none of these
 # Ray must not report its use over the network, nor warn of GPUs that nobody asked for.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+class WorkerDied(OSError):
+    """A task's worker died, and so did those on which the task was tried again."""
 
 
 class Engine:
@@ -63,7 +75,7 @@ class Engine:
 
         Raises:
             Exception: what a task raised, as it raised it. The others are then cancelled.
-            RuntimeError: if a task's workers died time and again.
+            WorkerDied: if a task's workers died time and again.
         """
         at_once = self.workers + 1 if at_once is None else at_once
         task = self.ray.remote(**{"num_cpus": 1, "max_retries": retries, **options})(_call)
@@ -93,9 +105,7 @@ class Engine:
             self.ray.exceptions.NodeDiedError,
         ) as error:
             first = str(error).strip().split("\n")[0]
-            raise RuntimeError(
-                f"a worker of Ray died, and so did those after it: {first}"
-            ) from error
+            raise WorkerDied(f"a worker of Ray died, and so did those after it: {first}") from error
 
 
 @contextlib.contextmanager
