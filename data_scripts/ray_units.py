@@ -63,7 +63,7 @@ def frames(
     Raises:
         InputError: for a bad row, and if a unit does not have as many rows as before.
     """
-    for unit in units:
+    for unit in _long(units):
         found = 0
         for frame in _unit_frames(source, how, unit):
             found += len(frame)
@@ -80,6 +80,22 @@ def frames(
                 f"expected {unit.rows:,} rows of a part, as many as were counted first, found "
                 f"{found:,}: the log changed while it was read"
             )
+
+
+def _long(units):
+    """Units whose parts follow each other in a file as one: values in many rows repeat more."""
+    done: list[Unit] = []
+    for unit in units:
+        last = done[-1] if done else None
+        if last is not None and last.part and unit.part and last.limit is None:
+            if (last.part.file, last.part.stop) == (unit.part.file, unit.part.start):
+                part = dataclasses.replace(last.part, stop=unit.part.stop)
+                done[-1] = Unit(last.rows + unit.rows, part)
+                if unit.limit is not None:
+                    done[-1] = dataclasses.replace(done[-1], limit=last.rows + unit.limit)
+                continue
+        done.append(unit)
+    return done
 
 
 def _unit_frames(source, how, unit):
