@@ -16,6 +16,7 @@ from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.metrics_table import read_metrics, table
+from reloop2_keras.core.optional import optional
 from reloop2_keras.core.overview import overview
 from reloop2_keras.core.progress import show_log
 from reloop2_keras.core.ray_engine import ray_engine
@@ -156,6 +157,8 @@ def _compare(args: argparse.Namespace) -> None:
         raise ValueError("--resume: expected without --delays and --late-clicks")
     if args.engine and (args.delays or args.late_clicks is not None):
         raise ValueError("--engine: expected without --delays and --late-clicks")
+    if args.engine:  # told before a framework is imported
+        optional("ray", "--engine ray", "scale")
     for name in ("workers", "address"):
         if getattr(args, name) is not None and not args.engine:
             raise ValueError(f"--{name}: expected with --engine ray, found without")
