@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from data_scripts.bins import NumberSample
-from data_scripts.ray_units import How, Unit, frames, read_frame
+from data_scripts.ray_units import How, Unit, frames, read_frame, whole
 from data_scripts.sources.source import Source
 from data_scripts.vocabulary import FieldVocabulary, hash_text
 
@@ -44,7 +44,9 @@ def count_values(
             column = frame[name].drop_nulls().to_numpy()
             kept.append(column[~np.isnan(column)])
     for name, kept in numbers.items():
-        np.save(how.at("numbers", f"{number:06d}-{_place(source, name)}.npy"), _joined(kept))
+        with whole(how.at("numbers", f"{number:06d}-{_place(source, name)}.npy")) as trial:
+            with trial.open("wb") as file:
+                np.save(file, _joined(kept))
     _put_down(how, number, fields)
     return {
         "maxima": [field.maximum for field in fields],
@@ -63,10 +65,14 @@ def _put_down(how, number, fields):
             at = pl.lit(place, pl.UInt32).alias("field")
             parts.append(counts.select(shard.alias("shard"), at, "value", "count"))
     schema = {"shard": pl.UInt8, "field": pl.UInt32, "value": pl.String, "count": pl.Int64}
-    whole = pl.concat([pl.DataFrame(schema=schema), *parts])
-    tables = [whole.filter(pl.col("shard") == s).drop("shard").to_arrow() for s in range(SHARDS)]
+    every = pl.concat([pl.DataFrame(schema=schema), *parts])
+    tables = [every.filter(pl.col("shard") == s).drop("shard").to_arrow() for s in range(SHARDS)]
     path = how.at("counts", f"{number:06d}.arrow")
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, tables[0].schema) as writer:
+    with (
+        whole(path) as trial,
+        pa.OSFile(str(trial), "wb") as sink,
+        pa.ipc.new_file(sink, tables[0].schema) as writer,
+    ):
         for table in tables:
             empty = pa.RecordBatch.from_pylist([], schema=table.schema)
             writer.write_batch(next(iter(table.combine_chunks().to_batches()), empty))
@@ -88,7 +94,8 @@ def merge_counts(how: How, parts: int, shard: int, threshold: int) -> int:
                 merged = pl.concat(waiting)
                 waiting = [merged.group_by("field", "value").agg(pl.col("count").sum())]
     kept = waiting[0].filter(pl.col("count") > threshold)
-    kept.with_columns(hash=hash_text(kept["value"])).write_ipc(how.at("kept", f"{shard}.arrow"))
+    with whole(how.at("kept", f"{shard}.arrow")) as trial:
+        kept.with_columns(hash=hash_text(kept["value"])).write_ipc(trial)
     return len(kept)
 
 
@@ -103,7 +110,8 @@ def give_ids(how: How, place: int) -> int:
         for shard in range(SHARDS)
     ]
     kept = FieldVocabulary.in_order(pl.concat(parts).drop("field"))
-    kept.write_ipc(how.at("fields", f"{place}.arrow"))
+    with whole(how.at("fields", f"{place}.arrow")) as trial:
+        kept.write_ipc(trial)
     return len(kept) + 1
 
 

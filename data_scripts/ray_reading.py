@@ -11,7 +11,7 @@ import polars as pl
 
 from data_scripts.errors import Errors, InputError
 from data_scripts.passes import Passes
-from data_scripts.ray_units import How, Unit
+from data_scripts.ray_units import How, Unit, whole
 from data_scripts.sources.cuts import lines_of
 from data_scripts.sources.parts import Part
 from data_scripts.sources.source import Source
@@ -104,7 +104,8 @@ class _Held:
     def _write(self, frame):
         path = self._how.at("rows", self._name, f"{len(self._files):05d}.arrow")
         part = frame.head(FILE_ROWS)
-        part.write_ipc(path, compression="lz4")
+        with whole(path) as trial:
+            part.write_ipc(trial, compression="lz4")
         self._files.append((str(path), len(part)))
         self._frames = [frame.slice(FILE_ROWS)] if len(frame) > FILE_ROWS else []
 

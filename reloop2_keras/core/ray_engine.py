@@ -79,19 +79,21 @@ class Engine:
         """
         at_once = self.workers + 1 if at_once is None else at_once
         task = self.ray.remote(**{"num_cpus": 1, "max_retries": retries, **options})(_call)
-        left = enumerate(items)
+        left, here = enumerate(items), os.getcwd()
         running: dict[Any, int] = {}
         try:
             while True:
                 while len(running) < at_once and (following := next(left, None)) is not None:
-                    running[task.remote(function, *following[1])] = following[0]
+                    running[task.remote(here, function, *following[1])] = following[0]
                 if not running:
                     return
                 (done, *_), _ = self.ray.wait(list(running), num_returns=1)
                 yield running.pop(done), self.result(done)
         finally:
             for one in running:
-                self.ray.cancel(one, force=True)
+                self.ray.cancel(one)
+            if running:  # A task that still writes would write over what comes next.
+                self.ray.wait(list(running), num_returns=len(running), timeout=60)
 
     def result(self, reference: Any) -> Any:
         """Return what a task returned; raise what it raised, without Ray's words around it."""
@@ -171,7 +173,10 @@ def ray_engine(
             yield Engine(ray, workers or _processors(ray), address is None)
 
 
-def _call(function, *given):
+def _call(here, function, *given):
+    """Call a function in the folder that the caller works in, where the machine has it."""
+    with contextlib.suppress(OSError):
+        os.chdir(here)
     return function(*given)
 
 
