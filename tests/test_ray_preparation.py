@@ -110,7 +110,15 @@ CASES = ["criteo", "final ids", "table, bins", "several files, one packed", "par
 CASES += ["line breaks in values", "sorted", "synthetic"]
 
 
-@pytest.mark.parametrize("name", CASES)
+QUICK = {"criteo", "table, bins", "several files, one packed", "write", "the first bad row"}
+QUICK |= {"skipped up to the limit", "out of order at the seam of parts", "an empty second file"}
+
+
+def cases(names):
+    return [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in names]
+
+
+@pytest.mark.parametrize("name", cases(CASES))
 def test_the_same_bytes_as_one_process(name, engine, tmp_path):
     source, options = source_of(name, tmp_path, None)
     alone = prepare(source, tmp_path / "alone", **MAKE, **options)
@@ -119,6 +127,7 @@ def test_the_same_bytes_as_one_process(name, engine, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.slow
 def test_movietweetings_with_one_two_and_three_workers_at_a_time(
     engine, tmp_path, movietweetings_raw, monkeypatch
 ):
@@ -144,7 +153,7 @@ WRONG = {
     ),
     "too many": (lambda p: csv(log(p, bad=BAD)), {"on_error": "skip", "max_bad": 0.003}),
     "rows out of order": (lambda p: csv(log(p, bad=BAD, pause=99)), {"on_error": "skip"}),
-    "out of order at the seam of parts": (lambda p: out_of_order(p), {}),
+    "out of order at the seam of parts": (lambda p: csv(out_of_order(p)), {}),
     "no label fits": (lambda p: csv(log(p), positive="yes"), {}),
     "words, numbers, too few rows": (lambda p: csv(log(p, 4)), {}),
     "a quote that stays open": (
@@ -201,7 +210,7 @@ def told(source, out, caplog, **more):
     return meta, [record.getMessage() for record in caplog.records]
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name", cases(WRONG))
 def test_bad_rows_are_told_as_one_process_tells_them(name, engine, tmp_path, caplog):
     make, options = WRONG[name]
     source = make(tmp_path)
@@ -234,7 +243,10 @@ def test_a_worker_that_is_killed_costs_its_task_alone(engine, tmp_path):
     same_files(tmp_path / "alone", tmp_path / "ray")
 
 
-@pytest.mark.parametrize("stage", ["count rows", "vocabulary", "merge", "ids", "bins", "write"])
+STAGES = ["count rows", "vocabulary", "merge", "ids", "bins", "write"]
+
+
+@pytest.mark.parametrize("stage", cases(STAGES))
 def test_a_run_that_ends_in_any_stage_is_gone_on_with(stage, engine, tmp_path, monkeypatch):
     source, options = source_of("table, bins", tmp_path, None)
     prepare(source, tmp_path / "alone", **MAKE, **options)

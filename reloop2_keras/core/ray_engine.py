@@ -22,6 +22,7 @@ from reloop2_keras.core.compiled import CORES
 from reloop2_keras.core.optional import optional as needed
 
 ROOT = Path(__file__).parents[2]  # what workers must have on their path to import this package
+STARTS = 3  # trials to start it
 OBJECT_STORE = 128 << 20  # bytes of /dev/shm; Ray's own choice would be a third of the memory
 LONGEST_FOLDER = 40  # characters: a socket's path must be below 108, and Ray adds 60 of its own
 PASSED = (
@@ -134,7 +135,7 @@ def ray_engine(
 
     Raises:
         ImportError: in one line that says how to install it.
-        ValueError: if no Ray answers at the address.
+        ValueError: if no Ray answers at the address. OSError: if none can be started here.
 
     Example:
         >>> with ray_engine("this", workers=2) as engine:  # doctest: +SKIP
@@ -167,10 +168,26 @@ def ray_engine(
             with _sigterm_kept(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what Ray will do in later versions
                 try:
-                    ray.init(**how)
+                    _start(ray, how)
                 except ConnectionError as error:
                     raise ValueError(_unreachable(address, who)) from error
             yield Engine(ray, workers or _processors(ray), address is None)
+
+
+def _start(ray, how):
+    """Start or connect; on a busy machine Ray's own 30 seconds to start may not be enough."""
+    for left in range(STARTS, 0, -1):
+        try:
+            ray.init(**how)
+            return
+        except Exception as error:
+            # A bare Exception is what Ray raises for this.
+            if type(error) is not Exception:
+                raise
+            ray.shutdown()
+            if left == 1:
+                told = " ".join(str(error).split())
+                raise OSError(f"Ray did not start in {STARTS} trials: {told}") from error
 
 
 def _call(here, function, *given):
