@@ -1,0 +1,161 @@
+"""Loops over deltas of belief tables: what was learnt, and taking it in."""
+
+import numpy as np
+
+from reloop2_keras.core.compiled import jit
+from reloop2_keras.core.newton import sigmoid
+from reloop2_keras.core.online.belief_bank import (
+    HEAD,
+    LEAST_CURVATURE,
+    PROBES,
+    Bank,
+    Journaled,
+    note,
+    room_for,
+    take,
+)
+
+
+@jit
+def _differences(before, records, fresh, now, noise, prior, out):
+    size = len(noise)
+    for n in range(len(records)):
+        for a in range(size):
+            elapsed = now - records[n, 0]
+            precision = 1.0 / min(records[n, 1 + size + a] + noise[a] * elapsed, prior)
+            weighed, held, mean = records[n, 1 + a] * precision, 1.0 / prior, 0.0
+            if not fresh[n]:
+                grown = before[n, HEAD + size + a] + noise[a] * (now - before[n, 1])
+                held, mean = 1.0 / min(grown, prior), before[n, HEAD + a]
+            out[n, a] = precision - held
+            out[n, size + a] = weighed - mean * held
+
+
+def differences(
+    before: np.ndarray, records: np.ndarray, fresh: np.ndarray, now: float, bank: Bank
+) -> np.ndarray:
+    """Return by how much 1/P and m/P have grown, both ends aged to now: float64 (n, 2 A).
+
+    Args:
+        before: float64 (n, cells of a record), as they were.
+        records: float64 (n, 1 + 2 A), as they are: rows learnt when last touched, means, variances.
+        fresh: bool (n,), where another word lived before: nothing had been known of this one.
+        now: float, rows learnt.
+        bank: `Bank`, for noise and prior.
+    """
+    out = np.empty((len(records), 2 * len(bank.noise)))
+    records = np.ascontiguousarray(records)
+    _differences(before, records, fresh, now, bank.noise, bank.prior, out)
+    return out
+
+
+@jit
+def _add_beliefs(bank, tables, words, kept, numbers, now, journal):
+    table, edges, noise, prior, fastest = bank
+    cells, width, size = table.reshape(-1), table.shape[1], len(noise)
+    keys = cells.view(np.int32)
+    # what was let go of is forgotten first: then it is what gives way to what is new
+    for forgotten in (True, False):
+        for n in range(len(words)):
+            nothing = kept[n] == 0
+            for a in range(2 * size):
+                nothing = nothing and numbers[n, a] == 0.0
+            if nothing != forgotten:
+                continue
+            k, word = tables[n], words[n]
+            bounds = (edges[k], edges[k + 1] - edges[k] - 1, width)
+            at = room_for(cells, keys, bounds, word, now, noise, prior, fastest)
+            if nothing and keys[2 * at] != word:
+                continue
+            if journal is not None:
+                note(journal, cells, keys, at, width)
+            if kept[n] == 0 or keys[2 * at] != word:
+                take(cells, keys, at, word, now, size, prior)
+            if nothing:
+                cells[at + 1] = 0.0
+                continue
+            elapsed = now - cells[at + 1]
+            cells[at + 1] = now
+            for a in range(size):
+                mean, spread = at + HEAD + a, at + HEAD + size + a
+                held = 1.0 / min(cells[spread] + noise[a] * elapsed, prior)
+                precision = max(held + numbers[n, a], 1.0 / prior)
+                cells[mean] = (held * cells[mean] + numbers[n, size + a]) / precision
+                cells[spread] = min(1.0 / precision, prior)
+
+
+def add_beliefs(
+    bank: Bank,
+    tables: np.ndarray,
+    words: np.ndarray,
+    kept: np.ndarray,
+    numbers: np.ndarray,
+    now: float,
+    journal: Journaled | None = None,
+) -> None:
+    """Add what was learnt of some words: precisions no lower than the prior's, and m/P.
+
+    Args:
+        bank: `Bank`, changed in place; records of these words are aged to `now`.
+        tables: int64 (n,).
+        words: int32 (n,), none of them 0.
+        kept: uint8 (n,), 0 where what was known before is to be forgotten first.
+        numbers: float64 (n, 2 A), what `differences` returned, or sums of such.
+        now: float, rows learnt, those of the delta included.
+        journal: `Journaled` or None, see `note`.
+    """
+    numbers, kept = np.ascontiguousarray(numbers, "float64"), np.ascontiguousarray(kept)
+    given = None if journal is None else tuple(journal)
+    _add_beliefs(tuple(bank), tables, words, kept, numbers, now, given)
+
+
+@jit
+def _note_words(bank, words, journal):
+    table, edges = bank[0], bank[1]
+    cells, width = table.reshape(-1), table.shape[1]
+    keys = cells.view(np.int32)
+    for r in range(words.shape[0]):
+        for k in range(words.shape[1]):
+            for probe in range(PROBES):
+                mask = edges[k + 1] - edges[k] - 1
+                at = (edges[k] + ((words[r, k] + probe) & mask)) * width
+                if keys[2 * at] == words[r, k]:
+                    note(journal, cells, keys, at, width)
+                    break
+
+
+def note_words(bank: Bank, words: np.ndarray, journal: Journaled) -> None:
+    """Write down the records of words int32 (rows, K), where they have one; see `note`."""
+    _note_words(tuple(bank), words, tuple(journal))
+
+
+def row_growths(
+    means: np.ndarray,
+    variances: np.ndarray,
+    weights: np.ndarray,
+    offsets: np.ndarray,
+    labels: np.ndarray,
+) -> np.ndarray:
+    """Return by how much each row alone makes its beliefs' 1/P and m/P grow; see `learn_beliefs`.
+
+    Args:
+        means, variances: float64 (rows, K, A).
+        weights: float64 (K, L), of the first L learners; the others learn nothing.
+        offsets: float64 (rows, L).
+        labels: float64 (rows,).
+
+    Returns:
+        float64 (rows, K, 2 A)
+    """
+    rows, tables, size = means.shape
+    learners, out = weights.shape[1], np.zeros((rows, tables, 2 * size))
+    m, p = means[:, :, :learners], variances[:, :, :learners]
+    q = sigmoid(offsets + np.einsum("rka,ka->ra", m, weights))
+    curvature = np.maximum(q * (1.0 - q), LEAST_CURVATURE)
+    shared = 1.0 / (1.0 + curvature * np.einsum("rka,ka->ra", p, weights**2))
+    gain = p * weights
+    moved = m + gain * ((labels[:, None] - q) * shared)[:, None]
+    precision = 1.0 / (p - gain**2 * (curvature * shared)[:, None])
+    out[:, :, :learners] = precision - 1.0 / p
+    out[:, :, size : size + learners] = moved * precision - m / p
+    return out
