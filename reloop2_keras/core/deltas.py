@@ -14,7 +14,7 @@ MOST_CLOCK = 2**53  # times are float64
 _MAGIC = b"reloop2 delta\n"
 _ARRAYS = {"ids": "<i8", "kept": "|u1", "numbers": "<f8", "dense": "<f8"}
 _COUNTS = ("clock", "start")
-_KINDS = ("beliefs", "sums", "gate", "hedge")  # a clock of "sums" runs beside the others'
+_KINDS = ("beliefs", "sums", "online")  # a clock of "sums" runs beside the others'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Delta:
     """What a memory has learnt between a mark and now; only of what was touched.
 
     Attributes:
-        kind: "beliefs", "sums", "gate" or "hedge": which memories it is of.
+        kind: "beliefs", "sums" or "online": which memories it is of.
         signature: JSON, all that two memories must share so that one takes the other's delta.
         mode: "added": numbers are differences, of many workers' deltas the sum is taken. "values":
             numbers are what is there now, for copies that follow one memory to the last bit.
@@ -157,11 +157,11 @@ def check_start(delta: Delta, clock: int) -> None:
 def merge_deltas(deltas: Sequence[Delta]) -> Delta:
     """Return the one delta that does what several do, of workers that learnt side by side.
 
-    Numbers of one id add. A memory's clock counts its own rows, so clocks of beliefs and of gates
-    add; that of sums counts writes, which the workers make at the same time: the longest counts,
-    and what was added is aged by its own memory up to now. What a memory forgot for want of room
-    is gone only if no other learnt it meanwhile. The order of deltas changes nothing but the last
-    bits, and a delta of nothing changes nothing.
+    Numbers of one id add. Clocks of beliefs, which count rows, add as well; those of sums count
+    writes, which workers make at the same time: the longest counts, and what a worker added has
+    faded by its own clock up to now. What a memory forgot for want of room is gone only if no
+    other learnt it meanwhile. The order of deltas changes nothing but the last bits, and a delta
+    of nothing changes nothing.
 
     Args:
         deltas: one or more, of memories of one configuration, of mode "added".
