@@ -55,29 +55,38 @@ class Beliefs:
         for row, label, offset in zip(words, labels, offsets, strict=True):
             for name, (m, p) in self.step(row, label, weights, offset, self.rows).items():
                 m0, p0 = self.belief(name, self.rows)
-                total = sums.setdefault(name, [[0.0] * len(m), [0.0] * len(m)])
-                for a in range(len(m)):
-                    total[0][a] += 1.0 / p[a] - 1.0 / p0[a]
-                    total[1][a] += m[a] / p[a] - m0[a] / p0[a]
+                total = sums.setdefault(name, [(0.0, 0.0, 0.0)] * len(m))
+                for a, (w, s, left) in enumerate(total):
+                    more = 1.0 / p[a] - 1.0 / p0[a], m[a] / p[a] - m0[a] / p0[a]
+                    total[a] = (w + more[0], s + more[1], left)
         self.take(sums, len(words))
 
-    def growth(self, before):
-        """By how much 1/P and m/P have grown since a copy, both aged to now."""
-        out = {}
-        for name in self.known:
-            (m, p), (m0, p0) = self.belief(name, self.rows), before.belief(name, self.rows)
-            both = list(zip(m, p, m0, p0, strict=True))
-            out[name] = (
-                [1 / p - 1 / p0 for _, p, _, p0 in both],
-                [m / p - m0 / p0 for m, p, m0, p0 in both],
-            )
+    def news(self, before):
+        """What was learnt and forgotten since a copy: name -> A lists of (w, its m x, -X)."""
+        out, rows = {}, self.rows - before.rows
+        for name, (touched, _, _) in self.known.items():
+            if touched < before.rows:
+                continue
+            (m, p), (m0, p0) = self.belief(name, self.rows), before.belief(name, before.rows)
+            out[name] = []
+            for a, noise in enumerate(self.noises):
+                x, x0, fades = 1 / p[a], 1 / p0[a], 0.0
+                if noise:
+                    fades = noise * rows * x + max(math.log(x0 / x), 0.0)
+                u = x0 * math.exp(-fades)
+                out[name].append((x - u, x * m[a] - u * m0[a], -fades))
         return out
 
-    def take(self, sums, rows):
-        """Add growths of other rows."""
-        self.rows += rows
-        for name, (precisions, weighed) in sums.items():
-            m, p = self.belief(name, self.rows)
-            new = [max(1 / p + d, 1 / self.prior) for p, d in zip(p, precisions, strict=True)]
-            means = [(m / p + d) / n for m, p, d, n in zip(m, p, weighed, new, strict=True)]
-            self.known[name] = [self.rows, means, [1 / n for n in new]]
+    def take(self, sums, rows, counted=None):
+        """Add news of other rows: for those that are counted, what was known has faded already."""
+        last, counted = self.rows + rows, counted or {}
+        self.rows = last
+        for name, parts in sums.items():
+            held = self.belief(name, last - counted.get(name, 0))
+            means, variances = [], []
+            for m, p, (w, s, left) in zip(*held, parts, strict=True):
+                u = math.exp(left) / p
+                x = max(u + w, 1 / self.prior)
+                means.append((u * m + s) / x)
+                variances.append(min(1 / x, self.prior))
+            self.known[name] = [self.rows, means, variances]

@@ -228,7 +228,7 @@ def against(tables, oracle):
 
 
 def test_three_workers_that_learn_row_by_row_against_plain_python():
-    start, oracle, deltas, sums = beliefs(), Beliefs(NOISES, 0.7), [], {}
+    start, oracle, deltas, sums, counted = beliefs(), Beliefs(NOISES, 0.7), [], {}, {}
     hashes, labels, offsets = rows(1, 100)
     words = start.words(hashes)
     start.learn(words, labels, WEIGHTS, offsets)
@@ -242,11 +242,12 @@ def test_three_workers_that_learn_row_by_row_against_plain_python():
             worker.learn(worker.words(hashes[part]), *given)
             twin.learn(worker.words(hashes[part]).tolist(), *given)
         deltas.append(worker.delta_since(mark))
-        for name, growths in twin.growth(before).items():
-            total = sums.setdefault(name, np.zeros((2, 2)))
+        for name, growths in twin.news(before).items():
+            total = sums.setdefault(name, np.zeros((2, 3)))
             total += growths
+            counted[name] = counted.get(name, 0) + 30 * seed
     start.apply_delta(merge_deltas(deltas))
-    oracle.take({name: total.tolist() for name, total in sums.items()}, 270)
+    oracle.take({name: total.tolist() for name, total in sums.items()}, 270, counted)
     against(start, oracle)
 
 

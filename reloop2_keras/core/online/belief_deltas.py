@@ -11,7 +11,7 @@ from reloop2_keras.core.online.belief_bank import PROBES, Bank, Journaled, keys_
 from reloop2_keras.core.online.belief_numpy import beliefs_numpy
 from reloop2_keras.core.online.delta_kernels import (
     add_beliefs,
-    differences,
+    news,
     note_words,
     row_growths,
 )
@@ -38,11 +38,12 @@ class AdditiveBeliefs(Marked):
     """Mixin of `BeliefTables`: deltas in natural parameters, which add.
 
     With P a belief's variance and m its mean, precision 1/P and m/P are sums over the rows that
-    taught it. A delta holds by how much each has grown since the mark, both ends aged to the last
-    row; workers that learnt side by side from one common state add up by the sums of theirs. Where
-    each row was learnt from the common state (`batch_delta`) this is what one worker would have
-    learnt from all rows, to rounding. `learn` goes row by row, each from what the one before has
-    left: then workers differ from one worker by what rows of others would have told them.
+    taught it. A delta holds what was added to both since the mark, and how far what was known at
+    the mark has faded (`news`). Workers that learnt side by side from one common state add up by
+    the sums of theirs. Where each row was learnt from the common state (`batch_delta`) this is what
+    one worker would have learnt from all rows, to rounding. `learn` goes row by row, each from what
+    the one before has left: then workers differ from one worker by what rows of others would have
+    told them.
 
     Rows are the clock: all workers' add up, so what was known at the mark ages by all of them.
     """
@@ -97,8 +98,8 @@ class AdditiveBeliefs(Marked):
                 which are then equal to the last bit. They do not merge.
 
         Returns:
-            `Delta`, an entry a belief. "added": numbers are A growths of 1/P, then A of m/P, both
-            as of the last row. "values": ids are places; numbers are word and record.
+            `Delta`, an entry a belief. "added": numbers are those of `news`, as of the last row.
+            "values": ids are places; numbers are word and record.
 
         Raises:
             ValueError: if `mark` is not these tables' last one.
@@ -117,7 +118,8 @@ class AdditiveBeliefs(Marked):
                 away = then[(words != keys) & (words != 0)]
                 fresh = words != keys  # these are told beside what nobody had seen
                 kept[fresh] = ~np.isin(now[fresh], away)
-                numbers = differences(before, records, fresh, float(self.rows), bank)
+                times = float(mark.clock), float(self.rows)
+                numbers = news(before, records, fresh, *times, bank)
                 gone = away[~np.isin(away, now)]
                 ids = np.concatenate([now[keys != 0], gone])
                 kept = np.concatenate([kept[keys != 0], np.zeros(len(gone), "uint8")])
@@ -155,7 +157,7 @@ class AdditiveBeliefs(Marked):
                 self._put(bank, delta)
             else:
                 tables, words = delta.ids >> 32, delta.ids.astype("int32")
-                right = delta.numbers.shape[1] == 2 * size and delta.ids.dtype.kind == "i"
+                right = delta.numbers.shape[1] == 3 * size + 1 and delta.ids.dtype.kind == "i"
                 if not right or (words == 0).any() or not _within(tables, len(self._edges) - 1):
                     raise ValueError(f"`delta` must be of {len(self._edges) - 1} tables' words")
                 now, journal = float(self.rows + delta.clock), self._room(len(words))
@@ -227,7 +229,7 @@ class AdditiveBeliefs(Marked):
         ids, place = np.unique(ids_of(tables, words), return_inverse=True)
         with self.lock:
             bank, now = self._bank(), float(self.rows)
-            numbers = np.zeros((len(ids), 2 * len(bank.noise)))
+            numbers = np.zeros((len(ids), 3 * len(bank.noise) + 1))
             for start in range(0, len(words), BATCH_ROWS):
                 part = slice(start, start + BATCH_ROWS)
                 means, variances = beliefs_numpy(bank, words[part], now)

@@ -17,35 +17,55 @@ from reloop2_keras.core.online.belief_bank import (
 
 
 @jit
-def _differences(before, records, fresh, now, noise, prior, out):
+def _news(before, records, fresh, start, now, noise, prior, out):
     size = len(noise)
     for n in range(len(records)):
         for a in range(size):
-            elapsed = now - records[n, 0]
-            precision = 1.0 / min(records[n, 1 + size + a] + noise[a] * elapsed, prior)
-            weighed, held, mean = records[n, 1 + a] * precision, 1.0 / prior, 0.0
+            grown = records[n, 1 + size + a] + noise[a] * (now - records[n, 0])
+            precision, held, mean = 1.0 / min(grown, prior), 1.0 / prior, 0.0
             if not fresh[n]:
-                grown = before[n, HEAD + size + a] + noise[a] * (now - before[n, 1])
+                grown = before[n, HEAD + size + a] + noise[a] * (start - before[n, 1])
                 held, mean = 1.0 / min(grown, prior), before[n, HEAD + a]
-            out[n, a] = precision - held
-            out[n, size + a] = weighed - mean * held
+            faded = np.log(max(held / precision, 1.0)) * (noise[a] > 0.0)
+            faded += noise[a] * (now - start) * precision
+            left = held * np.exp(-faded)
+            out[n, a] = precision - left
+            out[n, size + a] = records[n, 1 + a] * precision - mean * left
+            out[n, 2 * size + a] = -faded
+        out[n, 3 * size] = now - start
 
 
-def differences(
-    before: np.ndarray, records: np.ndarray, fresh: np.ndarray, now: float, bank: Bank
+def news(
+    before: np.ndarray,
+    records: np.ndarray,
+    fresh: np.ndarray,
+    start: float,
+    now: float,
+    bank: Bank,
 ) -> np.ndarray:
-    """Return by how much 1/P and m/P have grown, both ends aged to now: float64 (n, 2 A).
+    """Return what beliefs have learnt and forgotten since a mark: float64 (n, 3 A + 1).
+
+    The precision x now is u + w: what is left of the mark's precision x0, and what was learnt.
+    While news comes, forgetting takes its part of both: u' = -noise x u, so u = x0 exp(-X), where X
+    is the sum of noise x over rows. Only both ends of x are known: x of now is taken, and log x0/x
+    is added where x fell. That X is rather too large: then more of x counts as news, and workers'
+    means are averaged. Were it too small, all of them would take the same part of m0 away, and
+    their sum would overshoot. Without noise X is 0, and nothing is approximate; nor is it for a
+    single worker.
 
     Args:
         before: float64 (n, cells of a record), as they were.
         records: float64 (n, 1 + 2 A), as they are: rows learnt when last touched, means, variances.
         fresh: bool (n,), where another word lived before: nothing had been known of this one.
-        now: float, rows learnt.
+        start, now: float, rows learnt at the mark and now.
         bank: `Bank`, for noise and prior.
+
+    Returns:
+        A times w; A times its part of m x; A times -X; rows between, one column.
     """
-    out = np.empty((len(records), 2 * len(bank.noise)))
+    out = np.empty((len(records), 3 * len(bank.noise) + 1))
     records = np.ascontiguousarray(records)
-    _differences(before, records, fresh, now, bank.noise, bank.prior, out)
+    _news(before, records, fresh, start, now, bank.noise, bank.prior, out)
     return out
 
 
@@ -58,7 +78,7 @@ def _add_beliefs(bank, tables, words, kept, numbers, now, journal):
     for forgotten in (True, False):
         for n in range(len(words)):
             nothing = kept[n] == 0
-            for a in range(2 * size):
+            for a in range(3 * size):
                 nothing = nothing and numbers[n, a] == 0.0
             if nothing != forgotten:
                 continue
@@ -74,11 +94,12 @@ def _add_beliefs(bank, tables, words, kept, numbers, now, journal):
             if nothing:
                 cells[at + 1] = 0.0
                 continue
-            elapsed = now - cells[at + 1]
+            elapsed = max(now - cells[at + 1] - numbers[n, 3 * size], 0.0)
             cells[at + 1] = now
             for a in range(size):
                 mean, spread = at + HEAD + a, at + HEAD + size + a
                 held = 1.0 / min(cells[spread] + noise[a] * elapsed, prior)
+                held *= np.exp(numbers[n, 2 * size + a])
                 precision = max(held + numbers[n, a], 1.0 / prior)
                 cells[mean] = (held * cells[mean] + numbers[n, size + a]) / precision
                 cells[spread] = min(1.0 / precision, prior)
@@ -93,14 +114,15 @@ def add_beliefs(
     now: float,
     journal: Journaled | None = None,
 ) -> None:
-    """Add what was learnt of some words: precisions no lower than the prior's, and m/P.
+    """Add what was learnt of some words, and let what was known fade as it did where they learnt.
 
     Args:
         bank: `Bank`, changed in place; records of these words are aged to `now`.
         tables: int64 (n,).
         words: int32 (n,), none of them 0.
         kept: uint8 (n,), 0 where what was known before is to be forgotten first.
-        numbers: float64 (n, 2 A), what `differences` returned, or sums of such.
+        numbers: float64 (n, 3 A + 1), what `news` returned, or sums of such. What was known ages
+            by the rows of `now` that their last column has not counted.
         now: float, rows learnt, those of the delta included.
         journal: `Journaled` or None, see `note`.
     """
@@ -136,7 +158,7 @@ def row_growths(
     offsets: np.ndarray,
     labels: np.ndarray,
 ) -> np.ndarray:
-    """Return by how much each row alone makes its beliefs' 1/P and m/P grow; see `learn_beliefs`.
+    """Return what each row alone teaches its beliefs, as `news` has it; see `learn_beliefs`.
 
     Args:
         means, variances: float64 (rows, K, A).
@@ -145,10 +167,10 @@ def row_growths(
         labels: float64 (rows,).
 
     Returns:
-        float64 (rows, K, 2 A)
+        float64 (rows, K, 3 A + 1); nothing is forgotten, and no rows are counted.
     """
     rows, tables, size = means.shape
-    learners, out = weights.shape[1], np.zeros((rows, tables, 2 * size))
+    learners, out = weights.shape[1], np.zeros((rows, tables, 3 * size + 1))
     m, p = means[:, :, :learners], variances[:, :, :learners]
     q = sigmoid(offsets + np.einsum("rka,ka->ra", m, weights))
     curvature = np.maximum(q * (1.0 - q), LEAST_CURVATURE)

@@ -24,18 +24,20 @@ class OnlineMark:
         tables: `Mark`.
         waiting: int, rows that waited for a block.
         rule: list of float64 arrays, the gates' coefficients and precisions, the Hedge's weights.
+        losses: float64 (n + 1,), see `rule_deltas.losses_of`.
     """
 
     tables: Mark
     waiting: int
     rule: list[np.ndarray]
+    losses: np.ndarray
 
 
 class AdditiveOnline(Composite):
     """Mixin of `Online`: deltas of tables, gates and Hedge.
 
-    Tables: see `AdditiveBeliefs`. Gates add up as Gaussians (`gate_growth`), the Hedge by log
-    weights. Rows that wait for a block stay where they are. A delta's `dense` begins with the rows
+    Tables: see `AdditiveBeliefs`. Gates add up as Gaussians (`gate_growth`), the Hedge by summed
+    losses. Rows that wait for a block stay where they are. A delta's `dense` begins with the rows
     that gates have learnt.
     """
 
@@ -60,7 +62,8 @@ class AdditiveOnline(Composite):
         if self.recent is not None:
             raise ValueError("`again=True` has no marks: workers would choose different crosses")
         with self.lock:
-            return OnlineMark(self.arms.tables.mark(), self.waiting.held, self._rule())
+            losses = rule_deltas.losses_of(self.stage.hedge)
+            return OnlineMark(self.arms.tables.mark(), self.waiting.held, self._rule(), losses)
 
     def _stepped(self, mark: OnlineMark) -> int:
         """Rows that gates have learnt since a mark."""
@@ -98,7 +101,7 @@ class AdditiveOnline(Composite):
                     rule_deltas.gate_growth(gate, next(then), next(then), rows)
                     for gate in self._gates()
                 ]
-                dense.append(rule_deltas.hedge_growth(self.stage.hedge, next(then)))
+                dense.append(rule_deltas.hedge_growth(self.stage.hedge, mark.losses))
             whole = np.concatenate([[float(rows)], *dense])
             return dataclasses.replace(
                 tables, kind="online", signature=self._signature(), dense=whole
@@ -114,8 +117,9 @@ class AdditiveOnline(Composite):
         check_same(self._signature(), checked_delta(delta), "online")
         with self.lock:
             sizes = [part.size for part in self._rule()]
-            if len(delta.dense) != 1 + sum(sizes):
-                raise ValueError(f"`delta` must hold {1 + sum(sizes)} numbers of the rule")
+            numbers = 1 + sum(sizes) + (delta.mode == "added")
+            if len(delta.dense) != numbers:
+                raise ValueError(f"`delta` must hold {numbers} numbers of the rule")
             if delta.mode == "values":
                 check_start(delta, self.arms.tables.rows)
                 if (delta.dense[-sizes[-1] :] < 0).any():
@@ -140,13 +144,15 @@ class AdditiveOnline(Composite):
         with self.lock:
             self.arms.tables.rewind(mark.tables)
             self._put_rule(mark.rule)
+            hedge = self.stage.hedge
+            hedge.summed, hedge.blocks = mark.losses[:-1].copy(), int(mark.losses[-1])
 
     def _put_rule(self, rule: list[np.ndarray]) -> None:
         parts = iter(rule)
         for gate in self._gates():
             coefficients, precision = next(parts), next(parts)
             gate.store((np.array(coefficients), np.array(precision).reshape(gate.precision.shape)))
-        self.stage.hedge.store(np.array(next(parts)))
+        self.stage.hedge.weights = np.array(next(parts))
         self._refresh_rule()
 
     def _refresh_rule(self) -> None:

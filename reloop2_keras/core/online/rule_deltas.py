@@ -20,8 +20,6 @@ from reloop2_keras.core.online.logistic_gate import (
     LogisticGate,
 )
 
-LEAST_WEIGHT = 1e-300  # of an arm in the Hedge, where a logarithm is taken
-
 
 class BlockSums(NamedTuple):
     """Sums over some rows of a logistic regression at one place; those of parts of a block add.
@@ -183,24 +181,35 @@ def grown_gate(gate: LogisticGate, growth: np.ndarray, rows: float) -> None:
     gate.store((by_eigenvectors(precision, weighed), precision))
 
 
-def hedge_growth(hedge: Hedge, weights: np.ndarray) -> np.ndarray:
-    """Return by how much log weights grew since, float64 (n,): -rate x summed losses, and shares.
+def hedge_growth(hedge: Hedge, then: np.ndarray) -> np.ndarray:
+    """Return the losses of blocks since, and how many blocks, float64 (n + 1,).
 
     Args:
         hedge: as it is now.
-        weights: float64 (n,), as they were.
+        then: float64 (n + 1,), `losses_of` it as it was.
     """
-    now, then = (np.log(np.maximum(w, LEAST_WEIGHT)) for w in (hedge.weights, weights))
-    return now - then
+    return losses_of(hedge) - then
+
+
+def losses_of(hedge: Hedge) -> np.ndarray:
+    """Return an Hedge's summed losses and its blocks, float64 (n + 1,)."""
+    return np.append(hedge.summed, float(hedge.blocks))
 
 
 def grown_hedge(hedge: Hedge, growth: np.ndarray) -> None:
-    """Add a growth, or a sum of growths, to log weights. What fell too low rises by its share.
+    """Learn blocks by the sum of their losses: as many blocks, of as much loss each.
+
+    Of one block that is what `update` does. Where a block lies on several workers, each takes the
+    best shift of its own rows, so that losses are a little less than those of the whole block.
 
     Args:
         hedge: changed in place.
-        growth: float64 (n,).
+        growth: float64 (n + 1,), see `hedge_growth`, or a sum of such.
     """
-    log = np.log(np.maximum(hedge.weights, LEAST_WEIGHT)) + growth
-    weights = np.exp(log - log.max())
-    hedge.store(weights / weights.sum())
+    blocks, weights = round(float(growth[-1])), hedge.weights
+    for _ in range(blocks):
+        weights = hedge.weighed(weights, growth[:-1] / blocks)
+    with hedge.lock:
+        hedge.weights, hedge.blocks = weights, hedge.blocks + blocks
+        hedge.summed = hedge.summed + growth[:-1]
+        hedge.version += 1
