@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from reloop2_keras.core.seal import seal_of, with_seal
+from reloop2_keras.core.compiled import jit
+from reloop2_keras.core.seal import seal_of, seal_of_parts, with_seal
 
 SCHEMA = 1
 MOST_CLOCK = 2**53  # times are float64
@@ -68,10 +69,10 @@ class Delta:
         head = {name: getattr(self, name) for name in ("kind", "signature", "mode", *_COUNTS)}
         head |= {"schema": SCHEMA, "n": len(self.ids), "width": self.numbers.shape[1]}
         text = json.dumps({**head, "m": len(self.dense)}, sort_keys=True).encode()
-        parts = [_MAGIC, len(text).to_bytes(4, "little"), text]
+        parts: list[Any] = [_MAGIC, len(text).to_bytes(4, "little"), text]
         for name, kind in _ARRAYS.items():
-            parts.append(np.ascontiguousarray(getattr(self, name), kind).tobytes())
-        return with_seal(b"".join(parts))[0]
+            parts.append(np.ascontiguousarray(getattr(self, name), kind).reshape(-1).view("uint8"))
+        return b"".join([*parts, seal_of_parts(parts)])
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Delta":
@@ -154,6 +155,16 @@ def check_start(delta: Delta, clock: int) -> None:
         )
 
 
+@jit
+def _add_entries(at, numbers, kept, total, any_kept):
+    for n in range(len(at)):
+        to = at[n]
+        for c in range(numbers.shape[1]):
+            total[to, c] += numbers[n, c]
+        if kept[n] > any_kept[to]:
+            any_kept[to] = kept[n]
+
+
 def merge_deltas(deltas: Sequence[Delta]) -> Delta:
     """Return the one delta that does what several do, of workers that learnt side by side.
 
@@ -193,21 +204,19 @@ def merge_deltas(deltas: Sequence[Delta]) -> Delta:
             raise ValueError("`deltas` must be of one width. Received: different ones")
     clocks = [delta.clock for delta in deltas]
     together = max(clocks) if one.kind == "sums" else sum(clocks)
-    ids = np.concatenate([delta.ids for delta in deltas])
-    order = np.argsort(ids, kind="stable")
-    ids = ids[order]
-    firsts = np.flatnonzero(np.diff(ids, prepend=ids[:1] - 1))
-    numbers = np.concatenate([delta.numbers for delta in deltas])[order]
-    kept = np.concatenate([delta.kept for delta in deltas])[order]
-    if len(firsts) < len(ids):
-        numbers = np.add.reduceat(numbers, firsts, axis=0)
-        kept = np.maximum.reduceat(kept, firsts)
+    ids, place = np.unique(np.concatenate([delta.ids for delta in deltas]), return_inverse=True)
+    numbers = np.zeros((len(ids), one.numbers.shape[1]))
+    kept, stop = np.zeros(len(ids), "uint8"), 0
+    for delta in deltas:
+        at, stop = place[stop : stop + len(delta.ids)], stop + len(delta.ids)
+        given = (np.ascontiguousarray(delta.numbers), np.ascontiguousarray(delta.kept))
+        _add_entries(at, *given, numbers, kept)
     return checked_delta(
         dataclasses.replace(
             one,
             clock=together,
             start=max(delta.start for delta in deltas),
-            ids=ids[firsts],
+            ids=ids,
             kept=kept,
             numbers=numbers,
             dense=np.sum([delta.dense for delta in deltas], axis=0),

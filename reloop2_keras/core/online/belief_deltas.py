@@ -107,24 +107,25 @@ class AdditiveBeliefs(Marked):
         with self.lock:
             journal, bank = self._since(mark, self.rows), self._bank()
             places, before = journal.held()
-            keys, records = keys_of(bank)[places], records_of(bank)[places]
-            kept = np.ones(len(places), "uint8")
+            keys, kept = keys_of(bank)[places], np.ones(len(places), "uint8")
             if values:
-                ids, numbers = places.copy(), np.concatenate([keys[:, None], records], axis=1)
+                ids, records = places.copy(), records_of(bank)[places]
+                numbers = np.concatenate([keys[:, None], records], axis=1)
             else:
                 tables = np.searchsorted(self._edges, places, side="right") - 1
-                words = np.ascontiguousarray(before).view("int32")[:, 0]
-                now, then = ids_of(tables, keys), ids_of(tables, words)
-                away = then[(words != keys) & (words != 0)]
+                words = before.view("int32")[:, 0]
+                ids, then = ids_of(tables, keys), ids_of(tables, words)
                 fresh = words != keys  # these are told beside what nobody had seen
-                kept[fresh] = ~np.isin(now[fresh], away)
+                away = then[fresh & (words != 0)]
+                kept[fresh] = ~np.isin(ids[fresh], away)
                 times = float(mark.clock), float(self.rows)
-                numbers = news(before, records, fresh, *times, bank)
-                gone = away[~np.isin(away, now)]
-                ids = np.concatenate([now[keys != 0], gone])
-                kept = np.concatenate([kept[keys != 0], np.zeros(len(gone), "uint8")])
-                none = np.zeros((len(gone), numbers.shape[1]))
-                numbers = np.concatenate([numbers[keys != 0], none])
+                numbers = news(before, places, fresh, *times, bank)
+                gone = away[~np.isin(away, ids)]
+                if len(gone) or not keys.all():
+                    ids = np.concatenate([ids[keys != 0], gone])
+                    kept = np.concatenate([kept[keys != 0], np.zeros(len(gone), "uint8")])
+                    none = np.zeros((len(gone), numbers.shape[1]))
+                    numbers = np.concatenate([numbers[keys != 0], none])
             return Delta(
                 kind="beliefs",
                 signature=self._signature(),

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from reloop2_keras.core.compiled import jit
+from reloop2_keras.core.compiled import COMPILED, jit, prefetch
 from reloop2_keras.core.newton import sigmoid
 from reloop2_keras.core.online.belief_bank import (
     HEAD,
     LEAST_CURVATURE,
+    LINE,
     PROBES,
     Bank,
     Journaled,
@@ -15,29 +16,37 @@ from reloop2_keras.core.online.belief_bank import (
     take,
 )
 
+AHEAD = 8  # entries, whose records are asked for meanwhile
+
 
 @jit
-def _news(before, records, fresh, start, now, noise, prior, out):
-    size = len(noise)
-    for n in range(len(records)):
+def _news(before, places, bank, fresh, start, now, out):
+    table, _, noise, prior, _ = bank
+    cells, width, size = table.reshape(-1), table.shape[1], len(noise)
+    for n in range(len(places)):
+        if COMPILED and n + AHEAD < len(places):
+            for line in range(0, width, LINE):
+                prefetch(cells, places[n + AHEAD] * width + line)
+        at = places[n] * width
         for a in range(size):
-            grown = records[n, 1 + size + a] + noise[a] * (now - records[n, 0])
+            grown = cells[at + HEAD + size + a] + noise[a] * (now - cells[at + 1])
             precision, held, mean = 1.0 / min(grown, prior), 1.0 / prior, 0.0
             if not fresh[n]:
                 grown = before[n, HEAD + size + a] + noise[a] * (start - before[n, 1])
                 held, mean = 1.0 / min(grown, prior), before[n, HEAD + a]
-            faded = np.log(max(held / precision, 1.0)) * (noise[a] > 0.0)
-            faded += noise[a] * (now - start) * precision
-            left = held * np.exp(-faded)
+            faded, left = 0.0, held
+            if noise[a] > 0.0:
+                faded = np.log(max(held / precision, 1.0)) + noise[a] * (now - start) * precision
+                left = held * np.exp(-faded)
             out[n, a] = precision - left
-            out[n, size + a] = records[n, 1 + a] * precision - mean * left
+            out[n, size + a] = cells[at + HEAD + a] * precision - mean * left
             out[n, 2 * size + a] = -faded
         out[n, 3 * size] = now - start
 
 
 def news(
     before: np.ndarray,
-    records: np.ndarray,
+    places: np.ndarray,
     fresh: np.ndarray,
     start: float,
     now: float,
@@ -55,17 +64,16 @@ def news(
 
     Args:
         before: float64 (n, cells of a record), as they were.
-        records: float64 (n, 1 + 2 A), as they are: rows learnt when last touched, means, variances.
+        places: int64 (n,), where they are now.
         fresh: bool (n,), where another word lived before: nothing had been known of this one.
         start, now: float, rows learnt at the mark and now.
-        bank: `Bank`, for noise and prior.
+        bank: `Bank`.
 
     Returns:
         A times w; A times its part of m x; A times -X; rows between, one column.
     """
-    out = np.empty((len(records), 3 * len(bank.noise) + 1))
-    records = np.ascontiguousarray(records)
-    _news(before, records, fresh, start, now, bank.noise, bank.prior, out)
+    out = np.empty((len(places), 3 * len(bank.noise) + 1))
+    _news(before, places, tuple(bank), fresh, start, now, out)
     return out
 
 
@@ -77,9 +85,16 @@ def _add_beliefs(bank, tables, words, kept, numbers, now, journal):
     # what was let go of is forgotten first: then it is what gives way to what is new
     for forgotten in (True, False):
         for n in range(len(words)):
+            if COMPILED and n + AHEAD < len(words):
+                k = tables[n + AHEAD]
+                at = (edges[k] + (words[n + AHEAD] & (edges[k + 1] - edges[k] - 1))) * width
+                for line in range(0, width, LINE):
+                    prefetch(cells, at + line)
             nothing = kept[n] == 0
             for a in range(3 * size):
-                nothing = nothing and numbers[n, a] == 0.0
+                if not nothing:
+                    break
+                nothing = numbers[n, a] == 0.0
             if nothing != forgotten:
                 continue
             k, word = tables[n], words[n]
@@ -99,7 +114,8 @@ def _add_beliefs(bank, tables, words, kept, numbers, now, journal):
             for a in range(size):
                 mean, spread = at + HEAD + a, at + HEAD + size + a
                 held = 1.0 / min(cells[spread] + noise[a] * elapsed, prior)
-                held *= np.exp(numbers[n, 2 * size + a])
+                if numbers[n, 2 * size + a] != 0.0:
+                    held *= np.exp(numbers[n, 2 * size + a])
                 precision = max(held + numbers[n, a], 1.0 / prior)
                 cells[mean] = (held * cells[mean] + numbers[n, size + a]) / precision
                 cells[spread] = min(1.0 / precision, prior)
