@@ -125,16 +125,68 @@ def _rows_of(probabilities: Probabilities, part: np.ndarray | slice) -> Probabil
     return {name: values[part] for name, values in probabilities.items()}
 
 
-def sync(workers: Sequence[Online], marks: Sequence, deltas: Sequence[Delta]) -> list:
-    """Bring workers that stand side by side to one state, to the last bit; return new marks.
+class Worker:
+    """One of several workers that are processes or actors of Ray: it learns, tells, and takes in.
+
+    All begin with copies of one `Online`. `delta` and `take` go together: after every worker has
+    taken in the deltas of all, its own among them and in one order, all hold one state to the last
+    bit, rows that wait for a block apart.
 
     Args:
-        workers: `Online`s, or belief tables.
-        marks: the marks since which they learnt, at which they were one.
-        deltas: what each has learnt since.
+        online: `Online`, started; it is taken over.
+
+    Example:
+        >>> one = Online(width=1)
+        >>> workers = [Worker(one.copy()), Worker(one.copy())]
+        >>> for worker in workers:
+        ...     _ = worker.learn(np.full((64, 1), 7, "int32"), np.ones(64))
+        >>> parts = [worker.delta() for worker in workers]
+        >>> for worker in workers:
+        ...     worker.take(parts)
+        >>> [worker.online.arms.tables.rows for worker in workers]
+        [128, 128]
     """
-    merged = merge_deltas(deltas)
-    for worker, mark in zip(workers, marks, strict=True):
-        worker.rewind(mark)
-        worker.apply_delta(merged)
-    return [worker.mark() for worker in workers]
+
+    def __init__(self, online: Online) -> None:
+        self.online = online
+        self._mark = online.mark()
+
+    def learn(
+        self,
+        hashes: np.ndarray,
+        labels: np.ndarray,
+        probabilities: Probabilities = None,
+        chunk: int = 64,
+    ) -> np.ndarray:
+        """Serve rows and learn them, some at a time; returns what was served, float32 (rows,).
+
+        Args:
+            hashes, labels, probabilities: see `SideBySide.interval`.
+            chunk: int >= 1, rows that are served before their labels are learnt.
+        """
+        served = np.zeros(len(hashes), "float32")
+        for start in range(0, len(hashes), chunk):
+            part = slice(start, start + chunk)
+            answer = self.online.predict(hashes[part], _rows_of(probabilities, part))
+            served[part] = answer["corrected"]
+            self.online.learn(answer, labels[part])
+        return served
+
+    def delta(self) -> bytes:
+        """Return what was learnt since the last `take`, see `Delta.to_bytes`."""
+        return self.online.delta_since(self._mark).to_bytes()
+
+    def take(self, parts: Sequence[bytes]) -> None:
+        """Go back to the last `take`, and learn what all workers have learnt since.
+
+        Args:
+            parts: what all `delta` returned, in the same order for every worker.
+
+        Raises:
+            ValueError: if one is damaged, or of another configuration. Nothing is changed then.
+        """
+        merged = merge_deltas([Delta.from_bytes(part) for part in parts])
+        self.online.check_delta(merged)
+        self.online.rewind(self._mark)
+        self.online.apply_delta(merged)
+        self._mark = self.online.mark()

@@ -107,6 +107,18 @@ class AdditiveOnline(Composite):
                 tables, kind="online", signature=self._signature(), dense=whole
             )
 
+    def check_delta(self, delta: Delta) -> None:
+        """Raise ValueError unless a delta, of values from here on or added, can be taken in."""
+        check_same(self._signature(), checked_delta(delta), "online")
+        sizes = [part.size for part in self._rule()]
+        numbers = 1 + sum(sizes) + (delta.mode == "added")
+        if len(delta.dense) != numbers:
+            raise ValueError(f"`delta` must hold {numbers} numbers of the rule")
+        if delta.mode == "values":
+            check_start(delta, self.arms.tables.rows)
+            if (delta.dense[-sizes[-1] :] < 0).any():
+                raise ValueError("`delta` must hold weights >= 0 of the Hedge")
+
     def apply_delta(self, delta: Delta) -> None:
         """Take in what another `Online` of these arguments has learnt from other rows.
 
@@ -114,22 +126,15 @@ class AdditiveOnline(Composite):
             ValueError: if it is of other arguments, or damaged, or of values that do not begin
                 where the tables stand. Nothing is changed then.
         """
-        check_same(self._signature(), checked_delta(delta), "online")
         with self.lock:
-            sizes = [part.size for part in self._rule()]
-            numbers = 1 + sum(sizes) + (delta.mode == "added")
-            if len(delta.dense) != numbers:
-                raise ValueError(f"`delta` must hold {numbers} numbers of the rule")
-            if delta.mode == "values":
-                check_start(delta, self.arms.tables.rows)
-                if (delta.dense[-sizes[-1] :] < 0).any():
-                    raise ValueError("`delta` must hold weights >= 0 of the Hedge")
+            self.check_delta(delta)
             tables = self.arms.tables
             own = tables._signature()
             part = dataclasses.replace(delta, kind="beliefs", signature=own, dense=np.zeros(0))
             tables.apply_delta(part)
             rows, rest = float(delta.dense[0]), delta.dense[1:]
             if delta.mode == "values":
+                sizes = [part.size for part in self._rule()]
                 self._put_rule(np.split(rest, np.cumsum(sizes)[:-1]))
                 return
             for gate in self._gates():
