@@ -17,11 +17,11 @@ CHUNK = 256  # rows that are served, then learnt
 POOL = 200_000  # rows drawn, gone round
 MOST_VALUES = 100_000  # of the largest field; the smallest has 10
 FIELDS = (8, 39)
-WARM = 3  # intervals before it counts
+WARM = 2  # intervals before it counts
 
 
 def run(quick):
-    intervals, repetitions = (4, 1) if quick else (10, 3)
+    intervals, repetitions = (4, 1) if quick else (6, 3)
     for fields in FIELDS:
         found = {1: [], 2: []}
         for _ in range(repetitions):
