@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from benchmarks import scale_simulation
+from benchmarks import scale_paper, scale_simulation
 from reloop2_keras.core.online import Online
 from reloop2_keras.distributed.merging import SideBySide, Worker
 from reloop2_keras.distributed.merging_processes import WorkerProcesses
@@ -139,3 +139,13 @@ def test_more_workers_and_rarer_merges_know_less_and_stay_in_reach(tmp_path, mon
     scale_simulation.draw(tmp_path / "a.svg")
     scale_simulation.draw(tmp_path / "b.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_the_formula_of_touched_values_counts_what_is_drawn():
+    rng, values = np.random.default_rng(0), 5_000
+    p = np.log1p(1 / np.arange(1, values + 1))  # of v, as near as nothing 1 / v
+    p /= p.sum()
+    drawn = [len(np.unique(rng.choice(values, 3_000, p=p))) for _ in range(20)]
+    assert abs(scale_paper.distinct(3_000, values) / np.mean(drawn) - 1) < 0.02
+    lines = list(scale_paper.lines(10**6, 64))
+    assert len(lines) == 3 + len(scale_paper.SECONDS) and lines[4].startswith("| 1 | 157 thousand")
