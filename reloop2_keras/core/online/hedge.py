@@ -33,6 +33,8 @@ class Hedge(ArrayState):
 
     Attributes:
         weights: float64 (n,), >= 0, of sum 1.
+        summed: float64 (n,), the arms' losses on all blocks of this process; not saved.
+        blocks: int, how many.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -69,6 +71,7 @@ class Hedge(ArrayState):
         """Weigh arms by the prior."""
         with self.lock:
             self.weights = self._prior.copy()
+            self.summed, self.blocks = np.zeros(self.arms), 0
             self.version += 1
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -103,18 +106,23 @@ class Hedge(ArrayState):
         with self.lock:
             self.store(self.solved(logits, labels))
 
-    def solved(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return what `update` would make of the weights; changes nothing."""
-        # an arm whose weight was rounded to 0 can still come back by its share
+    def solved(self, logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `update` would make of the weights, and losses; changes nothing."""
         losses = shifted_losses(logits, labels, self.penalty)
-        log = np.log(np.maximum(self.weights, 1e-300)) - self.rate * losses
+        return self.weighed(self.weights, losses), losses
+
+    def weighed(self, weights: np.ndarray, losses: np.ndarray) -> np.ndarray:
+        """Return what weights become by a block's losses, float64 (n,)."""
+        # an arm whose weight was rounded to 0 can still come back by its share
+        log = np.log(np.maximum(weights, 1e-300)) - self.rate * losses
         weights = np.exp(log - log.max())
         return (1.0 - self.share) * weights / weights.sum() + self.share * self._prior
 
-    def store(self, weights: np.ndarray) -> None:
+    def store(self, solution: tuple[np.ndarray, np.ndarray]) -> None:
         """Take what `solved` returned."""
         with self.lock:
-            self.weights = weights
+            self.weights = solution[0]
+            self.summed, self.blocks = self.summed + solution[1], self.blocks + 1
             self.version += 1
 
     def _checked(self, logits: np.ndarray) -> np.ndarray:
