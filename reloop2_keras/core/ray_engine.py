@@ -1,0 +1,235 @@
+"""Ray: the one place that starts it or connects to it, and that runs tasks on it.
+
+Core tasks and actors alone are used, neither Ray Data nor the dashboard. Big things go by the path
+of a file, not through Ray's object store: it lies in /dev/shm, which is small in containers.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from reloop2_keras.core.arguments import integer, optional
+from reloop2_keras.core.compiled import CORES
+from reloop2_keras.core.optional import optional as needed
+
+ROOT = Path(__file__).parents[2]  # what workers must have on their path to import this package
+OBJECT_STORE = 128 << 20  # bytes of /dev/shm; Ray's own choice would be a third of the memory
+LONGEST_FOLDER = 40  # characters: a socket's path must be below 108, and Ray adds 60 of its own
+PASSED = ("KERAS_", "TF_", "JAX_", "XLA_", "RELOOP2_", "PYTHON")  # workers inherit none of these
+# Ray must not report its use over the network, nor warn of GPUs that nobody asked for.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+class Engine:
+    """A Ray that runs; `ray_engine` gives it.
+
+    Attributes:
+        ray: the module.
+        workers: int, tasks at a time.
+        started: bool, whether it was started here, and ends with its block.
+    """
+
+    def __init__(self, ray: Any, workers: int, started: bool) -> None:
+        self.ray, self.workers, self.started = ray, workers, started
+
+    def each(
+        self,
+        function: Callable[..., Any],
+        items: Iterable[tuple],
+        at_once: int | None = None,
+        retries: int = 3,
+        **options: Any,
+    ) -> Iterator[tuple[int, Any]]:
+        """Run a function on each item as a task; yield (the item's number, result) as they end.
+
+        A task whose worker dies is run again, on another one; one that raises is not.
+
+        Args:
+            function: of a module that workers can import; must give the same if run twice.
+            items: tuples of arguments, small ones.
+            at_once: int, tasks that are given out at a time; None: one more than there are workers,
+                so that none of them waits.
+            retries: int, how often a task is run again whose worker died.
+            **options: of the task, such as `num_cpus` (1).
+
+        Raises:
+            Exception: what a task raised, as it raised it. The others are then cancelled.
+            RuntimeError: if a task's workers died time and again.
+        """
+        at_once = self.workers + 1 if at_once is None else at_once
+        task = self.ray.remote(**{"num_cpus": 1, "max_retries": retries, **options})(_call)
+        left = enumerate(items)
+        running: dict[Any, int] = {}
+        try:
+            while True:
+                while len(running) < at_once and (following := next(left, None)) is not None:
+                    running[task.remote(function, *following[1])] = following[0]
+                if not running:
+                    return
+                (done, *_), _ = self.ray.wait(list(running), num_returns=1)
+                yield running.pop(done), self.result(done)
+        finally:
+            for one in running:
+                self.ray.cancel(one, force=True)
+
+    def result(self, reference: Any) -> Any:
+        """Return what a task returned; raise what it raised, without Ray's words around it."""
+        try:
+            return self.ray.get(reference)
+        except self.ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        except (
+            self.ray.exceptions.WorkerCrashedError,
+            self.ray.exceptions.OutOfMemoryError,
+            self.ray.exceptions.NodeDiedError,
+        ) as error:
+            first = str(error).strip().split("\n")[0]
+            raise RuntimeError(
+                f"a worker of Ray died, and so did those after it: {first}"
+            ) from error
+
+
+@contextlib.contextmanager
+def ray_engine(
+    who: str,
+    workers: int | None = None,
+    address: str | None = None,
+    env: Mapping[str, str] | None = None,
+    object_store: int = OBJECT_STORE,
+) -> Iterator[Engine]:
+    """Start Ray on this machine, or connect to one that runs; end what was started, and only that.
+
+    Without `address`, that of the environment's RAY_ADDRESS is taken, as Ray does. If this process
+    is connected already, that is used and left as it is. Workers get the variables of this process
+    whose names begin as `PASSED` says; on other machines the package must be installed, or lie
+    where it lies here.
+
+    Args:
+        who: what needs it, for messages, such as "--engine ray".
+        workers: int >= 1, tasks at a time; None: one a processor of this machine or the cluster.
+        address: "host:port" of a cluster's head, "auto" for one on this machine; None: start one.
+        env: dict, more variables of the workers' environment.
+        object_store: int, bytes of shared memory that a Ray started here may hold.
+
+    Raises:
+        ImportError: in one line that says how to install it.
+        ValueError: if no Ray answers at the address.
+
+    Example:
+        >>> with ray_engine("this", workers=2) as engine:  # doctest: +SKIP
+        ...     sorted(engine.each(divmod, [(7, 2), (9, 4)]))
+        [(0, (3, 1)), (1, (2, 1))]
+    """
+    optional(integer, "workers", workers, 1)
+    address = address or os.environ.get("RAY_ADDRESS")
+    with _environment(QUIET):
+        ray = needed("ray", who, "scale")
+        if ray.is_initialized():
+            yield Engine(ray, workers or _processors(ray), False)
+            return
+        variables = {**_passed(), **(env or {})}
+        how: dict[str, Any] = {
+            "runtime_env": {"env_vars": variables},
+            "log_to_driver": False,  # it would be written over progress bars
+            "logging_level": logging.ERROR,
+        }
+        with contextlib.ExitStack() as stack:
+            if address is None:
+                folder = stack.enter_context(_short_folder())
+                how |= {"address": "local", "num_cpus": workers or CORES}
+                how |= {"object_store_memory": object_store, "_temp_dir": folder}
+                how |= {"include_dashboard": False}
+            else:
+                _check_address(address, who)
+                how["address"] = address
+            stack.callback(ray.shutdown)
+            with _sigterm_kept(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what Ray will do in later versions
+                try:
+                    ray.init(**how)
+                except ConnectionError as error:
+                    raise ValueError(_unreachable(address, who)) from error
+            yield Engine(ray, workers or _processors(ray), address is None)
+
+
+def _call(function, *given):
+    return function(*given)
+
+
+def _passed():
+    """The variables of this process that workers need; they find this package first of all."""
+    found = {name: value for name, value in os.environ.items() if name.startswith(PASSED)}
+    paths = [str(ROOT), *filter(None, found.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**found, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+
+
+def _processors(ray):
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def _check_address(address, who):
+    """A head that does not answer is told at once; Ray itself would try for minutes."""
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()) or "/" in host:
+        raise ValueError(
+            f"{who}: expected the address of a Ray cluster's head as host:port, or auto, found "
+            f"{address!r}"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(_unreachable(address, who)) from error
+
+
+def _unreachable(address, who):
+    return (
+        f"{who}: expected a Ray cluster at {address}, found none (`ray start --head` starts one; "
+        "without an address one is started on this machine)"
+    )
+
+
+@contextlib.contextmanager
+def _short_folder():
+    """Ray's own folder: of logs and of sockets, whose paths must be short."""
+    place = tempfile.gettempdir()
+    if len(place) > LONGEST_FOLDER:
+        place = "/tmp"  # that of a batch system, say, is too long
+    folder = tempfile.mkdtemp(prefix="reloop2-ray-", dir=place)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _environment(variables):
+    """Set variables that are not set, for the block."""
+    mine = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(mine)
+    try:
+        yield
+    finally:
+        for name in mine:
+            os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def _sigterm_kept():
+    """Leave SIGTERM to who handles it: Ray takes it over when it is started."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
