@@ -319,7 +319,7 @@ def test_staleness_is_until_the_slowest_reader_that_serves():
     staleness.acknowledged(2)
     clock.now = 0.5
     staleness.has("a", 2)
-    said = staleness.figures()
+    said = staleness.figures(number=2)
     assert (
         said["now_ms"] == 500.0 and said["now_events"] == 1 and said["readers"] == {"a": 0, "b": 1}
     )

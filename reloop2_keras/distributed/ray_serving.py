@@ -208,16 +208,17 @@ class RayCollector:
                 stale.add_metric([quantile], lag[name])
         yield stale
         behind = GaugeMetricFamily(
-            "reloop2_behind_events", "answers to labels that a reader lacks", labels=["reader"]
+            "reloop2_behind_changes", "changes that a reader lacks", labels=["reader"]
         )
-        for name, events in lag.get("readers", {}).items():
-            behind.add_metric([name], events)
+        for name, changes in lag.get("readers", {}).items():
+            behind.add_metric([name], changes)
         yield behind
         serving = said["replicas"]["serving"]
         for name, text, value in (
             ("reloop2_writer_up", "whether labels are learnt", int(said["writer"] == "ok")),
             ("reloop2_readers_serving", "readers that serve", serving),
             ("reloop2_behind_ms", "age of the oldest answer that one lacks", lag.get("now_ms", 0)),
+            ("reloop2_behind_events", "answers to labels that one lacks", lag.get("now_events", 0)),
             ("reloop2_rows_to_write", "served rows, not yet written down", said["rows_to_write"]),
             ("reloop2_dropped_here", "rows let go of: the writer was away", said["dropped_here"]),
         ):

@@ -181,14 +181,17 @@ class Staleness:
         with self._lock:
             return all(own >= number for own in self._serving().values())
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self, number: int = 0) -> dict[str, Any]:
         """Return what is known.
+
+        Args:
+            number: int, changes so far.
 
         Returns:
             dict: `p50_ms`, `p99_ms`, `max_ms` of the last 10,000 answers to labels, None before the
             first; `answers`, how many these are; `now_ms` and `now_events`, the age of the oldest
-            answer that a reader lacks, and how many there are; `readers`, for each how many it
-            lacks.
+            answer that a reader lacks, and how many there are; `readers`, for each how many
+            changes it lacks.
         """
         with self._lock:
             self._close()
@@ -199,7 +202,5 @@ class Staleness:
             oldest = self._open[0][1] if self._open else None
             out["now_ms"] = 0.0 if oldest is None else round((self._clock() - oldest) * 1e3, 3)
             out["now_events"] = len(self._open)
-            out["readers"] = {
-                reader: sum(n > number for n, _ in self._open) for reader, number in there.items()
-            }
+            out["readers"] = {reader: max(0, number - own) for reader, own in there.items()}
         return out

@@ -214,7 +214,7 @@ class Writer:
         """Return `Running.health`, and what is known of the readers' lag."""
 
         def told(running):
-            lag = {**self._staleness.figures(), "messages": self._news.partial}
+            lag = {**self._staleness.figures(self._news.number), "messages": self._news.partial}
             lag["full_states"] = self._news.full
             return {**running.health(), "staleness": lag, "writer_process": os.getpid()}
 
