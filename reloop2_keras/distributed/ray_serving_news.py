@@ -33,11 +33,12 @@ class News:
         epoch: str, of this writer alone.
         number: int, changes so far.
         full, partial: ints, messages of each kind.
+        partial_bytes: int, of the values in those that were not the full state.
     """
 
     def __init__(self, model: SharedModel, remembered: int = REMEMBERED) -> None:
         self.epoch, self.number = secrets.token_hex(8), 0
-        self.full, self.partial = 0, 0
+        self.full, self.partial, self.partial_bytes = 0, 0, 0
         self._model, self._limit, self._rows = model, remembered, 0
         self._kept: collections.deque[tuple[int, np.ndarray]] = collections.deque()
         self._since = 0  # changes from here on are remembered
@@ -105,6 +106,7 @@ class News:
             if self._ruled > mark[1]:
                 values |= rule_of(online)
             self.partial += 1
+            self.partial_bytes += sum(array.nbytes for array in values.values())
             return {**about, "values": values}
 
     def _forget(self, online, generation):

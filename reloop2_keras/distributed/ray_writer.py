@@ -215,7 +215,7 @@ class Writer:
 
         def told(running):
             lag = {**self._staleness.figures(self._news.number), "messages": self._news.partial}
-            lag["full_states"] = self._news.full
+            lag |= {"full_states": self._news.full, "bytes": self._news.partial_bytes}
             return {**running.health(), "staleness": lag, "writer_process": os.getpid()}
 
         return self._do(told)
