@@ -321,7 +321,7 @@ def test_staleness_is_until_the_slowest_reader_that_serves():
     staleness.has("a", 2)
     said = staleness.figures(number=2)
     assert (
-        said["now_ms"] == 500.0 and said["now_events"] == 1 and said["readers"] == {"a": 0, "b": 1}
+        said["now_ms"] == 500.0 and said["now_events"] == 1 and said["readers"] == {"a": 0, "b": 2}
     )
     assert not staleness.reached(2)
     staleness.has("b", 2)

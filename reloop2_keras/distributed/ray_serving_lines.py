@@ -124,7 +124,7 @@ class WriterLine:
         self.actor, self.limit, self._tell = actor, limit, tell
         self.away, self.rows, self.dropped = "", 0, 0
         self._entries: collections.deque[_Entry] = collections.deque()
-        self._more = asyncio.Event()
+        self._more, self._under_way = asyncio.Event(), False
 
     def keep(self, name: str, time: float, rows: list[Any], given: Any) -> None:
         """Have rows written down, whenever that is."""
@@ -166,6 +166,7 @@ class WriterLine:
                 continue
             some = [self._entries.popleft() for _ in range(min(AT_ONCE, len(self._entries)))]
             self.rows -= sum(entry.rows for entry in some)
+            self._under_way = True
             answers: list[Any] = []
             try:
                 call = asked(self.actor.work, WORK, [entry.item for entry in some])
@@ -177,7 +178,9 @@ class WriterLine:
                 answers = [Refused("OSError", f"internal error: {error}")] * len(some)
                 self.dropped += sum(entry.rows for entry in some)
                 some = [entry for entry in some if entry.future is not None]
-            if self._answer(some, answers):
+            back = self._answer(some, answers)
+            self._under_way = False
+            if back:
                 await asyncio.sleep(PROBE)
             if not self._entries:
                 self._more.clear()
@@ -225,7 +228,9 @@ class WriterLine:
             await asyncio.sleep(PROBE if self.away else HEARTBEAT)
 
     async def emptied(self, seconds: float) -> None:
-        """Wait until nothing waits here any more, or for so long."""
+        """Wait until nothing waits here or is under way any more, or for so long."""
         until = asyncio.get_running_loop().time() + seconds
-        while (self._entries or self.rows) and asyncio.get_running_loop().time() < until:
+        while self._entries or self._under_way:
+            if asyncio.get_running_loop().time() > until:
+                return
             await asyncio.sleep(0.01)
