@@ -144,6 +144,13 @@ def test_readers_equal_one_process(case):
     assert case.metric("reloop2_writer_up") == 1 and case.metric("reloop2_readers_serving") == 2
     assert case.metric('reloop2_events_total{kind="learnt"}') == case.learnt
     assert case.metric('reloop2_staleness_ms{quantile="0.99"}') > 0
+    some = rows(5, 99)
+    body = {"rows": some, "labels": labels(some, 99)}
+    assert case.service.ask("/learn_rows", body)["learnt"] == 5
+    case.twin.learn_rows(some, labels(some, 99))
+    case.learnt += 5
+    case.assert_alike()
+    assert case.service.ask("/moved")["values"] and case.service.ask("/snapshots")["snapshots"]
     row = PROBE[0]
     assert case.service.ask("/explain", {"row": row}) == json.loads(
         json.dumps(case.twin.explain(row))

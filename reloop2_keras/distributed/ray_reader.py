@@ -1,12 +1,13 @@
 """Reader of a service on Ray: serves rows by a copy of the writer's model (ours)."""
 
-import contextlib
+import functools
 import logging
 import os
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,6 @@ class Reader:
         ray = optional("ray", "`serve --ray`", "scale")
         self._writer = ray.get_actor(writer, namespace)
         self._copy: Copy | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix="reloop2-reader-")
         threading.Thread(target=self._follow, name="follower", daemon=True).start()
 
     def _follow(self) -> None:
@@ -115,8 +115,8 @@ class Reader:
     def _ask(self):
         if self._copy is None:
             files, strict = self._told(self._writer.files)
-            path = self._written(ENCODER, files[ENCODER])
-            self._copy = Copy(Encoder.load(path, strict=strict), self._base, strict)
+            load = functools.partial(Encoder.load, strict=strict)
+            self._copy = Copy(_loaded(ENCODER, files[ENCODER], load), self._base, strict)
         message = self._told(self._writer.news, self._name, self._copy.mark)
         if message is not None and not self._copy.take(message):
             self._copy.mark = None  # one is missing: the full state, please
@@ -125,12 +125,7 @@ class Reader:
         return taken(got(asked(method, NEWS, *arguments), ASKING))
 
     def _base(self, name):
-        return load_base(self._written(name, self._told(self._writer.base, name)))
-
-    def _written(self, name, content):
-        path = Path(self._folder.name) / name
-        put_file(path, content)
-        return path
+        return _loaded(name, self._told(self._writer.base, name), load_base)
 
     def ready(self) -> int:
         """Return the number of this process if it can serve, else 0."""
@@ -149,6 +144,10 @@ class Reader:
             raise Away(f"{self._name} has not got the model yet")
         return self._copy.model.give(rows)
 
-    def __del__(self) -> None:
-        with contextlib.suppress(Exception):
-            self._folder.cleanup()
+
+def _loaded(name: str, content: bytes, load: Callable[[Path], Any]) -> Any:
+    """Return what a function makes of a file's path; a kill leaves no file behind afterwards."""
+    with tempfile.TemporaryDirectory(prefix="reloop2-reader-") as folder:
+        path = Path(folder) / name
+        put_file(path, content)
+        return load(path)
