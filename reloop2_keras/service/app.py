@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import json
 import time
 from collections.abc import AsyncIterator
@@ -73,14 +74,19 @@ def _json(content: Any) -> Response:
 
 
 async def _predicted(model: OnlineModel, body: PredictBody) -> dict[str, Any]:
-    if len(body.rows) <= HERE:
+    found: Any
+    if len(body.rows) <= HERE or inspect.iscoroutinefunction(model.predict):
         found = model.predict(body.rows)
     else:
         found = await run_in_threadpool(model.predict, body.rows)
+    if inspect.isawaitable(found):  # another process does it
+        found = await found
     return {"id": found.id, "scores": found.scores.tolist()}
 
 
 async def _learnt(model: OnlineModel, body: LearnBody) -> dict[str, Any]:
+    if inspect.iscoroutinefunction(model.learn):
+        return await model.learn(body.ids, body.labels)
     return await run_in_threadpool(model.learn, body.ids, body.labels)
 
 
@@ -118,23 +124,7 @@ def _add_looking(app: FastAPI, running: Running) -> None:
 
     @app.get("/health")
     def health() -> Response:
-        trial, store = model.trial, running.store
-        return _json(
-            {
-                "status": "ok",
-                "model": running.shipped.name,
-                "base": model.base_name or None,
-                "previous_base": model.previous or None,
-                "release": None if trial is None else trial.summary(),
-                "position": store.position,
-                "snapshots": store.snapshots(),
-                "newest_snapshot": store.kept.newest(),
-                "failures": running.failures,
-                "alarms": model.alarms.raised[-10:],
-                "last_block": model.alarms.last,
-                "card": running.shipped.card,
-            }
-        )
+        return _json(running.health())
 
 
 def _add_keeping(app: FastAPI, running: Running) -> None:

@@ -1,6 +1,7 @@
 """`python -m reloop2_keras serve` and `release`."""
 
 import argparse
+import contextlib
 import http.client
 import json
 import logging
@@ -26,6 +27,7 @@ from reloop2_keras.service.starting import (
 )
 
 logger = logging.getLogger("reloop2_keras.service")
+RAY = ("replicas", "pace_ms", "address")  # options that need --ray
 SECONDS = real("(0, inf)", "a number of seconds")
 
 
@@ -88,6 +90,25 @@ def add_parsers(commands: Any) -> None:
         "that they lack as missing; both are counted",
     )
     serve.add_argument("--token-file", help=f"file of the token; or set {TOKEN}")
+    serve.add_argument(
+        "--ray",
+        action="store_true",
+        help="one process that learns and some that serve, on Ray: pip install 'reloop2[scale]'",
+    )
+    for option, kind, text in (
+        ("--replicas", whole(1, 1000), "with --ray: processes that serve; 2"),
+        (
+            "--pace-ms",
+            real("[0, 60000]", "milliseconds"),
+            "with --ray: milliseconds between two messages to such a process; 50",
+        ),
+        (
+            "--address",
+            str,
+            "with --ray: of a cluster's head, host:port or auto; else this machine",
+        ),
+    ):
+        serve.add_argument(option, type=kind, default=argparse.SUPPRESS, help=text)
     release = commands.add_parser(
         "release",
         formatter_class=form,
@@ -125,32 +146,44 @@ def serve(args: argparse.Namespace) -> None:
     token, port = token_of(args.token_file), port_of(args.port)
     if not is_loopback(args.host) and token is None:
         raise ValueError(f"--host {args.host}: expected a token beyond loopback, found none")
+    on_ray = {name: vars(args)[name] for name in RAY if name in args}
+    if on_ray and not args.ray:
+        raise ValueError(f"--{next(iter(on_ray)).replace('_', '-')}: expected --ray beside it")
     uvicorn: Any = None
     for module in ("fastapi", "prometheus_client", "uvicorn"):
         uvicorn = optional(module, "`serve`", "serve")
+    if args.ray:
+        optional("ray", "`serve --ray`", "scale")
     check_model(args.model)
     if args.state is not None:
         check_out_folder(args.state, "--state")
-    with listening(args.host, port) as address:
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(listening(args.host, port))
         quiet_tensorflow()
         from reloop2_keras.service.app import made_app
         from reloop2_keras.service.running import Running
 
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-        running = Running(
-            args.model,
-            args.state,
-            args.keep,
-            args.sync,
-            args.snapshot_seconds,
-            args.snapshot_events,
-            strict=not args.lenient,
-            older=args.keep_older,
-            wait=args.wait,
-            negatives=args.negatives,
-            max_rows=args.max_waiting,
-            late_rows=args.receipts,
-        )
+        options = {
+            "state": args.state,
+            "keep": args.keep,
+            "sync": args.sync,
+            "snapshot_seconds": args.snapshot_seconds,
+            "snapshot_events": args.snapshot_events,
+            "strict": not args.lenient,
+            "older": args.keep_older,
+            "wait": args.wait,
+            "negatives": args.negatives,
+            "max_rows": args.max_waiting,
+            "late_rows": args.receipts,
+        }
+        running: Any
+        if args.ray:
+            from reloop2_keras.distributed.ray_service import serving_on_ray
+
+            running = stack.enter_context(serving_on_ray(args.model, **on_ray, options=options))
+        else:
+            running = Running(args.model, **options)
         app = made_app(running, args.max_bytes, token)
         # a request that is answered within 30 seconds is answered before the end
         options = {"access_log": False, "timeout_graceful_shutdown": 30, "log_level": "info"}

@@ -101,7 +101,10 @@ async def _too_deep(_: Request, __: Exception) -> Response:
 
 async def _unable(_: Request, error: Exception) -> Response:
     """404 for a file that is not there; 503 for a disk that does not take what is written."""
-    return _answer(404 if isinstance(error, FileNotFoundError) else 503, str(error))
+    answer = _answer(404 if isinstance(error, FileNotFoundError) else 503, str(error))
+    if (seconds := getattr(error, "retry_after", None)) is not None:
+        answer.headers["Retry-After"] = str(seconds)  # of what is away, and comes back
+    return answer
 
 
 async def _told(request: Request, error: Exception) -> Response:

@@ -91,7 +91,7 @@ class ModelCollector:
 def made_registry(running: Running) -> tuple[CollectorRegistry, Histogram]:
     """Return a registry of a model, and the histogram of requests' seconds by route and status."""
     registry = CollectorRegistry()
-    registry.register(ModelCollector(running))
+    registry.register(running.collector())
     names = ["route", "status"]
     seconds = Histogram(
         "reloop2_request_seconds", "time of a request", names, buckets=SECONDS, registry=registry

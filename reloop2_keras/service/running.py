@@ -51,6 +51,9 @@ class Running:
         ValueError: if an argument is out of range.
     """
 
+    MODEL: type[OnlineModel] = OnlineModel
+    model: OnlineModel
+
     def __init__(
         self,
         model: str | os.PathLike,
@@ -71,7 +74,7 @@ class Running:
         folder = Path(os.path.abspath(model))
         shipped = shipped or load_shipped(folder, strict)
         base = shipped.base
-        self.model = OnlineModel(
+        self.model = self.MODEL(
             shipped.online,
             shipped.encoder,
             None if base is None else load_base(base),
@@ -196,6 +199,34 @@ class Running:
         names |= self.store.kept.bases()
         for name in self._files.keep(names):
             logger.info("%s is removed: no snapshot names it any more", name)
+
+    def base_path(self, name: str) -> Path:
+        """Return the file of a base that the model, its trial or a snapshot names."""
+        return self._files.path(name)
+
+    def health(self) -> dict[str, Any]:
+        """Return what `GET /health` answers, as plain values."""
+        model, store = self.model, self.store
+        return {
+            "status": "ok",
+            "model": self.shipped.name,
+            "base": model.base_name or None,
+            "previous_base": model.previous or None,
+            "release": None if model.trial is None else model.trial.summary(),
+            "position": store.position,
+            "snapshots": store.snapshots(),
+            "newest_snapshot": store.kept.newest(),
+            "failures": self.failures,
+            "alarms": model.alarms.raised[-10:],
+            "last_block": model.alarms.last,
+            "card": self.shipped.card,
+        }
+
+    def collector(self) -> Any:
+        """Return what tells Prometheus of the model."""
+        from reloop2_keras.service.metrics import ModelCollector  # which not every use needs
+
+        return ModelCollector(self)
 
     def end(self) -> None:
         """Stop the thread, and write a last snapshot."""

@@ -55,6 +55,8 @@ class Learner:
         late_rows: int >= 0, negatives of which a receipt is kept (2.8 kB each with 9 arms of 8
             tables), so that a click that comes after all takes the negative's place.
         give_way: called before each batch, without a lock.
+        taught: called after each batch with its words, int32 (rows, K), by which the tables find
+            what was changed; or None.
 
     Raises:
         ValueError: if receipts are asked for and `online` keeps none.
@@ -65,6 +67,7 @@ class Learner:
         online: Online,
         late_rows: int = 0,
         give_way: Callable[[], None] | None = None,
+        taught: Callable[[np.ndarray], None] | None = None,
     ) -> None:
         late_rows = integer("late_rows", late_rows, 0)
         if late_rows and online.recent is not None:
@@ -73,7 +76,7 @@ class Learner:
                 "chooses its crosses again (again=True), as nothing can be taken back there. "
                 f"Received: {late_rows}"
             )
-        self.online, self.give_way = online, give_way
+        self.online, self.give_way, self.taught = online, give_way, taught
         self.receipts = Receipts(late_rows) if late_rows else None
 
     def learn(self, parts: list[tuple[str, np.ndarray, Arrays]], labels: list[np.ndarray]) -> None:
@@ -95,11 +98,17 @@ class Learner:
             served = Served({name: array[at] for name, array in arrays.items()})
             if self.receipts is None:
                 self.online.learn(served, truth[at])
+                self._told(served)
                 continue
             receipt = self.online.learn_with_receipt(served, truth[at])
+            self._told(served)
             for one in np.unique(owner[at]):
                 here = np.flatnonzero(owner[at] == one)
                 self.receipts.put(parts[one][0], numbers[at][here], receipt.part(here))
+
+    def _told(self, served):
+        if self.taught is not None:
+            self.taught(served["words"])  # as they were learnt: a cross may have given way
 
     def click(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Take back negatives of a request, and learn them as clicks.
@@ -111,6 +120,7 @@ class Learner:
         for receipt, at in [] if self.receipts is None else self.receipts.take(name, rows):
             served = self.online.retract(receipt)
             self.online.learn(served, np.ones(len(at)))
+            self._told(served)  # of the same words as what was taken back
             found.append(rows[at])
         return np.concatenate(found)
 

@@ -107,9 +107,8 @@ class ModelState(Releasing):
     def _learn(self, parts, truth, keep=True):
         learner = self.learner
         if not keep and learner.receipts is not None:
-            learner = Learner(
-                learner.online, 0, learner.give_way
-            )  # rows without a request: no label comes again
+            # rows without a request: no label comes again
+            learner = Learner(learner.online, 0, learner.give_way, learner.taught)
         with self.lock:
             self._tried(parts, truth)
         learner.learn(parts, truth)
@@ -189,7 +188,7 @@ class ModelState(Releasing):
             fresh.load_state(_below("online/", arrays))
             fresh.waiting.numbers[...] = arrays["numbers"]
             limit = 0 if self.learner.receipts is None else self.learner.receipts.limit
-            learner = Learner(fresh, limit, self.learner.give_way)
+            learner = Learner(fresh, limit, self.learner.give_way, self.learner.taught)
             learner.load(head["receipts"], _below("receipts/", arrays))
             self.learner = learner
             self.counts = collections.Counter(head["counts"])
