@@ -10,6 +10,7 @@ import pytest
 from damage import tried
 from disk_case import small_disk, writers
 from ms_support import CARDINALITIES, ms
+from payload import never_run, refused
 
 from data_scripts import prepare, synthetic
 from mindspore_port import DeepFM, PreparedDataset
@@ -61,6 +62,25 @@ def test_no_damage_of_a_checkpoint_changes_a_number_in_silence(tmp_path, record,
     found = tried(path, load, foreign, flips)
     print(f"{kind}: {path.stat().st_size} bytes, {found.refused} refused, {found.equal} equal")
     assert not found.faults, found.faults[:5]
+
+
+def test_a_pickle_is_no_file_of_mindspore(tmp_path, record):
+    path = tmp_path / "m.ckpt"
+    save_model(DeepFM(CARDINALITIES, embedding_dim=4, hidden_units=(8, 6)), path)
+    slot = next((record / "slots").glob("000-*.mindrecord"))
+    index = slot.with_name(f"{slot.name}.db")
+
+    def read_slot():
+        return PreparedDataset(record).slots()[0].load()
+
+    for read, place in (
+        (lambda: load_model(path), path),
+        (lambda: load_arrays(path), path),
+        (read_slot, slot),
+        (read_slot, index),
+    ):
+        with never_run(tmp_path) as raw:
+            assert refused(read, place, raw)
 
 
 def test_a_checkpoint_of_a_later_schema_or_of_another_kind_is_refused(tmp_path, monkeypatch):
