@@ -16,9 +16,10 @@ import polars as pl
 import pyarrow as pa
 
 from data_scripts.bins import NumberSample
-from data_scripts.ray_units import How, Unit, frames, read_frame, whole
+from data_scripts.ray_units import How, Unit, frames, read_frame
 from data_scripts.sources.source import Source
 from data_scripts.vocabulary import FieldVocabulary, hash_text
+from reloop2_keras.core.files import replaced
 
 SHARDS = 16
 PROBE = pl.Series(["reloop2", "", "ä"])
@@ -44,7 +45,7 @@ def count_values(
             column = frame[name].drop_nulls().to_numpy()
             kept.append(column[~np.isnan(column)])
     for name, kept in numbers.items():
-        with whole(how.at("numbers", f"{number:06d}-{_place(source, name)}.npy")) as trial:
+        with replaced(how.at("numbers", f"{number:06d}-{_place(source, name)}.npy")) as trial:
             with trial.open("wb") as file:
                 np.save(file, _joined(kept))
     _put_down(how, number, fields)
@@ -69,7 +70,7 @@ def _put_down(how, number, fields):
     tables = [every.filter(pl.col("shard") == s).drop("shard").to_arrow() for s in range(SHARDS)]
     path = how.at("counts", f"{number:06d}.arrow")
     with (
-        whole(path) as trial,
+        replaced(path) as trial,
         pa.OSFile(str(trial), "wb") as sink,
         pa.ipc.new_file(sink, tables[0].schema) as writer,
     ):
@@ -94,7 +95,7 @@ def merge_counts(how: How, parts: int, shard: int, threshold: int) -> int:
                 merged = pl.concat(waiting)
                 waiting = [merged.group_by("field", "value").agg(pl.col("count").sum())]
     kept = waiting[0].filter(pl.col("count") > threshold)
-    with whole(how.at("kept", f"{shard}.arrow")) as trial:
+    with replaced(how.at("kept", f"{shard}.arrow")) as trial:
         kept.with_columns(hash=hash_text(kept["value"])).write_ipc(trial)
     return len(kept)
 
@@ -110,7 +111,7 @@ def give_ids(how: How, place: int) -> int:
         for shard in range(SHARDS)
     ]
     kept = FieldVocabulary.in_order(pl.concat(parts).drop("field"))
-    with whole(how.at("fields", f"{place}.arrow")) as trial:
+    with replaced(how.at("fields", f"{place}.arrow")) as trial:
         kept.write_ipc(trial)
     return len(kept) + 1
 

@@ -11,10 +11,11 @@ import polars as pl
 
 from data_scripts.errors import Errors, InputError
 from data_scripts.passes import Passes
-from data_scripts.ray_units import How, Unit, whole
+from data_scripts.ray_units import How, Unit
 from data_scripts.sources.cuts import lines_of
 from data_scripts.sources.parts import Part
 from data_scripts.sources.source import Source
+from reloop2_keras.core.files import replaced
 
 FILE_ROWS = 65_536  # rows of a file that is put down
 
@@ -104,7 +105,7 @@ class _Held:
     def _write(self, frame):
         path = self._how.at("rows", self._name, f"{len(self._files):05d}.arrow")
         part = frame.head(FILE_ROWS)
-        with whole(path) as trial:
+        with replaced(path) as trial:
             part.write_ipc(trial, compression="lz4")
         self._files.append((str(path), len(part)))
         self._frames = [frame.slice(FILE_ROWS)] if len(frame) > FILE_ROWS else []

@@ -1,10 +1,7 @@
 """What workers read: parts of the log, or rows that a worker put down on the way."""
 
-import contextlib
 import copy
 import dataclasses
-import os
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,17 +104,6 @@ def _unit_frames(source, how, unit):
         return
     seen = copy.deepcopy(how.seen)
     yield from source.parts.read(unit.part, how.chunk_rows, Errors(how.on_error, unit.limit), seen)
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give a path to write to; what was written comes to its place as a whole."""
-    trial = path.with_name(f"{uuid.uuid4().hex}.part")
-    try:
-        yield trial
-        os.replace(trial, path)
-    finally:
-        trial.unlink(missing_ok=True)
 
 
 def read_frame(path: Path) -> pl.DataFrame:
