@@ -114,7 +114,7 @@ def shown(value: object) -> str:
 
     Example:
         >>> shown([1] * 99)[70:]
-        ', 1, 1,...'
+        '1, 1, 1...'
     """
     try:
         text = repr(value)
