@@ -61,6 +61,7 @@ def test_many_row_groups_and_small_buffers_lose_nothing(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "d")
     path = tmp_path / "d" / "train" / "000.parquet"
     pq.write_table(pq.read_table(path), path, row_group_size=97)
+    seal(tmp_path / "d")
     ids, _, _, weight = epoch(PreparedDataset(tmp_path / "d").train(128, shuffle_rows=200))
     want = epoch(PreparedDataset(folder).train(128))
     rows, want = ids[weight > 0], want[0][want[3] > 0]
