@@ -11,6 +11,8 @@ from pathlib import Path
 from absent import hide
 
 hide(*{"tensorflow", "jax", "torch"} - {os.environ["KERAS_BACKEND"]})
+# Keras notes in a functional model's file that JAX compiled it; torch.compile takes 9 s for each
+os.environ["TORCHDYNAMO_DISABLE"] = "1"
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402

@@ -8,9 +8,10 @@ import signal
 import sys
 import time
 
-from run_parts import CORES, ROOT, Part, run_parts
+from run_parts import CORES, ROOT, Part, free_gib, parts_at_once, run_parts
 
 BACKENDS = ("jax", "tensorflow", "torch")
+SLOWEST = 4  # parts whose CPU time is told at the end
 
 
 def all_parts():
@@ -47,6 +48,10 @@ def run(parts, jobs, limit):
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
+    slowest = sorted(outcomes, key=lambda outcome: -outcome.cpu)[:SLOWEST]
+    total = sum(outcome.cpu for outcome in outcomes)
+    told = ", ".join(f"{outcome.part.name} {outcome.cpu:.0f} s" for outcome in slowest)
+    print(f"CPU: {total:.0f} s; most: {told}")
     bad = [f"{outcome.part.name} ({outcome.wrong})" for outcome in outcomes if outcome.wrong]
     if bad:
         print("not green: " + ", ".join(bad))
@@ -61,7 +66,7 @@ def main(argv=None):
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="words: only parts whose names contain one")
-    jobs = min(CORES, 4)  # each may take 2 GiB
+    jobs = parts_at_once(CORES, free_gib())
     parser.add_argument("--jobs", type=int, default=jobs, help="parts at once (%(default)s here)")
     parser.add_argument("--limit", type=float, default=7200, help="seconds a part may take")
     args = parser.parse_args(argv)

@@ -16,6 +16,25 @@ ROOT = Path(__file__).parents[1]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 PATIENCE = 10  # seconds that a part which is asked to stop may still take
 HEARTBEAT = 60  # seconds from one line of progress to the next
+GIB_OF_A_PART = 5  # what the largest, JAX's, grows to; others take 2 to 4
+
+
+def free_gib():
+    """GiB of memory that processes may still take here; that of the machine where none tells."""
+    told = []
+    with contextlib.suppress(OSError, ValueError):
+        told.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with contextlib.suppress(OSError):  # Linux
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        told.append(2**10 * int(lines["MemAvailable"].split()[0]))
+    with contextlib.suppress(OSError, ValueError):  # a container; without a limit it says "max"
+        told.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(told, default=0) / 2**30
+
+
+def parts_at_once(cores, gib):
+    """How many parts to run at once: one more than cores, as some wait, where memory allows."""
+    return max(1, min(cores + 1, 4, int(gib // GIB_OF_A_PART)))
 
 
 @dataclass(frozen=True)
@@ -37,6 +56,7 @@ class Outcome:
 
     part: Part
     wrong: str = ""
+    cpu: float = 0.0  # seconds
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("passed", "failed", "skipped"), 0)
     )
@@ -146,7 +166,7 @@ class Running:
             outcome.wrong = f"pytest exit status {status}"
         if outcome.wrong:
             outcome.counts["failed"] = max(outcome.counts["failed"], 1)
-        cpu = self.usage.ru_utime + self.usage.ru_stime
+        outcome.cpu = cpu = self.usage.ru_utime + self.usage.ru_stime
         # Linux counts in KiB, macOS in bytes
         peak = self.usage.ru_maxrss / (2**20 if sys.platform == "linux" else 2**30)
         told = f"{outcome.wrong or 'green'}; {self.seconds:.0f} s, {cpu:.0f} s of CPU"

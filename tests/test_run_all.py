@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from run_all import all_parts, main, run
-from run_parts import Part, next_part
+from run_parts import Part, free_gib, next_part, parts_at_once
 
 HERE = Path(__file__).parent
 GREEN = """
@@ -89,7 +89,9 @@ def test_what_is_not_green_is_named_and_counted(tmp_path, capfd):
 
 def test_a_green_run_ends_well(tmp_path, capfd):
     assert run([part(tmp_path, "green", GREEN)], 1, 300) == 0
-    assert "==== 2 passed, 0 failed, 1 skipped in" in capfd.readouterr().out.splitlines()[-1]
+    *_, slowest, last = capfd.readouterr().out.splitlines()
+    assert re.fullmatch(r"CPU: \d+ s; most: green \d+ s", slowest)
+    assert "==== 2 passed, 0 failed, 1 skipped in" in last
 
 
 def test_parts_run_at_once_and_what_each_says_stays_together(tmp_path, capfd):
@@ -174,6 +176,18 @@ def test_of_a_lane_one_part_runs_at_a_time():
     assert chosen("bcd", "a") == "c" and chosen("de", "c") == "d"
     assert chosen("b", "ac") is None and chosen("", "c") is None
     assert chosen("be", "ac") == "e"
+
+
+@pytest.mark.parametrize(
+    ("cores", "gib", "jobs"),
+    [(2, 22.0, 3), (2, 12.0, 2), (2, 6.0, 1), (2, 0.5, 1), (1, 30.0, 2), (16, 120.0, 4)],
+)
+def test_memory_bounds_how_many_parts_run_at_once(cores, gib, jobs):
+    assert parts_at_once(cores, gib) == jobs
+
+
+def test_memory_that_is_free_is_some():
+    assert 0 < free_gib() < 1e5
 
 
 def test_every_backend_and_package_has_its_part():

@@ -9,6 +9,7 @@ from reloop2_keras.__main__ import main
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.online.fast_part import StartedTables
 from reloop2_keras.core.serving import OnlineModel, load_shipped
+from reloop2_keras.models import train_base
 from reloop2_keras.service.running import load_base
 from reloop2_keras.streaming import compare
 from reloop2_keras.streaming.shipping import ship_pick
@@ -24,8 +25,14 @@ def dataset(tmp_path_factory):
     return PreparedDataset(out)
 
 
+@pytest.fixture(scope="module")
+def base(dataset):
+    """A trained model; no arm that is run on it here changes it."""
+    return train_base(dataset, 1001, **BASE)[0]
+
+
 @pytest.mark.parametrize("kind", ["onnx", "keras"])
-def test_what_is_shipped_serves_what_the_arm_would(tmp_path, dataset, kind, monkeypatch):
+def test_what_is_shipped_serves_what_the_arm_would(tmp_path, dataset, base, kind, monkeypatch):
     if kind == "keras":
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     else:
@@ -33,7 +40,7 @@ def test_what_is_shipped_serves_what_the_arm_would(tmp_path, dataset, kind, monk
         pytest.importorskip("onnx")
     kept = {}
     arms = ["frozen", "online"]
-    report = compare(dataset, arms=arms, base_options=BASE, progress=False, kept=kept)
+    report = compare(dataset, base, arms, progress=False, kept=kept)
     folder = ship_pick(report, kept, dataset, tmp_path / "model")
     monkeypatch.undo()
     shipped = load_shipped(folder)
@@ -46,9 +53,9 @@ def test_what_is_shipped_serves_what_the_arm_would(tmp_path, dataset, kind, monk
     arrays = dataset.slots()[0].load()
     hashes = arrays["feature_hashes"][:100]
     some = {name: array[:100] for name, array in arrays.items()}
-    base = load_base(shipped.base)
-    model = OnlineModel(shipped.online, shipped.encoder, base, "base")
-    p, q = base.serve(some)["probability"], arm.slow.serve(some)["probability"]
+    loaded = load_base(shipped.base)
+    model = OnlineModel(shipped.online, shipped.encoder, loaded, "base")
+    p, q = loaded.serve(some)["probability"], arm.slow.serve(some)["probability"]
     np.testing.assert_allclose(p, q, atol=1e-6)
     got = model.online.predict(hashes, {model.online.bases[0]: p})["corrected"]
     want = arm.fast.online.predict(hashes, {model.online.bases[0]: q})["corrected"]
@@ -68,11 +75,11 @@ def test_the_command_ships_and_says_what_comes_next(tmp_path, dataset, capsys):
 
 
 @pytest.mark.parametrize("delay", [0, 1, "150rows"])
-def test_what_is_shipped_has_learnt_every_row_of_the_log(tmp_path, dataset, delay):
+def test_what_is_shipped_has_learnt_every_row_of_the_log(tmp_path, dataset, base, delay):
     """Against tables that learn all rows one after the other, each when its label comes."""
-    kept, few = {}, {"arms": ["frozen", "tables"], "base_options": BASE, "progress": False}
+    kept, few = {}, {"arms": ["frozen", "tables"], "progress": False}
     settings = Candidates(validation_slots=3)
-    report = compare(dataset, delay=delay, settings=settings, kept=kept, **few)
+    report = compare(dataset, base, delay=delay, settings=settings, kept=kept, **few)
     shipped = load_shipped(ship_pick(report, kept, dataset, tmp_path / "model"))
     twin, rows, waiting = StartedTables(dataset).online(), 0, []
     started = int(twin.arms.tables.rows)

@@ -44,13 +44,12 @@ sys.exit(neutral.main(sys.argv[1:]))
 """
 
 
-@pytest.fixture
-def keras_forks(forks, monkeypatch):
-    """Let `convert` run its Keras end in a fork: it spares the seconds of an import a file.
+@pytest.fixture(scope="session")
+def keras_end(forks):
+    """The Keras end of `convert` in a fork: it spares the seconds of an import a file.
 
     `test_both_ways_with_outputs_compared` does without, and so tests the processes it starts.
     """
-    from mindspore_port import convert
 
     def run(*arguments):
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")  # which is Keras' own choice
@@ -58,7 +57,13 @@ def keras_forks(forks, monkeypatch):
         assert status == 0, said[-3000:]
         return said.split()[-1]
 
-    monkeypatch.setattr(convert, "_keras", run)
+    return run
+
+
+@pytest.fixture
+def keras_forks(keras_end, monkeypatch):
+    """Let `convert` run its Keras end in forks."""
+    monkeypatch.setattr("mindspore_port.convert._keras", keras_end)
 
 
 @pytest.fixture(scope="session")
