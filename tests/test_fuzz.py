@@ -104,7 +104,8 @@ def test_a_body_that_is_nearly_right_is_answered_or_refused(client):
 
 @pytest.mark.fuzz
 @pytest.mark.slow
-def test_all_readers_for_as_long_as_asked(client, tmp_path, record_property, capsys):
+def test_all_readers_for_as_long_as_asked(client, tmp_path, record_property, capsys, caplog):
+    caplog.set_level("ERROR")  # bad rows are told as warnings
     until = time.monotonic() + float(os.environ.get("RELOOP2_FUZZ_SECONDS", "600"))
     first, counts, found = time.time_ns() % 2**40, {}, []
     readers = {**READERS, **more_fuzzers.READERS}
@@ -133,6 +134,8 @@ def test_all_readers_for_as_long_as_asked(client, tmp_path, record_property, cap
             except Exception as error:  # gone on with: one defect must not hide the others
                 error.add_note(f"{name}, seed {seed}, after {counts}")
                 found.append(error)
+                with capsys.disabled():  # a long report may be cut
+                    print(f"{name}, seed {seed}: {error!r}"[:2000], flush=True)
             counts[name] = counts.get(name, 0) + 1
     record_property("cases", counts)
     with capsys.disabled():

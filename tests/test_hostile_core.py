@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 from memory_checks import batch, make
 
+from data_scripts.sources.side_table import SideTable
 from reloop2_keras.core.correction import Compensation, Correction, Served
+from reloop2_keras.core.derived import Derived
 from reloop2_keras.core.gate import Gate
 from reloop2_keras.core.memories import FeatureMemory
+from reloop2_keras.core.raw_columns import RawColumns
+from reloop2_keras.core.raw_fields import RawFields
 from reloop2_keras.core.rows import check_labels
 
 
@@ -141,3 +145,17 @@ def test_a_child_forked_in_the_middle_of_a_write_can_read_what_is_whole():
 def test_labels_that_are_no_numbers_are_refused(labels):
     with pytest.raises(ValueError, match="`labels` must be"):
         check_labels(labels)
+
+
+def test_a_name_of_a_megabyte_is_not_told_in_full(tmp_path):
+    long = "x" * (1 << 20)
+    (tmp_path / "movies.csv").write_text(f"movieId,{long}\n1,a\n")
+    side = SideTable(tmp_path / "movies.csv", "movieId", "item", {"genres": Derived("genres")})
+    unknown = RawFields(["user"], RawColumns(), strict=True)
+    for call in (
+        lambda: side.load(()),
+        lambda: unknown.check_names([long, *(f"y{n}" for n in range(1000))], 1, "row 0"),
+    ):
+        with pytest.raises(ValueError, match=r"xxx\.\.\.") as caught:
+            call()
+        assert len(str(caught.value)) < 1000

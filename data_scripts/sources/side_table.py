@@ -13,6 +13,7 @@ from data_scripts.factorize import Lookup
 from data_scripts.sources.delimited import Format, read_delimited, read_header
 from data_scripts.sources.values import numbers
 from data_scripts.text import canonical
+from reloop2_keras.core.arguments import shown
 from reloop2_keras.core.derived import Derived
 
 CHUNK_ROWS = 65_536
@@ -54,9 +55,10 @@ class SideTable:
         wanted = [self.key, *sorted(needed - {self.key})]
         missing = [name for name in wanted if names.count(name) != 1]
         if missing:
+            found = ", ".join(map(shown, names[:40]))
             raise InputError(
                 f"{self.path}:1: expected one column of each of the names "
-                f"{', '.join(map(repr, missing))}, found {', '.join(map(repr, names))}"
+                f"{', '.join(map(repr, missing))}, found {found}"
             )
         errors, parts = Errors(), []
         first = self.header is None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import shown
 from reloop2_keras.core.raw_columns import RawColumns
 from reloop2_keras.core.raw_tables import RawTable, mapped
 
@@ -40,7 +41,7 @@ class RawFields:
         """Raise ValueError for names that are not known, or count them, by the mode."""
         unknown = {name for name in names if name not in self._known}
         if unknown and self._strict:
-            found = ", ".join(sorted(map(repr, unknown)))
+            found = ", ".join(sorted(map(shown, unknown))[:40])
             known = ", ".join(map(repr, self.known))
             raise ValueError(f"{where}: expected fields among {known}, found {found}")
         if unknown:

@@ -145,7 +145,7 @@ class FileArrays:
     def _found(self) -> str:
         names = self.file.names
         more = f" and {len(names) - 40} more" if len(names) > 40 else ""
-        return f"found columns {', '.join(map(repr, names[:40]))}{more}"
+        return f"found columns {', '.join(map(arguments.shown, names[:40]))}{more}"
 
     def _needed(self, label: bool) -> list[str]:
         """The columns of the file that make the fields, and the label if it is asked for."""
