@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from tqdm import tqdm
 
 from data_scripts import ray_counting as counting
@@ -25,7 +26,7 @@ from data_scripts.ray_units import How, Unit, grouped, read_frame
 from data_scripts.ray_writing import write_files
 from data_scripts.sources.source import Source
 from data_scripts.vocabulary import FieldVocabulary
-from reloop2_keras.core.run_identity import run_identity
+from reloop2_keras.core.run_identity import code_checksum, run_identity
 
 TASK_ROWS = 131_072  # rows of a task, about
 
@@ -52,8 +53,13 @@ def on_ray(
 
     def about() -> dict[str, Any]:
         files = [[str(path.absolute()), *_state(path)] for path in source.paths]
-        given = {"source": source.name, "fields": source.fields, "of_source": source.options}
-        return run_identity(**given, options=dict(options), files=files)
+        given: dict[str, Any] = {
+            "source": source.name,
+            "fields": source.fields,
+            "of_source": source.options,
+        }
+        given |= {"options": dict(options), "files": files, "polars": pl.__version__}
+        return run_identity(**given, data_scripts=code_checksum(("data_scripts",)))
 
     with work_folder(output, about) as work:
         how = How(chunk_rows, options["on_error"], None, str(work.folder))

@@ -12,7 +12,7 @@ from reloop2_keras.core.report import PrequentialReport
 from reloop2_keras.core.running import RunningArms
 from reloop2_keras.distributed import ray_studies
 
-TIMES = ("seconds", "date", "sha256", "microseconds")
+TIMES = ("seconds", "date", "sha256", "microseconds", "revision")
 
 
 def without_times(node):

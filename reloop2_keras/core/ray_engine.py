@@ -12,6 +12,7 @@ import signal
 import socket
 import tempfile
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -184,10 +185,19 @@ def _start(ray, how):
             # A bare Exception is what Ray raises for this.
             if type(error) is not Exception:
                 raise
+            _end_half_started(error)
             ray.shutdown()
             if left == 1:
                 told = " ".join(str(error).split())
                 raise OSError(f"Ray did not start in {STARTS} trials: {told}") from error
+
+
+def _end_half_started(error):
+    """End the processes of a start that failed: of Ray's node only the traceback still knows."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node: Any = frame.f_locals.get("self")
+        if hasattr(node, "kill_all_processes"):
+            node.kill_all_processes(check_alive=False, allow_graceful=False)
 
 
 def _call(here, function, *given):

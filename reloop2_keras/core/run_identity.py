@@ -29,7 +29,7 @@ def run_identity(**given: Any) -> dict[str, Any]:
         ['code', 'seed', 'versions']
     """
     loaded = tuple(name for name in _PACKAGES if name in sys.modules)
-    about = {"code": _code(loaded), "versions": installed_versions(), **given}
+    about = {"code": code_checksum(loaded), "versions": installed_versions(), **given}
     plain: dict[str, Any] = json.loads(json.dumps(about, sort_keys=True, default=_text))
     return plain
 
@@ -81,8 +81,8 @@ def _is_software(name: str) -> bool:
 
 
 @functools.cache
-def _code(packages: tuple[str, ...]) -> str:
-    """SHA-256 of all sources of the packages, with their names."""
+def code_checksum(packages: tuple[str, ...]) -> str:
+    """Return the SHA-256 of all sources of some packages of ours, with their names."""
     total = hashlib.sha256()
     root = Path(__file__).parents[2]
     for package in packages:
