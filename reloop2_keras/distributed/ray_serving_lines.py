@@ -27,7 +27,7 @@ PROBE = 0.2  # seconds between two looks at an actor that is away
 HEARTBEAT = 0.5  # seconds between two looks at one that is there
 AT_ONCE = 64  # requests in one call
 ROW = 0.002  # seconds that a reader may take for a row, beside `PATIENCE`
-PATIENCE = 1.0  # seconds, after which another reader is asked
+PATIENCE = 0.5  # seconds, after which another reader is asked
 LONGEST = 30.0  # seconds that the writer may take for a call
 
 
