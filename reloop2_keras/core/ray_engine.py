@@ -22,11 +22,24 @@ from reloop2_keras.core.compiled import CORES
 from reloop2_keras.core.optional import optional as needed
 
 ROOT = Path(__file__).parents[2]  # what workers must have on their path to import this package
+STARTS = 3  # trials to start it
 OBJECT_STORE = 128 << 20  # bytes of /dev/shm; Ray's own choice would be a third of the memory
 LONGEST_FOLDER = 40  # characters: a socket's path must be below 108, and Ray adds 60 of its own
-PASSED = ("KERAS_", "TF_", "JAX_", "XLA_", "RELOOP2_", "PYTHON")  # workers inherit none of these
+PASSED = (
+    "KERAS_",
+    "TF_",
+    "JAX_",
+    "XLA_",
+    "OMP_",
+    "RELOOP2_",
+    "PYTHON",
+)  # workers inherit none of these
 # Ray must not report its use over the network, nor warn of GPUs that nobody asked for.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+class WorkerDied(OSError):
+    """A task's worker died, and so did those on which the task was tried again."""
 
 
 class Engine:
@@ -63,23 +76,25 @@ class Engine:
 
         Raises:
             Exception: what a task raised, as it raised it. The others are then cancelled.
-            RuntimeError: if a task's workers died time and again.
+            WorkerDied: if a task's workers died time and again.
         """
         at_once = self.workers + 1 if at_once is None else at_once
         task = self.ray.remote(**{"num_cpus": 1, "max_retries": retries, **options})(_call)
-        left = enumerate(items)
+        left, here = enumerate(items), os.getcwd()
         running: dict[Any, int] = {}
         try:
             while True:
                 while len(running) < at_once and (following := next(left, None)) is not None:
-                    running[task.remote(function, *following[1])] = following[0]
+                    running[task.remote(here, function, *following[1])] = following[0]
                 if not running:
                     return
                 (done, *_), _ = self.ray.wait(list(running), num_returns=1)
                 yield running.pop(done), self.result(done)
         finally:
             for one in running:
-                self.ray.cancel(one, force=True)
+                self.ray.cancel(one)
+            if running:  # A task that still writes would write over what comes next.
+                self.ray.wait(list(running), num_returns=len(running), timeout=60)
 
     def result(self, reference: Any) -> Any:
         """Return what a task returned; raise what it raised, without Ray's words around it."""
@@ -93,9 +108,7 @@ class Engine:
             self.ray.exceptions.NodeDiedError,
         ) as error:
             first = str(error).strip().split("\n")[0]
-            raise RuntimeError(
-                f"a worker of Ray died, and so did those after it: {first}"
-            ) from error
+            raise WorkerDied(f"a worker of Ray died, and so did those after it: {first}") from error
 
 
 @contextlib.contextmanager
@@ -122,7 +135,7 @@ def ray_engine(
 
     Raises:
         ImportError: in one line that says how to install it.
-        ValueError: if no Ray answers at the address.
+        ValueError: if no Ray answers at the address. OSError: if none can be started here.
 
     Example:
         >>> with ray_engine("this", workers=2) as engine:  # doctest: +SKIP
@@ -155,13 +168,32 @@ def ray_engine(
             with _sigterm_kept(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what Ray will do in later versions
                 try:
-                    ray.init(**how)
+                    _start(ray, how)
                 except ConnectionError as error:
                     raise ValueError(_unreachable(address, who)) from error
             yield Engine(ray, workers or _processors(ray), address is None)
 
 
-def _call(function, *given):
+def _start(ray, how):
+    """Start or connect; on a busy machine Ray's own 30 seconds to start may not be enough."""
+    for left in range(STARTS, 0, -1):
+        try:
+            ray.init(**how)
+            return
+        except Exception as error:
+            # A bare Exception is what Ray raises for this.
+            if type(error) is not Exception:
+                raise
+            ray.shutdown()
+            if left == 1:
+                told = " ".join(str(error).split())
+                raise OSError(f"Ray did not start in {STARTS} trials: {told}") from error
+
+
+def _call(here, function, *given):
+    """Call a function in the folder that the caller works in, where the machine has it."""
+    with contextlib.suppress(OSError):
+        os.chdir(here)
     return function(*given)
 
 
