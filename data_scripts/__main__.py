@@ -1,6 +1,7 @@
 """python -m data_scripts SOURCE [INPUT] OUTPUT [options]."""
 
 import argparse
+import contextlib
 import os
 import shlex
 import sys
@@ -15,6 +16,7 @@ from data_scripts.sources.synthetic_log import DEFAULT_INTERACTIONS, write_raw_t
 from data_scripts.table_options import EXAMPLE, add_inputs, add_table_options, table_source
 from reloop2_keras.core.bad_rows import MAX_BAD
 from reloop2_keras.core.command_line import check_out_file
+from reloop2_keras.core.ray_engine import ray_engine
 
 EXAMPLES = {
     "criteo": """examples:
@@ -86,6 +88,20 @@ def parser(data_path: bool = False) -> argparse.ArgumentParser:
         metavar="N",
         help="hash a number as its bin among N quantiles of the training period (128, say); "
         "0: as its bucket, by floor(log(x)^2)",
+    )
+    common.add_argument(
+        "--engine",
+        choices=["ray"],
+        help="let workers of Ray do the work, the same bytes; a run that was killed and is started "
+        "again goes on from what is done",
+    )
+    common.add_argument(
+        "--workers", type=int, metavar="N", help="with --engine: one a processor unless it is given"
+    )
+    common.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="with --engine: of a Ray cluster, or auto; one is started here unless it is given",
     )
     common.add_argument(
         "--overwrite",
@@ -186,6 +202,17 @@ def _paths_of(args, parser):
         args.limit = args.train_line_count
 
 
+def _engine(args):
+    """What runs the tasks, as a context; None is this process."""
+    if args.engine is None:
+        for name in ("workers", "address"):
+            if getattr(args, name) is not None:
+                raise ValueError(f"--{name}: expected with --engine ray, found without")
+        return contextlib.nullcontext()
+    one_thread = {"POLARS_MAX_THREADS": "1"}  # as many processes work as there are processors
+    return ray_engine("--engine ray", args.workers, args.address, one_thread)
+
+
 def _raw_tsv_place(path, args):
     """Raise unless the raw log may be written: beside the dataset, over none but one of ours."""
     check_out_file(path, "--raw-tsv")
@@ -207,10 +234,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     _paths_of(args, top)
     raw_tsv = getattr(args, "raw_tsv", None)
     try:
-        with signals_as_exceptions():
+        with signals_as_exceptions(), contextlib.ExitStack() as stack:
             source = _source(args)
             if raw_tsv:
                 _raw_tsv_place(raw_tsv, args)
+            engine = stack.enter_context(_engine(args))
             meta = prepare(
                 source,
                 args.output,
@@ -225,6 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 overwrite=args.overwrite,
                 bins=args.bins,
                 max_bad=args.max_bad,
+                engine=engine,
             )
             if raw_tsv:
                 write_raw_tsv(source, raw_tsv)
@@ -234,7 +263,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("data_scripts: interrupted", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:  # InputError is a ValueError
+    except (ValueError, OSError, ImportError) as error:  # InputError is a ValueError
         print(f"data_scripts: {error}", file=sys.stderr)
         return 2
     _report(args, meta)

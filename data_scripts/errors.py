@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from reloop2_keras.core.bad_rows import BadReasons
+from reloop2_keras.core.bad_rows import KEPT, BadReasons
 
 if TYPE_CHECKING:  # `chunk` is in the package whose modules import this one.
     from data_scripts.sources.chunk import Chunk
@@ -24,6 +24,7 @@ class Errors:
         on_error: "fail" or "skip".
         limit: int, the good rows that are wanted, the first ones; None for all. What comes after
             them is not looked at, so that it cannot be wrong.
+        kept: reasons that are told apart; all of them for a part of a log (`then`).
 
     Attributes:
         total: int, bad rows so far.
@@ -37,12 +38,14 @@ class Errors:
 
     LISTED = 20
 
-    def __init__(self, on_error: str = "fail", limit: int | None = None) -> None:
+    def __init__(
+        self, on_error: str = "fail", limit: int | None = None, kept: float = KEPT
+    ) -> None:
         if on_error not in ("fail", "skip"):
             raise ValueError(f'`on_error` must be "fail" or "skip". Received: {on_error!r}')
         self.on_error = on_error
         self.total, self.rows_in = 0, 0
-        self.reasons = BadReasons()
+        self.reasons = BadReasons(kept=kept)
         self.first: list[dict[str, Any]] = []
         self.left, self.reads_beyond = limit, False
 
@@ -66,6 +69,13 @@ class Errors:
             # Without its folder, because the same input elsewhere must give the same dataset.json.
             entry = {"file": name or path.name, "line": int(line), "reason": reason}
             self.first.append({**entry, "value": text})
+
+    def then(self, later: "Errors") -> None:
+        """Count what was found in the rows behind these, which were read apart from them."""
+        self.total, self.rows_in = self.total + later.total, self.rows_in + later.rows_in
+        self.reasons.then(later.reasons)
+        self.first += later.first[: self.LISTED - len(self.first)]
+        self.reads_beyond |= later.reads_beyond
 
     def told(self) -> str:
         """Return what was skipped, to stand behind another error; empty without a bad row."""

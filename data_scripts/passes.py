@@ -30,6 +30,7 @@ class Passes:
         errors: `Errors` of that pass.
         beyond_limit: int, good rows of that pass that were read and sorted, but are not among the
             first `limit`.
+        no_bars: bool, or None: only where there is no terminal; as tqdm's `disable`.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Passes:
         progress: bool | None = None,
     ) -> None:
         self._source, self._limit, self._on_error = source, limit, on_error
-        self._chunk_rows, self._disable = chunk_rows, None if progress is None else not progress
+        self._chunk_rows, self.no_bars = chunk_rows, None if progress is None else not progress
         self._paths = [path for path in source.paths if path.exists()]
         self._before = [_state(path) for path in self._paths]
         self.rows, self.errors, self.beyond_limit = 0, Errors(on_error), 0
@@ -54,6 +55,17 @@ class Passes:
             return lines if self._limit is None else min(lines, self._limit)
         for _ in self.frames("count rows"):
             pass
+        return self.counted(lines)
+
+    def counted(self, lines: int | None) -> int:
+        """Return the rows of the last pass, the first one, if they are as many as there are lines.
+
+        Args:
+            lines: int, what was counted apart from reading; None: nothing was.
+
+        Raises:
+            InputError: if there is no row, or a row was lost.
+        """
         self._check_lines(lines)
         if not self.rows:
             paths = ", ".join(map(str, self._paths))
@@ -96,7 +108,7 @@ class Passes:
         """
         errors, rows = Errors(self._on_error, self._limit), 0
         try:
-            with tqdm(desc=description, unit="row", unit_scale=True, disable=self._disable) as bar:
+            with tqdm(desc=description, unit="row", unit_scale=True, disable=self.no_bars) as bar:
                 for frame in prefetched(self._source.chunks(self._chunk_rows, errors)):
                     if self._limit is not None:  # A synthetic log does not know the limit.
                         frame = frame.head(self._limit - rows)
@@ -110,6 +122,14 @@ class Passes:
             if errors.total:
                 raise InputError(f"{error}{errors.told()}") from None
             raise
+        self.end(rows, errors)
+
+    def end(self, rows: int, errors: Errors) -> None:
+        """Take `rows` and `errors` of a pass that was read to its end.
+
+        Raises:
+            InputError: if they do not add up, or a file changed.
+        """
         self.check_files()
         # Each row that a reader found is good or counted as bad; a synthetic log counts none.
         beyond = errors.rows_in - rows - errors.total if errors.rows_in else 0

@@ -1,32 +1,32 @@
 """Raw log -> prepared dataset: chronological periods, ids from the training period only."""
 
+import contextlib
 import dataclasses
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from data_scripts.atomic_folder import atomic_folder, recover
 from data_scripts.bins import MOST_BINS
+from data_scripts.encoding import MATRICES
 from data_scripts.errors import Errors, InputError
+from data_scripts.one_process import OneProcess
 from data_scripts.output import check_output
 from data_scripts.passes import Passes
 from data_scripts.periods import period_sizes, plan_files
-from data_scripts.prefetch import prefetched
+from data_scripts.ray_preparation import on_ray
 from data_scripts.sources.source import Source
 from data_scripts.vocabulary import FieldVocabulary, vocabulary_table
-from data_scripts.writer import FORMAT, PeriodWriter
+from data_scripts.writer import FORMAT
 from reloop2_keras.core.arguments import MOST_CHUNK_ROWS, flag, integer, number, optional
 from reloop2_keras.core.bad_rows import MAX_BAD
 from reloop2_keras.core.description import SCHEMA_VERSION, sealed
 from reloop2_keras.core.files import file_checksum, put_file, writing
 
 CUT = ("train_fraction", "validation_fraction", "slots", "train_rows")
-MATRICES = ("feature_ids", "feature_values", "feature_hashes")
-BLOCK = 4096  # So many rows of a matrix stay in the cache while its columns are filled in.
 
 
 def prepare(
@@ -44,6 +44,7 @@ def prepare(
     progress: bool | None = None,
     bins: int = 0,
     max_bad: float = MAX_BAD,
+    engine: Any = None,
 ) -> dict[str, Any]:
     """Prepare a dataset folder (format: README of data_scripts); reads the log two or three times.
 
@@ -70,6 +71,9 @@ def prepare(
         bins: int, 0 or from 2 to 4,096: a numeric field's hash is that of its value's bin among so
             many quantiles of the training period. 0: that of its bucket (`bucket_numeric`).
         max_bad: float in [0, 1]; a greater share of bad rows is an error, though they are skipped.
+        engine: what `reloop2_keras.core.ray_engine.ray_engine` gives, to let its workers do the
+            work: the same bytes. What is done when a run is killed stays beside `output`, in
+            `.NAME.parts`, and the same call goes on from there. None: this process does it.
 
     Returns:
         dict, the content of dataset.json.
@@ -115,85 +119,44 @@ def prepare(
     check_output(output, overwrite, source.paths)
 
     passes = Passes(source, options["limit"], on_error, chunk_rows, progress)
-    rows = passes.count()
-    bad, told = passes.errors.total, passes.errors.told()
-    passes.check_bad(max_bad)
-    try:
-        sizes = period_sizes(rows, *(options[name] for name in CUT))
-    except InputError as error:
-        raise InputError(f"{error}{told}") from None
     fields = [
         FieldVocabulary(name, kind, source.final_ids, bins=bins) for name, kind in source.fields
     ]
-    num_ids = _count_values(passes, fields, sizes[0], options["threshold"])
-
-    with atomic_folder(output, overwrite, source.paths) as folder:
-        periods = plan_files(sizes)
-        writer = PeriodWriter(folder, sum(periods, []), output)
+    if engine is None:
+        way: Any = contextlib.nullcontext(OneProcess(source, passes))
+    else:
+        way = on_ray(engine, source, passes, output, options, chunk_rows)
+    with way as work:
+        rows = work.count()
+        bad, told = passes.errors.total, passes.errors.told()
+        passes.check_bad(max_bad)
         try:
-            frames = (frame for frame in passes.frames("write") if len(frame))
-            for columns in prefetched(_encode(frame, fields, source.extras) for frame in frames):
-                writer.write(columns)
-            files = writer.finish()
+            sizes = period_sizes(rows, *(options[name] for name in CUT))
+        except InputError as error:
+            raise InputError(f"{error}{told}") from None
+        num_ids = work.count_values(fields, sizes[0], options["threshold"])
+        with atomic_folder(output, overwrite, source.paths) as folder:
+            periods = plan_files(sizes)
+            files = work.write(fields, folder, sum(periods, []), output)
             passes.check_same(rows, bad)
-        except InputError:
-            passes.check_files()  # If a file changed, that is the cause to report.
-            raise
-        finally:
-            writer.close()
-        meta = {
-            "schema_version": SCHEMA_VERSION,
-            "source": source.name,
-            "options": {**source.options, **options},
-            "num_ids": num_ids,
-            "fields": [_field(field) for field in fields],
-            "raw": dataclasses.replace(source.raw, final_ids=source.final_ids).to_json(),
-            "columns": ["label", *source.extras, *MATRICES],
-            "periods": _periods(periods, sizes, files),
-            "vocabulary": _vocabulary(folder, output, fields),
-            "errors": {"total": passes.errors.total, "first": passes.errors.first},
-            "rows": _rows(passes),
-        }
-        meta = sealed(meta)
-        text = json.dumps(meta, indent=1, ensure_ascii=False) + "\n"
-        with writing(output / "dataset.json"):
-            put_file(folder / "dataset.json", text)
+            meta = {
+                "schema_version": SCHEMA_VERSION,
+                "source": source.name,
+                "options": {**source.options, **options},
+                "num_ids": num_ids,
+                "fields": [_field(field) for field in fields],
+                "raw": dataclasses.replace(source.raw, final_ids=source.final_ids).to_json(),
+                "columns": ["label", *source.extras, *MATRICES],
+                "periods": _periods(periods, sizes, files),
+                "vocabulary": _vocabulary(folder, output, fields),
+                "errors": {"total": passes.errors.total, "first": passes.errors.first},
+                "rows": _rows(passes),
+            }
+            meta = sealed(meta)
+            text = json.dumps(meta, indent=1, ensure_ascii=False) + "\n"
+            with writing(output / "dataset.json"):
+                put_file(folder / "dataset.json", text)
     return meta
-
-
-def _count_values(passes, fields, rows, threshold):
-    """Count the training period's values and give them their ids; returns the number of ids."""
-    left = rows
-    for frame in passes.frames("vocabulary"):
-        frame = frame.head(left)
-        for field in fields:
-            field.count(frame[field.name])
-        left -= len(frame)
-        if left == 0:
-            break
-    passes.check_files()
-    num_ids = 0
-    for field in fields:
-        num_ids = field.assign_ids(num_ids, threshold)
-    return num_ids
-
-
-def _encode(frame, fields, extras):
-    encoded = [field.encode(frame[field.name]) for field in fields]
-    columns = {name: frame[name].to_numpy() for name in ("label", *extras)}
-    for i, name in enumerate(MATRICES):
-        columns[name] = _matrix([parts[i] for parts in encoded], len(frame))
-    return columns
-
-
-def _matrix(columns, rows):
-    """Return columns as a matrix; a column of one row is repeated for all rows."""
-    matrix = np.empty((rows, len(columns)), columns[0].dtype)
-    for start in range(0, rows, BLOCK):
-        part = matrix[start : start + BLOCK]
-        for i, column in enumerate(columns):
-            part[:, i] = column if len(column) == 1 else column[start : start + BLOCK]
-    return matrix
 
 
 def _field(field):

@@ -92,23 +92,40 @@ class FieldVocabulary:
         Raises:
             InputError: if the ids of all fields do not fit int32.
         """
-        self.offset = offset
         if self.kind == "numeric":
-            self.maximum = self.maximum or 1.0
             self.edges = self.sample.edges(self.bins) if self.bins else []
         elif not self.final_ids:
             self._merge()
             kept = self.counts.filter(pl.col("count") > threshold)
-            kept = kept.sort(["count", "value"], descending=[True, False])
-            self.counts = kept.with_columns(
-                id=pl.int_range(1, len(kept) + 1, dtype=pl.Int32, eager=True),
-                hash=hash_text(kept["value"]),
-            )
-            self.cardinality = len(kept) + 1
-            self.lookup = Lookup(kept["value"])
+            self.take_values(self.in_order(kept.with_columns(hash=hash_text(kept["value"]))))
+        return self.put_at(offset)
+
+    def put_at(self, offset: int) -> int:
+        """Let the field's ids begin at `offset`; returns the first id of the next field."""
+        self.offset = offset
+        if self.kind == "numeric":
+            self.maximum = self.maximum or 1.0
         if offset + self.cardinality >= 2**31:
             raise InputError(f"field {self.name}: more than 2^31 ids; raise --threshold")
         return offset + self.cardinality
+
+    @staticmethod
+    def in_order(kept: pl.DataFrame) -> pl.DataFrame:
+        """Return a frame of value, count and hash in the order of ids, with them."""
+        kept = kept.sort(["count", "value"], descending=[True, False])
+        return kept.select(
+            "value", "count", pl.int_range(1, pl.len() + 1, dtype=pl.Int32).alias("id"), "hash"
+        )
+
+    def take_values(self, kept: pl.DataFrame) -> None:
+        """Take values with their ids, as `in_order` returned them."""
+        self.counts, self.cardinality = kept, len(kept) + 1
+        self.lookup = Lookup(kept["value"])
+
+    def counted(self) -> pl.DataFrame:
+        """Return the values that were counted so far, each once: value, count."""
+        self._merge()
+        return self.counts
 
     def encode(self, column: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (ids int32, values float32, hashes int32), NumPy (rows,) each.

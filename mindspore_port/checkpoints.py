@@ -22,11 +22,13 @@ from mindspore_port.models.model_weights import describe, named_parameters, weig
 from mindspore_port.models.row_sparse_step import RowSparseStep
 from mindspore_port.models.train_step import TrainStep
 from mindspore_port.tensors import assign, to_numpy
+from reloop2_keras.core.beside import remove_left
 from reloop2_keras.core.run_identity import check_identity
 
 TRAINING = "training."  # prefix of what only training needs: `load_model` ignores it
 EPOCH = "training.epoch"
 ABOUT = "training.about"  # which run it is of, as JSON; earlier versions did not say
+NAMES = r"epoch-\d{4,}\.ckpt"
 Step = TrainStep | RowSparseStep
 
 
@@ -51,7 +53,7 @@ class Checkpoints:
 
     def _paths(self) -> list[Path]:
         found = self.folder.glob("epoch-*.ckpt")
-        return sorted(path for path in found if re.fullmatch(r"epoch-\d{4,}\.ckpt", path.name))
+        return sorted(path for path in found if re.fullmatch(NAMES, path.name))
 
     def save(self, base: DeepFM, step: Step, epoch: int) -> Path:
         """Write base, optimizer state and the number of finished epochs; returns the path."""
@@ -99,6 +101,7 @@ class Checkpoints:
 
     def _newest(self) -> tuple[Path, dict[str, np.ndarray]] | None:
         """Path and arrays of the newest checkpoint that is whole; None without any."""
+        remove_left(self.folder, NAMES)  # of a run that was killed while it wrote one
         damaged: list[ValueError] = []
         for path in reversed(self._paths()):
             try:

@@ -7,16 +7,21 @@ A Keras model is a .keras file or, where Keras is not installed, the neutral .np
 `python -m reloop2_keras.models.neutral dump` (or this command) wrote elsewhere. A MindSpore model
 is a .ckpt file, or .npz. Where both frameworks are installed, both sides are run on one batch and
 the largest differences are printed; Keras runs in a process of its own, on the backend that the
-environment chooses. Elsewhere checksums and shapes are compared.
+environment chooses, or in this one where it is in use already, as in a notebook. Elsewhere
+checksums and shapes are compared.
 """
 
 import argparse
+import contextlib
+import importlib
 import importlib.util
+import io
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -101,17 +106,34 @@ def _keras_is_here() -> bool:
 
 
 def _keras(*arguments: str | Path) -> str:
-    """Run the Keras end in a process of its own; returns what it says."""
+    """Run the Keras end, in a process of its own if need be; returns what it says."""
     if not _keras_is_here():
         raise ValueError(
             "Keras is not installed here: dump the .keras file where it is, by "
             "`python -m reloop2_keras.models.neutral dump MODEL.keras OUT.npz`, and give the .npz"
         )
-    command = [sys.executable, "-m", "reloop2_keras.models.neutral", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ValueError(done.stderr.strip()[-2000:])
-    return done.stdout.split()[-1]
+    words, name = [str(argument) for argument in arguments], "reloop2_keras.models.neutral"
+    # What is loaded takes this process's dtype policy; a .keras file brings its own.
+    if "reloop2_keras.models" in sys.modules and words[0] != "load":
+        status, out, errors = _in_this_process(importlib.import_module(name), words)
+    else:
+        command = [sys.executable, "-m", name, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        status, out, errors = done.returncode, done.stdout, done.stderr
+    if status:
+        raise ValueError(errors.strip()[-2000:])
+    return out.split()[-1]
+
+
+def _in_this_process(module: ModuleType, words: list[str]) -> tuple[int, str, str]:
+    """Run a module's command line here; returns its status, and what it says, as a process."""
+    out, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        try:
+            status = module.main(words)
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return status, out.getvalue(), errors.getvalue()
 
 
 def probe(model: DeepFM | ReLoop2, rows: int = ROWS, seed: int = 0) -> dict[str, np.ndarray]:

@@ -9,9 +9,11 @@ from mindspore import Tensor
 
 from mindspore_port import mindrecord  # noqa: F401  (adds MindRecord to what core reads)
 from reloop2_keras.core import dataset
+from reloop2_keras.core.arguments import flag
 from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
 from reloop2_keras.core.reading import RowGroup, row_groups
+from reloop2_keras.core.worker_shares import WorkerShares
 
 COLUMNS = ("feature_ids", "feature_values", "label", "weight")
 
@@ -67,21 +69,21 @@ class Batches:
         hashes: bool = False,
         fields: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        if int(batch_size) != batch_size or batch_size < 1:
-            raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
-        if not 0 <= rank < num_workers:
-            raise ValueError(f"`rank` must be in [0, {num_workers}). Received: {rank}")
-        self.num_ids, self.batch_size = num_ids, int(batch_size)
-        self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
-        self.rank, self.num_workers, self.hashes = rank, num_workers, hashes
+        WorkerShares(0, batch_size, rank, num_workers)  # checks them before a file is read
+        self.num_ids = num_ids
+        self.hashes = flag("hashes", hashes)
         columns = ["label", *(FEATURES if hashes else FEATURES[:2])]
         ranges = FieldRanges.of(num_ids, fields)
         groups = row_groups(paths, ranges.width)
         self._rows = EpochRows(groups, ranges, columns, shuffle, seed, shuffle_rows)
-        self.num_rows = self._rows.num_rows
+        self.num_rows, order = self._rows.num_rows, self._rows.order
+        self.shares = WorkerShares(self.num_rows, batch_size, rank, num_workers)
+        self.batch_size, self.num_workers = self.shares.batch_size, self.shares.num_workers
+        self.rank = self.shares.rank
+        self.shuffle, self.seed, self.shuffle_rows = order.shuffle, order.seed, order.shuffle_rows
 
     def __len__(self) -> int:
-        return -(-self.num_rows // (self.batch_size * self.num_workers))
+        return len(self.shares)
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         """Yield the first epoch's batches as dicts of arrays, without padding; see `arrays`."""
@@ -109,12 +111,7 @@ class Batches:
 
     def rows_of(self, index: int) -> tuple[int, int]:
         """Return which rows of the epoch's order this worker has in a batch: (start, stop)."""
-        joint = self.batch_size * self.num_workers
-        start = index * joint
-        stop = min(start + joint, self.num_rows)
-        share = -(-(stop - start) // self.num_workers)
-        mine = min(start + self.rank * share, stop)
-        return mine, min(mine + share, stop)
+        return self.shares.rows_of(index)
 
     def arrays(self, epoch: int, index: int) -> dict[str, np.ndarray]:
         """Return this worker's rows of batch `index`, without padding: a dict of arrays."""
@@ -125,10 +122,9 @@ class Batches:
     def batch(self, epoch: int, index: int) -> tuple[np.ndarray, ...]:
         """Return batch `index` of an epoch as a tuple of arrays; see the class."""
         arrays = self.arrays(epoch, index)
-        joint = self.batch_size * self.num_workers
-        joint_rows = min(joint, self.num_rows - index * joint)
+        start, stop = self.shares.joint(index)
         count = len(arrays["label"])
-        weight = np.full(count, self.num_workers / joint_rows, "float32")
+        weight = np.full(count, self.num_workers / (stop - start), "float32")
         parts: tuple[np.ndarray, ...] = (
             arrays["feature_ids"],
             arrays["feature_values"],

@@ -19,7 +19,7 @@ from mindspore_port.layers import (
     FeatureErrorMemory,
     SketchErrorMemory,
 )
-from mindspore_port.logs import Log, check_logs, fail
+from mindspore_port.logs import Log, check_logs, command
 from mindspore_port.models.checkpoint_file import load_model
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
@@ -140,15 +140,7 @@ def evaluate_stream(config: Config) -> PrequentialReport:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
-    argv = sys.argv[1:] if argv is None else argv
-    if "--help" in argv or "-h" in argv:
-        Log()(__doc__)
-        return 0
-    try:
-        evaluate_stream(parse(argv))
-    except (ValueError, OSError) as error:
-        return fail("eval", error)
-    return 0
+    return command("eval", __doc__, lambda words: evaluate_stream(parse(words)), argv)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the command lines say: to standard output, and to a log file if one is named."""
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,25 @@ def fail(program: str, error: BaseException) -> int:
     """Write an error of a command line to standard error; returns the exit status 2."""
     sys.stderr.write(f"{program}: {' '.join(str(error).split())}\n")
     return 2
+
+
+def command(
+    program: str, doc: str | None, run: Callable[[Sequence[str]], Any], argv: Sequence[str] | None
+) -> int:
+    """Run a command line of settings; returns the exit status: 2, and one line, for bad input.
+
+    Args:
+        program: named in the line.
+        doc: what `--help` shows.
+        run: function of the words.
+        argv: the words; None: those of the process.
+    """
+    words = sys.argv[1:] if argv is None else argv
+    if "--help" in words or "-h" in words:
+        Log()(doc or "")
+        return 0
+    try:
+        run(words)
+    except (ValueError, OSError) as error:
+        return fail(program, error)
+    return 0

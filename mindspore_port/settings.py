@@ -1,11 +1,12 @@
 """What each setting may be: its kind is the default's, its range or its choices stand here."""
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
-from reloop2_keras.core.arguments import MOST_ROWS, integer, number
+from reloop2_keras.core.arguments import MOST_ROWS, integer, number, shown
+from reloop2_keras.core.base_arguments import MOST_LAYERS, MOST_UNITS
 from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.yaml_keys import once_each
 
 CHOICES = {
     "device_target": ("Ascend", "GPU", "CPU"),
@@ -16,8 +17,6 @@ CHOICES = {
     "key": ("hidden", "embedding"),
     "key_normalization": ("none", "center", "whiten"),
 }
-MOST_UNITS = 2**16
-MOST_LAYERS = 100
 BATCH = (1, 2**22)
 INTEGERS = {
     "seed": (0, 2**32 - 1),
@@ -50,6 +49,9 @@ NUMBERS = {
     "label_weight": "[0, 1]",
 }
 
+# what PyYAML lets out of `!!int x`, `!!bool x`, `!!timestamp x`, 2001-13-45, and of what is deep
+_TAGS = (ValueError, AttributeError, LookupError, TypeError, ArithmeticError, RecursionError)
+
 
 def one_line(error: Exception) -> str:
     """Return what YAML says, without its line breaks."""
@@ -68,21 +70,15 @@ def load_yaml(path: str | Path) -> dict[Any, Any]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: not found. Expected a YAML file of settings")
 
-    class Loader(yaml.SafeLoader):
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-            mapping = super().construct_mapping(node, deep=deep)
-            names = [self.construct_object(key, deep=True) for key, _ in node.value]
-            if len(mapping) < len(names):
-                twice = next(name for name in names if names.count(name) > 1)
-                raise ValueError(f"{path}: {twice} is given twice")
-            return mapping
-
+    loader = once_each(yaml.SafeLoader, path)
     try:
-        values = yaml.load(Path(path).read_text(encoding="utf-8"), Loader) or {}
+        values = yaml.load(Path(path).read_text(encoding="utf-8"), loader) or {}
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected UTF-8, found {error.object[:20]!r}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{path}: expected YAML: {one_line(error)}") from error
+    except (yaml.YAMLError, *_TAGS) as error:
+        said = one_line(error)
+        own = said.startswith(f"{path}: ")  # of `once_each`
+        raise ValueError(said if own else f"{path}: expected YAML: {said}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected `key: value` lines, found {type(values).__name__}")
     return values
@@ -112,7 +108,7 @@ def cast(where: str, name: str, value: Any, default: Any) -> Any:
         text = value
         try:
             value = yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
+        except (yaml.YAMLError, *_TAGS) as error:
             raise ValueError(f"{where}: expected a value, found {text[:80]!r}") from error
         value = _worded(value)
     if name in INTEGERS:
@@ -124,14 +120,14 @@ def cast(where: str, name: str, value: Any, default: Any) -> Any:
             return number(name, value, NUMBERS[name])
         except ValueError:
             raise ValueError(
-                f"{where}: expected a number in {NUMBERS[name]}, found {_shown(value)}"
+                f"{where}: expected a number in {NUMBERS[name]}, found {shown(value)}"
             ) from None
     kind = type(default)
     if type(value) is not kind:
-        raise ValueError(f"{where}: expected {kind.__name__}, found {_shown(value)}")
+        raise ValueError(f"{where}: expected {kind.__name__}, found {shown(value)}")
     if name in CHOICES and value not in CHOICES[name]:
         raise ValueError(
-            f"{where}: expected one of {', '.join(CHOICES[name])}, found {_shown(value)}"
+            f"{where}: expected one of {', '.join(CHOICES[name])}, found {shown(value)}"
         )
     if name == "hidden_units":
         if not 1 <= len(value) <= MOST_LAYERS:
@@ -155,13 +151,5 @@ def _whole(where, name, value, low, high):
         return integer(name, value, low, high)
     except ValueError:
         raise ValueError(
-            f"{where}: expected an integer from {low} to {high}, found {_shown(value)}"
+            f"{where}: expected an integer from {low} to {high}, found {shown(value)}"
         ) from None
-
-
-def _shown(value):
-    try:
-        text = repr(value)
-    except RecursionError:
-        text = type(value).__name__
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -17,7 +17,7 @@ import numpy as np
 from mindspore_port.checkpoints import Checkpoints
 from mindspore_port.config import Config, parse
 from mindspore_port.data import Batches, PreparedDataset
-from mindspore_port.logs import Log, check_logs, fail
+from mindspore_port.logs import Log, check_logs, command
 from mindspore_port.models.checkpoint_file import save_model
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.model_weights import weights
@@ -177,15 +177,7 @@ def train(config: Config) -> DeepFM:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
-    argv = sys.argv[1:] if argv is None else argv
-    if "--help" in argv or "-h" in argv:
-        Log()(__doc__)
-        return 0
-    try:
-        train(parse(argv))
-    except (ValueError, OSError) as error:
-        return fail("train", error)
-    return 0
+    return command("train", __doc__, lambda words: train(parse(words)), argv)
 
 
 if __name__ == "__main__":

@@ -27,11 +27,17 @@ def prepare(notebooks, copies):
         copies: folder to copy to; it may hold earlier copies.
     """
     notebooks, copies = Path(notebooks), Path(copies)
+    if not (notebooks / FIRST).exists():
+        raise FileNotFoundError(f"{notebooks}: expected notebooks, found no {FIRST}")
     copies.mkdir(parents=True, exist_ok=True)
     book = copies / ".copied.json"
     try:
         copied = dict(json.loads(book.read_text(encoding="utf-8"))) if book.exists() else {}
-    except (ValueError, TypeError):  # half written: copies that differ count as changed
+    except (
+        ValueError,
+        TypeError,
+        RecursionError,
+    ):  # half written: copies that differ count as changed
         copied = {}
     said = []
     for source in sorted(notebooks.glob("*.ipynb")):

@@ -5,6 +5,8 @@ import difflib
 import math
 from pathlib import Path
 
+from reloop2_keras.core.yaml_keys import once_each
+
 
 class NotebookError(ValueError):
     """A notebook, its parameters or its results are not as they should be."""
@@ -126,9 +128,11 @@ def _number(text):
     for kind in (int, float):
         try:
             number = kind(text)
+            return number if math.isfinite(number) else None
+        except OverflowError:  # a whole number that no float holds
+            return None
         except ValueError:
             continue
-        return number if math.isfinite(number) else None
     return None
 
 
@@ -171,16 +175,8 @@ def _load_yaml(text, where):
                 return value
             return None if value in ("", "~", "null", "Null", "NULL") else Word(value)
 
-        def construct_mapping(self, node, deep=False):
-            mapping = super().construct_mapping(node, deep=deep)
-            names = [self.construct_object(key, deep=True) for key, _ in node.value]
-            if len(mapping) < len(names):
-                twice = next(name for name in names if names.count(name) > 1)
-                raise NotebookError(f"{where}: {twice} is given twice")
-            return mapping
-
     try:
-        return yaml.load(text, Loader)
+        return yaml.load(text, once_each(Loader, where, NotebookError))
     except (yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())[:300]
         raise NotebookError(f"{where}: expected YAML, found {reason}") from error

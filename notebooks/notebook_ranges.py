@@ -80,9 +80,17 @@ def placed(name, value):
         raise ValueError(f"`{name}`: {error} Received: {value!r}") from None
 
 
+def is_file(name, value):
+    try:
+        return Path(placed(name, value)).is_file()
+    except OSError as error:  # too long a name, a folder that may not be looked into
+        found = f"{value[:80]!r}: {error.strerror}"
+        raise ValueError(f"`{name}` must be the path of a file. Received: {found}") from None
+
+
 def folder_read(name, value):
     text(name, value)
-    if Path(placed(name, value)).is_file():
+    if is_file(name, value):
         raise ValueError(f"`{name}` must be a prepared folder. Received: the file {value!r}")
 
 
@@ -93,7 +101,7 @@ def folder_written(name, value):
 
 def file_read(name, value):
     """The path of a file, or nothing."""
-    if value and not Path(placed(name, value)).is_file():
+    if value and not is_file(name, value):
         found = "a folder" if Path(placed(name, value)).is_dir() else "no such file"
         raise ValueError(f"`{name}` must be the path of a file. Received: {value!r}, {found}")
 

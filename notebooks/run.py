@@ -9,7 +9,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -25,6 +24,7 @@ from notebook_parameters import (
 )
 from notebook_ranges import check_ranges
 
+from reloop2_keras.core.beside import scratch
 from reloop2_keras.core.command_line import Parser, check_out_file
 
 LIMIT = 150_000  # bytes of a kept notebook
@@ -60,9 +60,9 @@ def execute(path, output, given, lines=False):
     output.parent.mkdir(parents=True, exist_ok=True)
     if lines:
         show_lines(papermill.log.logger)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch("reloop2-kernel") as folder:
         # a kernel of our own: whatever "python3" means on this machine, it is this interpreter
-        spec = Path(folder) / "kernels" / "reloop2"
+        spec = folder / "kernels" / "reloop2"
         spec.mkdir(parents=True)
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         command.append("--log-level=ERROR")  # it warns of TCP on loopback
@@ -70,7 +70,7 @@ def execute(path, output, given, lines=False):
         content = {"argv": command, "display_name": "reloop2", "language": "python"}
         (spec / "kernel.json").write_text(json.dumps(content), encoding="utf-8")
         before = os.environ.get("JUPYTER_PATH")
-        os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, before]))
+        os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(folder), before]))
         try:
             papermill.execute_notebook(
                 str(path),
@@ -184,12 +184,12 @@ def refresh(folder):
     sources = sorted((folder / "py").glob("*.py"))
     if not sources:
         raise NotebookError(f"{folder}: expected a folder with notebooks in py/, found none")
-    with tempfile.TemporaryDirectory() as work:
+    with scratch("reloop2-refresh") as work:
         for source in sources:
             print(source, file=sys.stderr, flush=True)
-            raw = Path(work) / f"{source.stem}.ipynb"
+            raw = work / f"{source.stem}.ipynb"
             nbformat.write(from_text(source), raw)
-            done = Path(work) / "done.ipynb"
+            done = work / "done.ipynb"
             try:
                 execute(raw, done, {})
             except NotebookError as error:

@@ -16,8 +16,10 @@ from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.late_clicks import LateClicks
 from reloop2_keras.core.metrics_table import read_metrics, table
+from reloop2_keras.core.optional import optional
 from reloop2_keras.core.overview import overview
 from reloop2_keras.core.progress import show_log
+from reloop2_keras.core.ray_engine import ray_engine
 from reloop2_keras.core.study_checks import check_study
 from reloop2_keras.core.study_state import clear_states
 from reloop2_keras.core.verdict import sentence
@@ -102,8 +104,24 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--resume",
         action="store_true",
-        help="write the state after each slot to OUT/state, and go on from what is there: a run "
-        "that was killed and is started again ends as if it had not been",
+        help="write the state to OUT/state after each slot, short ones together, and go on from "
+        "what is there: a run that was killed and is started again ends as if it had not been",
+    )
+    compare.add_argument(
+        "--engine",
+        choices=["ray"],
+        help="compare each seed as a task of Ray, several at a time; the same metrics.json",
+    )
+    compare.add_argument(
+        "--workers",
+        type=whole(1),
+        metavar="N",
+        help="with --engine: seeds at a time; one a processor unless it is given",
+    )
+    compare.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="with --engine: of a Ray cluster, or auto; one is started here unless it is given",
     )
     compare.add_argument(
         "--quiet",
@@ -137,6 +155,13 @@ def _compare(args: argparse.Namespace) -> None:
         raise ValueError("--delays: expected without --delay and --late-clicks")
     if args.resume and (args.delays or args.late_clicks is not None):
         raise ValueError("--resume: expected without --delays and --late-clicks")
+    if args.engine and (args.delays or args.late_clicks is not None):
+        raise ValueError("--engine: expected without --delays and --late-clicks")
+    if args.engine:  # told before a framework is imported
+        optional("ray", "--engine ray", "scale")
+    for name in ("workers", "address"):
+        if getattr(args, name) is not None and not args.engine:
+            raise ValueError(f"--{name}: expected with --engine ray, found without")
     for delay in delays:
         if delay.unit == "slots" and args.validation_slots <= delay.amount + 1:
             raise ValueError(
@@ -168,7 +193,9 @@ def _compare(args: argparse.Namespace) -> None:
         "progress": False if args.quiet else None,
     }
     kept: dict[str, Any] = {}
-    if args.delays:
+    if args.engine:
+        report = _by_engine(args, shared, delays[0], kept)
+    elif args.delays:
         report = reloop2_keras.compare_delays(dataset, delays=delays, **shared)
     elif args.late_clicks is not None:
         late = {"share": args.late_clicks, "longest": args.longest}
@@ -184,9 +211,24 @@ def _compare(args: argparse.Namespace) -> None:
     print(f"written in {args.out}: " + ", ".join(path.name for path in written))
     if kept:
         _ship(report, kept, dataset, Path(args.out) / "model")
-    if args.resume:  # now nothing is left that a kill could cost
+    if args.engine and args.resume:
+        from reloop2_keras.distributed.ray_studies import clear_task_states
+
+        clear_task_states(args.out, shared["seeds"])
+    elif args.resume:  # now nothing is left that a kill could cost
         clear_states(Path(args.out) / "state")
     print(sentence(report) if one else report.sentence())
+
+
+def _by_engine(args, shared, delay, kept):
+    """Compare by tasks of Ray, which open the dataset and search for the base's options."""
+    from reloop2_keras.distributed.ray_studies import compare_by_seeds
+
+    given = {name: shared[name] for name in ("arms", "slots", "settings", "progress", "seeds")}
+    search = None if args.no_search else args.search_seconds
+    given |= {"search_seconds": search, "max_epochs": args.max_epochs, "resume": args.resume}
+    with ray_engine("--engine ray", args.workers, args.address) as engine:
+        return compare_by_seeds(engine, args.dataset, args.out, delay=delay, kept=kept, **given)
 
 
 def _ship(report, arms, dataset, folder):

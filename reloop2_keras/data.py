@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from reloop2_keras.core import dataset
+from reloop2_keras.core.arguments import flag, integer
 from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.epoch_rows import EpochRows
 from reloop2_keras.core.order import SHUFFLE_ROWS
 from reloop2_keras.core.reading import RowGroup, row_groups
+from reloop2_keras.core.worker_shares import WorkerShares
 
 
 class Batches(keras.utils.PyDataset):
@@ -47,12 +50,19 @@ class Batches(keras.utils.PyDataset):
             with `hashed` rows.
         fields: list of dicts (`name`, `cardinality`, `offset`): each id must be in its field's
             range. None: any id may be in any column.
+        rank, num_workers: ints, of this process among several that train together: each has its
+            own equal part of every joint batch of `batch_size * num_workers` rows, and each row has
+            one process (`core.worker_shares`). See `reloop2_keras.distributed`.
+        multiple_of: int, devices of this process: every batch has a multiple of so many rows.
 
     Attributes:
         checksum: of the dataset whose `train` or `validation` made these; else None.
 
     Each batch is `({"feature_ids": int32 (B, F), "feature_values": float32 (B, F)},
-    float32 (B, 1))`.
+    float32 (B, 1))`. With several processes or devices weights follow, float32 (B,), 1 but in the
+    last batch: there all processes have equally many rows, which the last row fills up by copies of
+    weight 0, and the others weigh more, so that Keras' mean over the joint batch is that over its
+    rows. (Metrics that are not among `weighted_metrics` count the copies.)
 
     Raises:
         ValueError: for an argument out of range; naming file, row and value for bad data.
@@ -72,24 +82,32 @@ class Batches(keras.utils.PyDataset):
         initial_epoch: int = 0,
         hashes: bool = False,
         fields: Sequence[Mapping[str, Any]] | None = None,
+        rank: int = 0,
+        num_workers: int = 1,
+        multiple_of: int = 1,
     ) -> None:
         super().__init__(workers=1)
-        if int(batch_size) != batch_size or batch_size < 1:
-            raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size}")
-        self.num_ids, self.batch_size = num_ids, int(batch_size)
-        self.shuffle, self.seed, self.shuffle_rows = shuffle, seed, shuffle_rows
-        if int(initial_epoch) != initial_epoch or initial_epoch < 0:
-            raise ValueError(f"`initial_epoch` must be an integer >= 0. Received: {initial_epoch}")
-        self.epoch = int(initial_epoch)
+        WorkerShares(0, batch_size, rank, num_workers)  # checks them before a file is read
+        self.num_ids, self.multiple_of = num_ids, integer("multiple_of", multiple_of, 1)
+        if batch_size % self.multiple_of:
+            raise ValueError(
+                f"`batch_size` must be a multiple of {self.multiple_of}, the devices that share "
+                f"a batch. Received: {batch_size}"
+            )
+        self.epoch = integer("initial_epoch", initial_epoch, 0)
         self._begun = self._used = False  # whether an epoch has begun; whether one was trained on
-        self.features = FEATURES if hashes else FEATURES[:2]
+        self.features = FEATURES if flag("hashes", hashes) else FEATURES[:2]
         columns, ranges = ["label", *self.features], FieldRanges.of(num_ids, fields)
         groups = row_groups(paths, ranges.width)
         self._rows = EpochRows(groups, ranges, columns, shuffle, seed, shuffle_rows)
-        self.num_rows = self._rows.num_rows
+        self.num_rows, order = self._rows.num_rows, self._rows.order
+        self.shares = WorkerShares(self.num_rows, batch_size, rank, num_workers)
+        self.batch_size, self.num_workers = self.shares.batch_size, self.shares.num_workers
+        self.rank = self.shares.rank
+        self.shuffle, self.seed, self.shuffle_rows = order.shuffle, order.seed, order.shuffle_rows
 
     def __len__(self):
-        return -(-self.num_rows // self.batch_size)
+        return len(self.shares)
 
     def on_epoch_begin(self) -> None:
         # Before the first epoch, PyTorch's and JAX' trainers begin one, look at its first batch to
@@ -116,9 +134,22 @@ class Batches(keras.utils.PyDataset):
             raise IndexError(f"batch {index} of {len(self)}")
         if self._begun and index == min(2, len(self) - 1):
             self._used = True
-        start = index * self.batch_size
-        stop = min(start + self.batch_size, self.num_rows)
-        batch = self._rows.read(self.epoch, start, stop)
+        batch = self._rows.read(self.epoch, *self.shares.rows_of(index))
+        if self.num_workers == self.multiple_of == 1:
+            return self._pair(batch)
+        rows, (start, stop) = len(batch["label"]), self.shares.joint(index)
+        share = -(-self.shares.share(index) // self.multiple_of) * self.multiple_of
+        weight = np.zeros(share, "float32")
+        weight[:rows] = share * self.num_workers / (stop - start)
+        if rows < share:  # a true row, as each id must be in its field's range
+            last = self._rows.read(self.epoch, stop - 1, stop)
+            batch = {
+                name: np.concatenate([array, np.repeat(last[name], share - rows, axis=0)])
+                for name, array in batch.items()
+            }
+        return *self._pair(batch), weight
+
+    def _pair(self, batch):
         x = {name: batch[name] for name in self.features}
         return x, batch["label"].astype("float32")[:, None]
 

@@ -179,6 +179,12 @@ def held(path):
     return {str(p.relative_to(path)): p.read_bytes() for p in path.rglob("*") if p.is_file()}
 
 
+def taken(path):
+    """Bytes of the disk that the largest file takes: a MindRecord file is mostly a hole."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return max(file.stat().st_blocks * 512 for file in files)
+
+
 @contextlib.contextmanager
 def little(bytes_left):
     """Files end after so many bytes."""
@@ -207,7 +213,7 @@ def run(folder, how, which):
     for name, path, write in which(folder):
         write(1)
         before, there = held(path), sorted(os.listdir(folder))
-        largest = max(map(len, before.values()))
+        largest = max(map(len, before.values())) if how == "limit" else taken(path)
         for fraction in FRACTIONS:
             bytes_left = int(fraction * largest)
             limited = little(bytes_left) if how == "limit" else filled(folder, bytes_left)

@@ -3,13 +3,13 @@
 python killed_commands.py KIND FOLDER KILLS [WORD …] prints one line of JSON a kill; KILLS may be
 their numbers, 10:20, to go on; WORDs are further words of the command. Each run is a fork of this
 process, which imports the framework and computes nothing. Kills come before a file event in the
-command's folder, or after some seconds.
+command's folder, or after some seconds. KILLS "half" is one kill for each kind of file that the
+command writes, while half of it is written.
 """
 
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import sys
@@ -32,18 +32,16 @@ if KIND == "compare":
     grids.BETAS, grids.EPSILONS, grids.STRENGTHS = (1.0, 2.0), (0.0,), (0.1, 1.0)
 else:
     from mindspore_port.compare import main as ms_compare
-    from mindspore_port.models.checkpoint_file import load_arrays
     from mindspore_port.train import main as ms_train
 
     command = ms_train if KIND == "train" else ms_compare
 
 from killed_runs import ended, forked  # noqa: E402
+from killed_steps import Watch, half_moments  # noqa: E402
+from run_content import content, differences  # noqa: E402
 
 from data_scripts import prepare, synthetic  # noqa: E402
 from reloop2_keras.core import running  # noqa: E402
-from reloop2_keras.core.metrics_content import without_times  # noqa: E402
-
-EVENTS = ("open", "os.", "tempfile.", "shutil.")
 
 
 def words(folder, out, more):
@@ -71,53 +69,20 @@ def words(folder, out, more):
 
 def run(folder, out, more, kill_at=None):
     """Run the command; returns the number of file events in its folder."""
-    seen = [0]
-
-    def count(event, arguments):
-        if event.startswith(EVENTS) and str(out) in str(arguments):
-            seen[0] += 1
-            if seen[0] == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
     # what an event took is all that may differ
     running.time = types.SimpleNamespace(perf_counter=lambda: 0.0)
     os.dup2(2, 1)
-    sys.addaudithook(count)
+    watch = Watch(out, kill_at)
     status = command(words(folder, out, more))
-    return seen[0] if status == 0 else 1 / 0
+    if not kill_at:
+        (folder / "renamed.json").write_text(json.dumps(watch.renamed))
+    return watch.seen if status == 0 else 1 / 0
 
 
 def prepared(folder):
     source = synthetic(rows=2500, seed=1, users=30, items=10)
     prepare(source, folder / "dataset", slots=4, progress=False)
     return 1
-
-
-def content(out):
-    """What a run has left, by name of file, times aside; not what a kill left half made."""
-    found = {}
-    for path in sorted(p for p in out.rglob("*") if p.is_file()):
-        name, data = path.relative_to(out).as_posix(), path.read_bytes()
-        # logs are of the first run, and of what was done again
-        if path.suffix == ".log" or name.startswith("."):
-            continue
-        if path.suffix == ".ckpt":
-            arrays = load_arrays(path)
-            data = {n: a.tobytes() for n, a in arrays.items()}
-        elif path.suffix == ".json":
-            data = without_times(json.loads(data))
-        elif path.suffix == ".html":
-            text = data.decode()
-            text = re.sub(r"\d{4}-\d\d-\d\d(T[\d:]+(\+[\d:]+|Z)?)?", "", text)
-            data = re.sub(r"(seconds</t[hd]>\s*<td[^>]*>)[\d.]+", r"\1", text)
-        found[name] = data
-    return found
-
-
-def differences(want, out):
-    have = content(out)
-    names = sorted(want.keys() | have.keys())
-    return [name for name in names if want.get(name) != have.get(name)]
 
 
 def main(folder, kills, more):
@@ -130,16 +95,21 @@ def main(folder, kills, more):
     seconds = time.monotonic() - start
     assert events, "the command failed"
     want = content(folder / "whole")
+    renamed = json.loads((folder / "renamed.json").read_text())
     whole = {"events": events, "seconds": round(seconds, 1), "files": sorted(want)}
     print(json.dumps(whole), flush=True)
-    for number in kills:
-        rng, out = random.Random(17 + number), folder / f"killed{number}"
-        moments = [seconds * rng.random() if number % 2 else rng.randint(1, events)]
-        if number % 3 == 2:  # killed once more on the way
-            moments.append(rng.randint(1, events))
+    half = half_moments(renamed, random.Random(len(renamed)))
+    for number in kills or half:
+        rng, out = random.Random(f"17 {number}"), folder / f"killed {number}"
+        if kills:
+            moments = [seconds * rng.random() if number % 2 else rng.randint(1, events)]
+            if number % 3 == 2:  # killed once more on the way
+                moments.append(rng.randint(1, events))
+        else:
+            moments = [half[number]]
         left = []
         for moment in moments:
-            at = moment if isinstance(moment, int) else None
+            at = None if isinstance(moment, float) else moment
             process, pipe = forked(lambda o=out, a=at: run(folder, o, more, a))
             if at is None:
                 time.sleep(moment)
@@ -147,12 +117,14 @@ def main(folder, kills, more):
             ended(process, pipe)
             left.append(len([*out.rglob("*.state"), *out.rglob("*.ckpt")]) if out.exists() else 0)
         again = ended(*forked(lambda o=out: run(folder, o, more)))
-        line = {"moments": [round(m, 2) for m in moments], "states": left, "again": again}
-        line["strays"] = len(list(out.glob(".*")))  # folders of models that were half made
+        moments = [round(m, 2) if isinstance(m, float) else m for m in moments]
+        line = {"kill": number, "moments": moments, "states": left, "again": again}
+        line["strays"] = sorted(path.relative_to(out).as_posix() for path in out.rglob(".*"))
         line["differ"] = differences(want, out) if again else ["all"]
         print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":
     first, _, last = sys.argv[3].rpartition(":")
-    main(Path(sys.argv[2]), range(int(first or 0), int(last)), sys.argv[4:])
+    numbers = [] if last == "half" else range(int(first or 0), int(last))
+    main(Path(sys.argv[2]), numbers, sys.argv[4:])

@@ -8,7 +8,6 @@ missed.
 import json
 import os
 import random
-import signal
 import sys
 from pathlib import Path
 
@@ -18,13 +17,13 @@ hide(*{"tensorflow", "jax", "torch"} - {os.environ["KERAS_BACKEND"]})
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
+from killed_steps import Watch  # noqa: E402
 
 from data_scripts import prepare, synthetic  # noqa: E402
 from reloop2_keras import DeepFM, ExactBackup, PreparedDataset  # noqa: E402
 from reloop2_keras.layers import SeededDropout  # noqa: E402
 
 EPOCHS = 4
-EVENTS = ("open", "os.", "tempfile.")
 KINDS = ("plain", "rows", "functional")
 
 
@@ -50,25 +49,13 @@ class Moments(keras.callbacks.Callback):
 
     def __init__(self, folder, kill_at):
         super().__init__()
-        self.seen = 0
-
-        def count(event, arguments):
-            if event.startswith(EVENTS) and any(str(folder) in str(a) for a in arguments):
-                self.one()
-
-        self.kill_at = kill_at
-        sys.addaudithook(count)
-
-    def one(self):
-        self.seen += 1
-        if self.seen == self.kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        self.watch = Watch(folder, kill_at)
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.one()
+        self.watch.one()
 
     def on_train_batch_end(self, batch, logs=None):
-        self.one()
+        self.watch.one()
 
 
 def fit(folder, kind, name, kill_at=None, every=3):
@@ -83,7 +70,8 @@ def fit(folder, kind, name, kill_at=None, every=3):
     state = [*model.weights, *model.optimizer.variables]
     found = {str(n): keras.ops.convert_to_numpy(v) for n, v in enumerate(state)}
     found |= history.history
-    np.savez(folder / f"{name}.npz", **found, moments=moments.seen)
+    found |= {"moments": moments.watch.seen, "renamed": len(moments.watch.renamed)}
+    np.savez(folder / f"{name}.npz", **found)
 
 
 def forked(function, *arguments):
@@ -108,7 +96,7 @@ def ended(process):
 def differences(one, two):
     """Names of what differs between two runs' ends."""
     with np.load(one) as a, np.load(two) as b:
-        names = sorted({*a.files, *b.files} - {"moments"})
+        names = sorted({*a.files, *b.files} - {"moments", "renamed"})
         return [n for n in names if not (n in a and n in b and np.array_equal(a[n], b[n]))]
 
 
@@ -129,11 +117,14 @@ def main(folder, kills, first=0):
             assert ended(forked(fit, folder, kind, whole.stem)) == 0
         with np.load(whole) as found:
             moment = rng.randint(1, int(found["moments"]))
+            if number % 4 == 1:  # while a state is half written
+                moment = f"half {rng.randint(1, int(found['renamed']))}"
         name = f"{kind}-{number}"
         killed = ended(forked(fit, folder, kind, name, moment))
         states = len(list((folder / name).glob("*.state")))
         again = ended(forked(fit, folder, kind, name))
         line = {"kind": kind, "moment": moment, "killed": killed, "states": states, "again": again}
+        line["strays"] = len(list((folder / name).glob(".*")))
         line["differ"] = differences(whole, folder / f"{name}.npz") if again == 0 else ["all"]
         print(json.dumps(line), flush=True)
 

@@ -29,6 +29,7 @@ from reloop2_keras.__main__ import main
 from reloop2_keras.core.dataset import PreparedDataset
 from reloop2_keras.core.files import file_checksum
 from reloop2_keras.core.keras_file import check_keras_file
+from reloop2_keras.core.keras_seal import check_keras_seal, seal_keras_file
 from reloop2_keras.core.metrics_table import read_metrics, table
 from reloop2_keras.core.serving import load_shipped
 from reloop2_keras.core.serving.event_log import EventLog, read_events
@@ -227,10 +228,17 @@ def fuzz_metrics(seed, folder):
 
 
 def fuzz_keras_file(seed, folder):
-    """A damaged .keras file is refused by name, or is the archive that it was."""
+    """A damaged .keras file is refused by name; a sealed one is taken as it was, or unsealed."""
     rng, path = random.Random(seed), Path(folder) / "model.keras"
     written(path)
-    if rng.random() < 0.5:
+    kind = rng.random()
+    if kind < 0.3:
+        seal_keras_file(path)
+        whole = path.read_bytes()
+        path.write_bytes(mutated(whole, rng))
+        if tried(lambda: check_keras_file(path), path):
+            assert path.read_bytes() == whole or not check_keras_seal(path)
+    elif kind < 0.6:
         with zipfile.ZipFile(path) as file:
             config = json.loads(file.read("config.json"))
         written(path, changed(config, rng))

@@ -289,7 +289,7 @@ def test_the_state_of_a_service_keeps_what_waits_and_files_come_back_with_it(tmp
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"delay": -1}, "`delay` must be a number of rows >= 0"),
+        ({"delay": -1}, "`delay` must be an integer >= 0"),
         ({"delay": 0.5}, "`delay` must be"),
         ({"on_error": "warn"}, "`on_error` must be"),
     ],

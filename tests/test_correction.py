@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from memory_checks import batch, make, same_state
-from threads import run_threads
+from threads import SECONDS, run_threads
 
 from reloop2_keras.core.compensation import compensated
 from reloop2_keras.core.correction import Compensation, Correction
@@ -191,7 +191,8 @@ def test_readers_see_a_memory_before_or_after_a_write(kind):
         assert memory.cursor == total
 
 
-def test_eight_threads_lose_no_row_and_tear_no_reading():
+@pytest.mark.parametrize("seconds", SECONDS)
+def test_eight_threads_lose_no_row_and_tear_no_reading(seconds):
     memories, gate = parts()
     correction = Correction(memories, gate)
     rows, learnt = 400, []
@@ -209,7 +210,7 @@ def test_eight_threads_lose_no_row_and_tear_no_reading():
 
         return once
 
-    run_threads([job(number) for number in range(8)], 20)
+    run_threads([job(number) for number in range(8)], seconds)
     turns = len(learnt)
     assert turns > 20
     assert [m.num_writes for m in memories] == [turns] * 3

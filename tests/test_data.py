@@ -231,3 +231,10 @@ def test_train_base_trains_rows_when_told_to(folder):
     )
     assert rows.row_sparse and rows.field_embedding.trains_rows
     assert not whole.row_sparse and not whole.field_embedding.trains_rows
+
+
+@pytest.mark.parametrize("name", ["batch_size", "seed", "shuffle_rows", "initial_epoch", "hashes"])
+def test_arguments_of_any_other_type_are_named(name, folder):
+    for value in ("3", None, [3], float("nan"), -1, 1.5, 2**70):
+        with pytest.raises(ValueError, match=f"^`{name}` must be "):
+            PreparedDataset(folder).train(**{name: value})

@@ -239,7 +239,7 @@ def test_the_first_slot_that_anything_is_learnt_before():
         assert first_learnt(slots, Delay.of(delay)) == (due or [5])[0], delay
     with pytest.raises(ValueError, match="`slots` must be more than 5"):
         replay(Known(), slots, {}, "100rows")
-    with pytest.raises(ValueError, match=r"`fill` must be in \[3, 5\)"):
+    with pytest.raises(ValueError, match=r"`fill` must be an integer from 3 to 4"):
         replay(Known(), slots, {}, "25rows", fill=2)
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from data_scripts import preparation
+from data_scripts import encoding
 from data_scripts.factorize import Lookup, factorize_text
 from data_scripts.prefetch import prefetched
 from data_scripts.vocabulary import FieldVocabulary, bucket_numeric, hash_text
@@ -92,7 +92,7 @@ def test_numeric_values_and_hashes_value_by_value():
 @pytest.mark.parametrize("rows", [0, 1, 4095, 4096, 10_000])
 def test_matrix_equals_stacked_columns(rows):
     columns = [np.arange(rows) + i for i in range(5)]
-    got = preparation._matrix([*columns, np.array([9])], rows)
+    got = encoding._matrix([*columns, np.array([9])], rows)
     assert np.array_equal(got, np.stack([*columns, np.full(rows, 9)], axis=1))
 
 

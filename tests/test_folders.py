@@ -2,10 +2,10 @@
 
 import errno
 import os
-import signal
 from pathlib import Path
 
 import pytest
+from killed_steps import killed_at
 from served_model import encoder
 from service_case import ship_tables
 
@@ -16,8 +16,6 @@ from reloop2_keras.core.folders import exchanged, recover_folder, replaced_folde
 from reloop2_keras.core.online import Online
 from reloop2_keras.core.serving import load_shipped, ship
 
-STEPS = ("rename", "replace", "fsync", "unlink", "rmdir", "mkdir", "chmod")
-
 
 def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -27,36 +25,6 @@ def swaps_here(folder):
     (folder / "a").mkdir(parents=True)
     (folder / "b").mkdir()
     return exchanged(folder / "a", folder / "b")
-
-
-def killed_at(step, act, swaps):
-    """Run `act` in a process that is killed before a step; False if it came to its end."""
-    child = os.fork()
-    if child == 0:
-        try:
-            left = [step]
-
-            def counted(real):
-                def call(*args, **kwargs):
-                    left[0] -= 1
-                    if left[0] < 0:
-                        os.kill(os.getpid(), signal.SIGKILL)
-                    return real(*args, **kwargs)
-
-                return call
-
-            for name in STEPS:
-                setattr(os, name, counted(getattr(os, name)))
-            folders.exchanged = counted(exchanged if swaps else lambda *_: False)
-            act()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
 
 
 def write_two(folder, text):

@@ -7,7 +7,9 @@ import zipfile
 
 import pytest
 
+from reloop2_keras.core import keras_seal
 from reloop2_keras.core.keras_file import check_keras_file
+from reloop2_keras.core.keras_seal import check_keras_seal, seal_keras_file, with_keras_seal
 
 WEIGHTS = b"\x89HDF" + bytes(4000)
 DEEPFM = {"fields": [{"cardinality": 20}], "embedding_dim": 4, "hidden_units": [4]}
@@ -104,3 +106,54 @@ def test_what_keras_writes_is_taken_and_what_is_none_is_named(tmp_path):
     (tmp_path / "text.keras").write_text("text")
     with pytest.raises(ValueError, match="found another one, or a part of one"):
         check_keras_file(tmp_path / "text.keras")
+
+
+def test_every_flipped_bit_of_a_sealed_file_is_refused_but_those_that_unseal_it(tmp_path):
+    path = written(tmp_path / "model.keras")
+    assert not check_keras_seal(path)
+    seal_keras_file(path)
+    whole = path.read_bytes()
+    assert check_keras_seal(path) and check_keras_file(path) == path
+    unsealed = 0
+    for at in [*range(0, len(whole), 37), *range(len(whole) - 130, len(whole))]:
+        data = bytearray(whole)
+        data[at] ^= 1 << at % 8
+        path.write_bytes(data)
+        try:
+            assert not check_keras_seal(path)  # the line's first words: no other byte is touched
+            assert len(whole) - 96 < at
+            unsealed += 1
+        except ValueError as error:
+            assert str(error).startswith(f"{path}: expected ")
+    assert 0 < unsealed < 20
+
+
+def test_a_part_of_the_line_another_schema_and_another_comment_are_told(tmp_path, monkeypatch):
+    path = written(tmp_path / "model.keras")
+    plain = path.read_bytes()
+    with pytest.raises(ValueError, match=f"{path}: expected schema and checksum at its end"):
+        check_keras_seal(path, needed=True)
+    seal_keras_file(path)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as file:
+        assert file.comment.startswith(b"reloop2 schema 1 sha256 ")
+    for cut in range(1, 70):
+        path.write_bytes(whole[:-cut])
+        with pytest.raises(ValueError, match=f"{path}: expected schema and checksum at its end"):
+            check_keras_file(path)
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match="expected an archive without a comment"):
+        seal_keras_file(path)
+    path.write_bytes(plain)
+    with monkeypatch.context() as patch:
+        patch.setattr(keras_seal, "SCHEMA", 2)
+        seal_keras_file(path)
+    with pytest.raises(ValueError, match=f"{path}: expected schema 1, found 2"):
+        check_keras_file(path)
+
+
+def test_weights_are_sealed_alike_in_memory_and_in_a_file(tmp_path):
+    path = tmp_path / "m.weights.h5"
+    path.write_bytes(WEIGHTS)
+    seal_keras_file(path)
+    assert path.read_bytes() == with_keras_seal(WEIGHTS)

@@ -1,6 +1,7 @@
 """make lab: the tour opens, and what Lab saves by itself leaves git clean."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,50 @@ def test_root_gets_a_hint_and_lab_opens_the_tour():
     assert words[-1] == "--LabApp.default_url=/lab/tree/runs/lab/00_tour.ipynb"
     words, said = lab.command(["--no-browser"], ROOT, user=1000)
     assert "--allow-root" not in words and said == [] and "--no-browser" in words
+
+
+def folder(path):
+    path.mkdir(parents=True)
+
+
+def text(content):
+    def write(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+    return write
+
+
+def nowhere(path):
+    path.symlink_to("/proc/void")  # refused to root, too
+
+
+WRONG = {
+    "runs is a file": ("runs", text("mine"), "runs"),
+    "lab is a file": ("runs/lab", text("mine"), "lab"),
+    "a copy is a folder": ("runs/lab/00_tour.ipynb", folder, "00_tour.ipynb"),
+    "the book of copies is a folder": ("runs/lab/.copied.json", folder, ".copied.json"),
+    "nothing can be written": ("runs", nowhere, "runs"),
+    "no notebooks": ("notebooks", shutil.rmtree, "expected notebooks"),
+    "a notebook is a folder": ("/".join(["notebooks", "mine.ipynb"]), folder, "mine.ipynb"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_place_is_one_line(case, repository, capsys, monkeypatch):
+    place, make, told = WRONG[case]
+    make(repository / place)
+    monkeypatch.setattr(lab, "ROOT", repository)
+    monkeypatch.setattr(lab.os, "execv", lambda *_: pytest.fail("Lab was started"))
+    assert lab.main([]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("lab.py: ") and error.count("\n") == 1 and told in error, error
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '["ab"]', "[" * 9000, '{"00_tour.ipynb": 3}'])
+def test_a_book_of_copies_that_makes_no_sense_counts_as_none(content, repository):
+    copies = repository / "runs" / "lab"
+    lab.prepare(repository / "notebooks", copies)
+    (copies / ".copied.json").write_text(content)
+    assert len(lab.prepare(repository / "notebooks", copies)) <= 1
+    assert lab.prepare(repository / "notebooks", copies) == []

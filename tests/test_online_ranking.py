@@ -167,6 +167,24 @@ def test_a_study_can_name_what_was_tried():
     assert OnlinePart(first).online is first
 
 
+def test_a_control_is_started_alike_whatever_was_started_before():
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 8, (6000, 2)).astype("int32")
+    often = np.where(hashes.sum(axis=1) % 2, 0.8, 0.2)  # which neither column tells alone
+    labels = (rng.random(6000) < often).astype("uint8")
+    first, later, resumed = (StartedTables(Dataset(hashes, labels), max_crosses=1) for _ in "123")
+    alone = first.online(("base",), shuffled=True)
+    assert alone.crosses == [] and later.online().crosses == [[0, 1]]
+    resumed.take_found(later.found())
+    for tables in (later, resumed):
+        control = tables.online(("base",), shuffled=True)
+        assert control.crosses == []
+        for name, array in control.state().items():
+            np.testing.assert_array_equal(array, alone.state()[name], name)
+    # nor does a control decide for the others
+    assert first.online().crosses == [[0, 1]] and first.tried() == later.tried()
+
+
 def test_a_report_ranks_within_slots_too():
     groups, slots = np.repeat([7, 8, 7, 8], 2), np.repeat([0, 0, 1, 1], 2)
     labels = np.array([0, 1, 1, 0, 0, 1, 0, 1])

@@ -44,7 +44,10 @@ def test_the_three_files_agree():
     assert in_project <= pins()
     assert set(USERS) <= in_environment
     assert "-c constraints.txt" in pip and "-e ." in pip
-    frameworks, light = {"tensorflow", "jax", "torch", "mindspore"}, {"fast", "serve", "onnx"}
+    frameworks, light = (
+        {"tensorflow", "jax", "torch", "mindspore"},
+        {"fast", "serve", "onnx", "scale"},
+    )
     assert set(extras) == {"study", "notebooks", "rivals", "dev", "docs"} | frameworks | light
 
 
@@ -66,7 +69,7 @@ def test_what_installs_all_and_what_a_server_is_spared():
     base = {name(requirement) for requirement in content["dependencies"]}
     study = {"keras", "numba", "pandas", "polars", "matplotlib", "bokeh"}
     # the README's and Makefile's commands name one of these, which must go on bringing everything
-    for extra in ("tensorflow", "jax", "torch", "mindspore", "notebooks", "rivals", "dev"):
+    for extra in ("tensorflow", "jax", "torch", "mindspore", "notebooks", "rivals", "scale", "dev"):
         assert study <= brought(extra, extras), extra
     light = base | brought("serve", extras)
     assert {"numpy", "pyarrow", "onnxruntime"} <= light

@@ -88,6 +88,9 @@ def test_a_batch_is_told_how_far_it_is(monkeypatch, caplog, capsys):
             "score: 6 slots of 10, some 80 s to go (20.0 s each)",
             "score: 8 slots of 10, some 40 s to go (20.0 s each)",
         ]
+        noted = progress.bar(range(3), "score", "slot", note=lambda: "state after 7 slots")
+        assert list(noted) == [*range(3)]
+        assert caplog.records.pop().getMessage().endswith("(20.0 s each); state after 7 slots")
         assert list(progress.bar(range(6), "score", "slot", progress=False)) == [*range(6)]
     assert list(progress.bar(range(6), "score", "slot")) == [*range(6)]
     assert len(caplog.records) == 2

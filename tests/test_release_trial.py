@@ -78,7 +78,7 @@ def test_which_is_better_is_said_when_the_interval_says_so():
         low, high = said["served"]["log_loss_gain"][1:]
         assert (low > 0) == (want == "new") and (high < 0) == (want == "old")
     assert Trial(1, "n", "o", 5).summary()["served"]["auc_gain"] is None
-    with pytest.raises(ValueError, match="`rows`"):
+    with pytest.raises(ValueError, match="`limit`"):
         Trial(1, "n", "o", 0)
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import random
+import tempfile
 import types
 
 import numpy as np
@@ -97,6 +98,40 @@ def test_states_take_a_share_of_the_time_and_the_last_slot_has_one(tmp_path, mon
     assert written == [0, 0, 3, 3, 3, 6, 6, 8, 9, 10, 11]
     again = stream_backup.StreamBackup(tmp_path)
     assert again.done == again.running == 11
+
+
+SECONDS = st.integers(0, 2000).map(lambda thousandths: thousandths / 1000)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(SECONDS, SECONDS), min_size=1, max_size=40))
+def test_a_kill_costs_at_most_what_the_module_says_and_states_a_fifth_of_the_time(slots):
+    now, calls = [100.0], iter([seconds for _, seconds in slots])
+    written, done = [], []  # (when it began, when it was whole); slots
+
+    def save(head, arrays):
+        done.append(head["done"])
+        start = now[0]
+        now[0] += next(calls)
+        written.append((start, now[0]))
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        clock = types.SimpleNamespace(monotonic=lambda: now[0])
+        patched.setattr(stream_backup, "time", clock)
+        backup = stream_backup.StreamBackup(folder)
+        patched.setattr(backup.states, "save", save)
+        backup.begin(0, 0)
+        for number, (seconds, _) in enumerate(slots[1:], 1):
+            now[0] += seconds
+            backup.save(number, 0, 0, last=False)
+    assert backup.note().startswith(f"state after {done[-1]} slots at ")
+    longest = max(seconds for seconds, _ in slots)
+    spans = zip(written, [*written[1:], (now[0], now[0])], strict=True)
+    for (start, end), (begun, whole) in spans:
+        took, last = end - start, (begun, whole) == (now[0], now[0])
+        # what a kill costs just before the next state is whole
+        assert whole - end <= 4 * took + longest + (whole - begun) + 1e-9
+        assert last or took <= 0.2 * (begun - start) + 1e-9
 
 
 def test_a_run_that_differs_is_refused_by_name(tmp_path):

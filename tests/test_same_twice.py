@@ -23,10 +23,13 @@ def test_a_comparison_twice(tmp_path):
 
 @pytest.mark.slow
 def test_a_comparison_under_other_circumstances(tmp_path):
-    given = ("hashes", "load", "threads", "search")
+    pytest.importorskip("vowpalwabbit", reason="not installed: pip install 'reloop2[rivals]'")
+    given = ("hashes", "load", "threads", "search", "rivals")
     lines = repeated(tmp_path, *given, backend=keras.backend.backend())
     by_name = {line["variant"]: line for line in lines}
     for name in ("hashes", "load", "search"):
         assert same(by_name[name]), by_name[name]
-    found = by_name["threads"]["farthest"]
-    assert max(found.values()) < 1e-4, found  # docs/reproducible.md
+    for name in ("threads", "rivals"):
+        found = by_name[name]["farthest"]
+        assert max(found.values()) < 1e-4, found  # docs/reproducible.md
+    assert found["vw"] == found["adpredictor"] == 0.0, found

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from threads import run_threads
+from threads import SECONDS, run_threads
 
 from reloop2_keras import DeepFM, ExactErrorMemory, FeatureErrorMemory, ReLoop2, SketchErrorMemory
 
@@ -37,7 +37,8 @@ def same(a, b):
             np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
-def test_eight_threads_serve_and_observe_and_lose_nothing():
+@pytest.mark.parametrize("seconds", SECONDS)
+def test_eight_threads_serve_and_observe_and_lose_nothing(seconds):
     sketch = SketchErrorMemory(5, 4, key_normalization="none")
     exact = ExactErrorMemory(2000, 5, key_normalization="none")
     made = model(FeatureErrorMemory(8, residual="corrected"), sketch, exact, gate=True)
@@ -58,7 +59,7 @@ def test_eight_threads_serve_and_observe_and_lose_nothing():
 
         return once
 
-    run_threads([job(number) for number in range(8)], 20)
+    run_threads([job(number) for number in range(8)], seconds)
     turns = len(observed)
     assert turns >= 8 and len(served) > turns
     assert [memory.num_writes for memory in made.memories] == [turns] * 3

@@ -119,7 +119,7 @@ def test_a_dataset_or_a_file_is_no_place_to_write_to(dataset, tmp_path, capsys):
 def test_a_path_will_do_and_seeds_are_a_sequence(dataset, model):
     report = compare(str(dataset.folder), model, ["frozen"], [7], progress=False)
     assert report.arms == ["frozen"]
-    with pytest.raises(ValueError, match="`seeds` must be a sequence"):
+    with pytest.raises(ValueError, match="`seeds` must be a list of numbers"):
         compare(dataset, model, ["frozen"], 3)
 
 

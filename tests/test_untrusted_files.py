@@ -4,7 +4,6 @@ import ast
 import gzip
 import io
 import json
-import os
 import pickle
 import tracemalloc
 import zipfile
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from payload import Payload
 from service_case import ship_tables
 
 from data_scripts import prepare, table
@@ -95,16 +95,6 @@ def test_the_rule_that_nothing_read_is_run(code, is_unsafe):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_read_is_run(path):
     assert not unsafe(ast.parse(path.read_text(encoding="utf-8")))
-
-
-class Payload:
-    """Touches a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = str(path)
-
-    def __reduce__(self):
-        return os.mknod, (self.path,)
 
 
 @pytest.fixture

@@ -9,7 +9,14 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("data_scripts", "reloop2_keras", "mindspore_port", "notebooks")
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 # what is written within a block of one of these is renamed, or thrown away, as a whole
-HELPERS = {"replaced", "replaced_folder", "beside", "atomic_folder", "TemporaryDirectory"}
+HELPERS = {
+    "replaced",
+    "replaced_folder",
+    "beside",
+    "scratch",
+    "atomic_folder",
+    "TemporaryDirectory",
+}
 ALWAYS = {
     *("write_text", "write_bytes", "savez", "savez_compressed", "savefig", "write_table"),
     *("write_csv", "write_parquet", "to_csv", "to_parquet", "ParquetWriter", "FileWriter"),
@@ -35,11 +42,14 @@ EXCEPTIONS = {
     "data_scripts/atomic_folder.py _restore_unmarked": "puts back what a killed run replaced",
     "data_scripts/writer.py PeriodWriter._flush": "in the folder of `atomic_folder`",
     "data_scripts/preparation.py _vocabulary": "in the folder of `atomic_folder`",
+    "data_scripts/ray_folder.py work_folder": "a lock, which nobody reads",
+    "data_scripts/ray_preparation.py _put": "a second name of a file whose SHA-256 is noted",
+    "data_scripts/ray_writing.py write_files": "its SHA-256 is noted, and checked by who goes on",
     "mindspore_port/mindrecord.py _write_rows": "in the folder of `to_mindrecord`",
     "reloop2_keras/core/serving/shipped.py _copy": "in the folder of `ship`",
     "reloop2_keras/core/seal.py seal": "a file that is not at its place yet",
+    "reloop2_keras/core/keras_seal.py seal_keras_file": "a file that is not at its place yet",
     "reloop2_keras/core/encoder_file.py to_bytes": "in memory",
-    "reloop2_keras/models/portable_files.py _write_room": "in the block of `replaced`",
     "reloop2_keras/notebook.py svg": "in memory",
     "reloop2_keras/notebook.py _native_output_dropped": "no file",
     "data_scripts/text.py _of_strings": "names a column",

@@ -36,9 +36,9 @@ FILES = {
     "unclosed": (b"epochs: [1\n", "expected YAML: "),
     "without end": (b"[" * 5000, "expected YAML: "),
     "a list": (b"- epochs\n", "expected `key: value` lines, found list"),
-    "a list in itself": (b"- &a [*a]", "expected `key: value` lines, found list"),
+    "a list in itself": (b"- &a [*a]", "expected each value in full, found the name a"),
     "infinite epochs": (b"epochs: .inf\n", "epochs: expected an integer from 1 to 1000000"),
-    "units in themselves": (b"hidden_units: &a [*a]\n", "expected an integer from 1 to 65536"),
+    "units in themselves": (b"hidden_units: &a [*a]\n", "found the name a of one"),
     "an object of Python": (b"seed: !!python/object/apply:os.getpid []\n", "expected YAML: "),
     "another's key": (b"epoch: 3\n", "did you mean epochs"),
 }

@@ -8,9 +8,11 @@ import polars as pl
 
 from data_scripts.errors import Errors
 from data_scripts.sources.chunk import Chunk
+from data_scripts.sources.cuts import cut_lines
 from data_scripts.sources.delimited import Format, parse_block
 from data_scripts.sources.fast_delimited import parse_clean_block
 from data_scripts.sources.inputs import block_size, blocks, count_lines, expand_paths, short_names
+from data_scripts.sources.parts import Part, Parts
 from data_scripts.sources.source import Source
 from data_scripts.sources.values import numbers
 from reloop2_keras.core.arguments import MOST_COLUMNS, integer
@@ -45,6 +47,7 @@ def criteo(
         ValueError: if `dense_dim` or `slot_dim` is out of range.
     """
     paths = expand_paths(path)
+    names = short_names(paths)
     dense_dim = integer("dense_dim", dense_dim, 0, MOST_COLUMNS)
     slot_dim = integer("slot_dim", slot_dim, 0, MOST_COLUMNS)
     dense = [f"I{i + 1}" for i in range(dense_dim)]
@@ -84,18 +87,29 @@ def criteo(
 
     def chunks(chunk_rows: int, errors: Errors | None) -> Iterator[pl.DataFrame]:
         errors = errors or Errors()
-        for path, name in zip(paths, short_names(paths), strict=True):
-            for first, count, block in blocks(path, block_size(chunk_rows)):
-                frame = fast_frame(block, count)
-                if frame is None:  # Some row is bad or unusual.
-                    chunk = parse_block(path, TABS, columns, columns, first, count, block)
-                    frame = careful_frame(chunk)
-                else:
-                    chunk = Chunk(path, frame, np.arange(first, first + count))
-                chunk.name = name
-                yield from errors.keep_good_rows(chunk, frame).iter_slices(chunk_rows)
-                if errors.left == 0:
-                    return
+        for file in range(len(paths)):
+            yield from read_part(Part(file), chunk_rows, errors, None)
+            if errors.left == 0:
+                return
+
+    def read_part(
+        part: Part, chunk_rows: int, errors: Errors, seen: None
+    ) -> Iterator[pl.DataFrame]:
+        path, name = paths[part.file], names[part.file]
+        for first, count, block in blocks(path, block_size(chunk_rows), part):
+            frame = fast_frame(block, count)
+            if frame is None:  # Some row is bad or unusual.
+                chunk = parse_block(path, TABS, columns, columns, first, count, block)
+                frame = careful_frame(chunk)
+            else:
+                chunk = Chunk(path, frame, np.arange(first, first + count))
+            chunk.name = name
+            yield from errors.keep_good_rows(chunk, frame).iter_slices(chunk_rows)
+            if errors.left == 0:
+                return
+
+    def cut(size: int) -> list[Part]:
+        return [part for i, path in enumerate(paths) for part in cut_lines(path, i, size)]
 
     return Source(
         "criteo",
@@ -110,4 +124,5 @@ def criteo(
         count=lambda: count_lines(paths),
         paths=tuple(paths),
         raw=RawColumns(integers=True),
+        parts=Parts(cut, read_part),
     )

@@ -13,6 +13,7 @@ from data_scripts.errors import InputError
 from data_scripts.sources import multiline, quotes
 from data_scripts.sources.chunk import Chunk
 from data_scripts.sources.inputs import block_size, blocks
+from data_scripts.sources.parts import Part
 
 CARRIAGE = "expected line ends of LF or CR LF, not a CR within a line"
 STRAY = "expected a separator after the closing quote"
@@ -83,7 +84,13 @@ def read_header(path: Path, form: Format) -> list[str]:
 
 
 def read_delimited(
-    path: Path, form: Format, names: list[str], wanted: list[str], header: bool, chunk_rows: int
+    path: Path,
+    form: Format,
+    names: list[str],
+    wanted: list[str],
+    header: bool,
+    chunk_rows: int,
+    part: Part | None = None,
 ) -> Iterator[Chunk]:
     """Yield a `Chunk` of String columns for each block of a file.
 
@@ -94,6 +101,7 @@ def read_delimited(
         wanted: names of the columns to read, each of which is there once.
         header: bool, whether the first line names the columns.
         chunk_rows: int, rows a chunk, about.
+        part: `Part` to read alone, a whole file where values may hold line breaks; None: all.
     """
     if form.multiline:
         for chunk in multiline.read(path, form, len(names), chunk_rows, header):
@@ -102,7 +110,7 @@ def read_delimited(
             )
             yield chunk
         return
-    for first, count, block in blocks(path, block_size(chunk_rows)):
+    for first, count, block in blocks(path, block_size(chunk_rows), part):
         if header and first == 1:
             block = block[block.find(b"\n") + 1 or len(block) :]
             first, count = 2, count - 1

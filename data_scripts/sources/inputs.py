@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from data_scripts.errors import InputError
+from data_scripts.sources.parts import Part
 
 PIECE = 1 << 20  # bytes that fit the processor's cache
 LONGEST = 1 << 28  # bytes of a line
@@ -100,8 +101,12 @@ def packed_form(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Callable[[int], bytes]]:
+def opened(path: Path, part: Part | None = None) -> Iterator[Callable[[int], bytes]]:
     """Give a function that reads so many bytes of a file, unpacked if it is .gz or .zst.
+
+    Args:
+        path: `pathlib.Path`.
+        part: `Part` to read alone, of bytes of an unpacked file; None: all.
 
     Raises:
         InputError: if there is no such file, if it is empty, no text, or damaged.
@@ -113,22 +118,38 @@ def opened(path: Path) -> Iterator[Callable[[int], bytes]]:
         head = file.read(16)
     if not head:
         raise InputError(f"{path}:1: expected rows, found an empty file")
-    # Content decides, not the name: some browsers unpack a file and keep its name.
-    packing = next((name for name, mark in PACKED.values() if head.startswith(mark)), None)
+    packing = packing_of(head)
     if suffixes(path)[1] and packing is None:
         raise InputError(f"{path}: expected {suffixes(path)[1]} as the name says, found {head!r}")
     _refuse_others(path, head)
 
+    left = None if part is None or part.stop is None else part.stop - part.start
+
     def read(size):
+        nonlocal left
         try:
-            return stream.read(size)
+            if left is None:
+                return stream.read(size)
+            data = stream.read(min(size, left))
+            left -= len(data)
+            return data
         except (OSError, pa.ArrowException) as error:
             raise InputError(
                 f"{path}: expected a whole file, found a damaged one: {error}"
             ) from error
 
     with pa.input_stream(str(path), compression=packing) if packing else path.open("rb") as stream:
+        if part is not None and left is not None:
+            stream.seek(part.start)
         yield read
+
+
+def packing_of(head: bytes) -> str | None:
+    """Return how a file is packed whose first bytes these are, None if it is not.
+
+    Content decides, not the name: some browsers unpack a file and keep its name.
+    """
+    return next((name for name, mark in PACKED.values() if head.startswith(mark)), None)
 
 
 def _refuse_others(path, head):
@@ -137,18 +158,21 @@ def _refuse_others(path, head):
             raise InputError(f"{path}: expected text in UTF-8, found {what}")
 
 
-def blocks(path: Path, size: int = BLOCK) -> Iterator[tuple[int, int, bytes]]:
+def blocks(
+    path: Path, size: int = BLOCK, part: Part | None = None
+) -> Iterator[tuple[int, int, bytes]]:
     """Yield (first line's number, number of lines, bytes) of blocks of whole lines.
 
     Args:
         path: `pathlib.Path`.
         size: int, bytes of a block, about; a line that is longer is a block of its own.
+        part: `Part` to read alone; None: all.
 
     Raises:
         InputError: see `opened`; and for a line of more than `LONGEST` bytes.
     """
-    line, rest, size_read = 1, b"", 0
-    with opened(path) as read:
+    line, rest, size_read = 1 if part is None else part.line, b"", 0
+    with opened(path, part) as read:
         # A line longer than a block is read by doubling the size, so the cost stays linear.
         while data := read(max(size - len(rest), len(rest), 1)):
             if not rest and line == 1:

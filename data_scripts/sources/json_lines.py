@@ -10,6 +10,7 @@ import polars as pl
 
 from data_scripts.sources.chunk import Chunk
 from data_scripts.sources.inputs import block_size, blocks, suffixes
+from data_scripts.sources.parts import Part
 from reloop2_keras.core.text import canonical_text
 
 NAMES = (".json", ".jsonl", ".ndjson")
@@ -31,7 +32,9 @@ def read_keys(path: Path) -> list[str]:
     return list(keys)
 
 
-def read_json_lines(path: Path, wanted: list[str], chunk_rows: int) -> Iterator[Chunk]:
+def read_json_lines(
+    path: Path, wanted: list[str], chunk_rows: int, part: Part | None = None
+) -> Iterator[Chunk]:
     """Yield a `Chunk` of String columns for each block of a file.
 
     Texts stay as they are, numbers and Booleans become their canonical text; null, and a key that
@@ -41,8 +44,9 @@ def read_json_lines(path: Path, wanted: list[str], chunk_rows: int) -> Iterator[
         path: `pathlib.Path`, plain, .gz or .zst.
         wanted: the keys to read.
         chunk_rows: int, rows a chunk, about.
+        part: `Part` to read alone; None: all.
     """
-    for first, count, block in blocks(path, block_size(chunk_rows)):
+    for first, count, block in blocks(path, block_size(chunk_rows), part):
         rows, lines, wrong = [], [], []
         for number, line in enumerate(block.removesuffix(b"\n").split(b"\n"), first):
             found = _parsed(line)

@@ -13,6 +13,7 @@ import pyarrow.types as kinds
 from data_scripts.errors import InputError
 from data_scripts.sources.chunk import Chunk
 from data_scripts.sources.inputs import suffixes
+from data_scripts.sources.parts import Part
 from reloop2_keras.core.text import canonical_text
 
 NAMES = (".parquet", ".parq", ".pq")
@@ -84,17 +85,22 @@ def _is_view(kind):
     return kind in (pa.string_view(), pa.binary_view())
 
 
-def read_parquet(path: Path, columns: list[str], chunk_rows: int) -> Iterator[Chunk]:
+def read_parquet(
+    path: Path, columns: list[str], chunk_rows: int, part: Part | None = None
+) -> Iterator[Chunk]:
     """Yield a `Chunk` for every `chunk_rows` rows; its lines are numbers of rows, from 1.
 
     Args:
         path: `pathlib.Path`.
         columns: names of the columns to read, of types that `check_types` let pass.
         chunk_rows: int.
+        part: `Part` to read alone; None: all.
     """
-    first = 1
+    first = 1 if part is None else part.line
     with opened(path) as file:
-        for batch in file.iter_batches(chunk_rows, columns=columns):
+        stop = None if part is None else part.stop
+        groups = None if part is None or stop is None else list(range(part.start, stop))
+        for batch in file.iter_batches(chunk_rows, row_groups=groups, columns=columns):
             lines = np.arange(first, first + len(batch))
             first += len(batch)
             series, broken = {}, {}

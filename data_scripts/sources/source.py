@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from data_scripts.errors import Errors
+from data_scripts.sources.parts import Parts
 from reloop2_keras.core.raw_columns import RawColumns
 
 
@@ -31,6 +32,8 @@ class Source:
             by the output.
         raw: how the log's columns make fields and label, for the encoder of later requests; no word
             is needed where they are columns already and the label is 0 or 1 in `label`.
+        parts: `Parts`, how the log is read in parts by several processes; None where it can only be
+            read as a whole, because its rows are sorted first, say.
     """
 
     name: str
@@ -42,3 +45,4 @@ class Source:
     count: Callable[[], int | None] | None = None
     paths: tuple[Path, ...] = ()
     raw: RawColumns = dataclasses.field(default_factory=RawColumns)
+    parts: Parts | None = None

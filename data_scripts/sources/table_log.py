@@ -8,9 +8,12 @@ import polars as pl
 from data_scripts.errors import Errors, InputError
 from data_scripts.sources import json_lines, parquet
 from data_scripts.sources.chunk import Chunk
+from data_scripts.sources.cuts import cut_lines, cut_row_groups
 from data_scripts.sources.delimited import Format, read_delimited, read_header
 from data_scripts.sources.inputs import expand_paths, short_names, suffixes
 from data_scripts.sources.layout import Layout
+from data_scripts.sources.parts import Part, Parts
+from data_scripts.sources.seen import Seen
 from data_scripts.sources.source import Source
 from data_scripts.sources.times import Times, check_form
 from data_scripts.sources.values import group_codes, labels, numbers
@@ -90,38 +93,20 @@ def table(
         columns += [canonical(chunk.frame[name]).alias(name) for name in own_categorical]
         return pl.DataFrame(columns)
 
-    def check_order(chunk: Chunk, frame: pl.DataFrame, last: int | None) -> int | None:
-        """Note the first row whose time is before that of the row above it; return the last."""
-        good = frame.filter(chunk.keep)
-        if not len(good):
-            return last
-        times = good["time"]
-        previous = times.shift(1, fill_value=last)
-        late = (times < previous).fill_null(False)
-        if late.any():
-            row = late.arg_true()[0]
-            chunk.stop(
-                chunk.lines[chunk.keep.to_numpy()][row],
-                f"expected rows in the order of {time} (>= {previous[row]} as in the row before), "
-                f"found {times[row]}; use --sort",
-            )
-        return times[-1]
+    def good_rows(chunk: Chunk, errors: Errors, seen: Seen) -> pl.DataFrame:
+        chunk.frame = layout.derive(chunk.frame)
+        frame = canonical_frame(chunk, seen.times)
+        if not sort:
+            seen.check_order(chunk, frame)
+        frame = errors.keep_good_rows(chunk, frame, limited=not sort)
+        seen.take(chunk, frame)
+        return frame
 
-    words_click = int(rule.compare != "!=")
-
-    def check_end(fitting: int, times: Times | None) -> None:
-        # A misspelled word would make a log without a click, or (with "!=") of clicks alone.
-        if rule.words is not None and not fitting:
-            raise InputError(
-                f"{paths[0]}: expected labels in column {label} that --positive {positive!r} takes "
-                f"for {'a' if words_click else 'no'} click, found none"
-            )
-        if times:
-            times.check_clear()
+    def begin() -> Seen:
+        return Seen(paths[0], label, positive, time, time_format)
 
     def chunks(chunk_rows: int, errors: Errors | None) -> Iterator[pl.DataFrame]:
-        errors, times = errors or Errors(), Times(time, time_format) if time else None
-        parts, last, fitting = [], None, 0
+        errors, seen, frames = errors or Errors(), begin(), []
         sides = [side.load(numeric) for side in layout.sides]
 
         def slices(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -131,27 +116,38 @@ def table(
                     part = side.beside(part)
                 yield part
 
-        for chunk in _read(paths, forms, wanted, roles, layout.header, chunk_rows):
-            chunk.frame = layout.derive(chunk.frame)
-            frame = canonical_frame(chunk, times)
-            if time and not sort:
-                last = check_order(chunk, frame, last)
-            frame = errors.keep_good_rows(chunk, frame, limited=not sort)
-            if times:
-                times.watch(chunk, frame["time"])
-            fitting += int((frame["label"] == words_click).sum())
+        for chunk in read(map(Part, range(len(paths))), chunk_rows):
+            frame = good_rows(chunk, errors, seen)
             if sort:
-                parts.append(frame)
+                frames.append(frame)
                 continue
             if errors.left == 0:
-                check_end(fitting, times)  # The caller may not ask for another frame.
+                seen.check_end()  # The caller may not ask for another frame.
             yield from slices(frame)
             if errors.left == 0:
                 return
-        check_end(fitting, times)
-        if parts:
-            whole = pl.concat(parts).sort("time", maintain_order=True)
+        seen.check_end()
+        if frames:
+            whole = pl.concat(frames).sort("time", maintain_order=True)
             yield from slices(whole)
+
+    def read(parts: Iterable[Part], chunk_rows: int) -> Iterator[Chunk]:
+        return _read(paths, forms, wanted, roles, layout.header, chunk_rows, parts)
+
+    def read_part(
+        part: Part, chunk_rows: int, errors: Errors, seen: Seen
+    ) -> Iterator[pl.DataFrame]:
+        for chunk in read([part], chunk_rows):
+            yield from good_rows(chunk, errors, seen).iter_slices(chunk_rows)
+            if errors.left == 0:
+                return
+
+    def cut(size: int) -> list[Part]:
+        return [
+            part
+            for file, pair in enumerate(zip(paths, forms, strict=True))
+            for part in _cut(file, *pair, size)
+        ]
 
     extras = tuple(name for name, used in (("group", group), ("time", time)) if used)
     options = {
@@ -170,7 +166,9 @@ def table(
     files = (*paths, *(side.path for side in layout.sides))
     others = tuple(name for name in (time, group) if name)
     raw = RawColumns(label, positive, others, derived=layout.made(), sides=layout.keys())
-    return Source("table", fields, chunks, extras, options, paths=files, raw=raw)
+    # What is sorted, or looks rows up in a second file, is read as a whole.
+    parts = None if sort or layout.sides else Parts(cut, read_part, begin)
+    return Source("table", fields, chunks, extras, options, paths=files, raw=raw, parts=parts)
 
 
 def _check(label, time, categorical, numeric, group, sort):
@@ -202,22 +200,33 @@ def _form(path, separator, quote, multiline):
     return Format(separator, quote, multiline)
 
 
-def _read(paths, forms, wanted, roles, header, chunk_rows):
-    """Yield the chunks of all files, after a look at the columns of each."""
+def _read(paths, forms, wanted, roles, header, chunk_rows, parts):
+    """Yield the chunks of parts of files, after a look at the columns of each file."""
     names = [
         list(header) if header else _names(*pair, wanted, roles)
         for pair in zip(paths, forms, strict=True)
     ]
-    for path, form, columns, name in zip(paths, forms, names, short_names(paths), strict=True):
+    told = short_names(paths)
+    for part in parts:
+        path, form, columns = paths[part.file], forms[part.file], names[part.file]
         if form is None and json_lines.is_json_lines(path):
-            read = json_lines.read_json_lines(path, wanted, chunk_rows)
+            read = json_lines.read_json_lines(path, wanted, chunk_rows, part)
         elif form is None:
-            read = parquet.read_parquet(path, wanted, chunk_rows)
+            read = parquet.read_parquet(path, wanted, chunk_rows, part)
         else:
-            read = read_delimited(path, form, columns, wanted, not header, chunk_rows)
+            read = read_delimited(path, form, columns, wanted, not header, chunk_rows, part)
         for chunk in read:
-            chunk.name = name
+            chunk.name = told[part.file]
             yield chunk
+
+
+def _cut(file, path, form, size):
+    """The parts of one file; a file whose values may hold line breaks is one part."""
+    if form is not None and form.multiline:
+        return [Part(file)]
+    if form is None and not json_lines.is_json_lines(path):
+        return cut_row_groups(path, file)
+    return cut_lines(path, file, size)
 
 
 def _names(path, form, wanted, roles):

@@ -2,7 +2,6 @@
 
 import datetime
 import re
-from pathlib import Path
 
 import polars as pl
 
@@ -57,7 +56,7 @@ class Times:
     def __init__(self, column: str, form: str = "auto") -> None:
         self.column, self.form = column, form
         self.decided = form if form in SCALES else None
-        self._example: tuple[Path, int, int] | None = None
+        self._example: tuple[str, int, int] | None = None
         self._may_be_dates = form == "auto"
         check_form(form)
 
@@ -84,7 +83,14 @@ class Times:
         self._may_be_dates = bool((dates == digits).all())
         if self._example is None and dates.any():
             row = dates.arg_true()[0]
-            self._example = chunk.path, chunk.lines[chunk.keep.to_numpy()][row], seconds[row]
+            line = int(chunk.lines[chunk.keep.to_numpy()][row])
+            self._example = str(chunk.path), line, seconds[row]
+
+    def then(self, later: "Times") -> None:
+        """Take up what was found in the rows behind these, which were read apart from them."""
+        self.decided = self.decided or later.decided
+        self._may_be_dates &= later._may_be_dates
+        self._example = self._example or later._example
 
     def check_clear(self) -> None:
         """Raise InputError if all times of the log may be seconds as well as dates."""

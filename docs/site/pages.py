@@ -14,7 +14,7 @@ from texts import spaced, with_formulas
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("data_scripts", "reloop2_keras", "mindspore_port")
-FIRST = ("install", "use", "serving", "results", "delay", "speed", "limits")
+FIRST = ("install", "use", "serving", "scale", "results", "delay", "speed", "limits")
 FIRST += ("reproducible", "maths", "method", "licences")
 LINK = re.compile(r"""\]\(([^)\s]+)[^)]*\)|(?:href|src)=["']([^"']+)["']""")
 Nav = list[dict[str, Any]]

@@ -11,8 +11,8 @@ from mindspore_port.layers.factorization_machine import FactorizationMachine
 from mindspore_port.layers.field_embedding import FieldEmbedding
 from mindspore_port.layers.seeded_dropout import SeededDropout
 from mindspore_port.tensors import assign, state, to_numpy
-from reloop2_keras.core.arguments import integer, number, optional
-from reloop2_keras.core.base_arguments import MOST_UNITS, checked_fields, checked_units
+from reloop2_keras.core.arguments import integer
+from reloop2_keras.core.base_arguments import checked_deepfm, checked_fields
 from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
 from reloop2_keras.core.input_checks import HASHES, IDS, VALUES, check_inputs
 
@@ -96,13 +96,15 @@ class DeepFM(nn.Cell):
             raise ValueError(
                 f'`compute_dtype` must be "float32" or "float16". Received: {compute_dtype!r}'
             )
-        self.embedding_dim = integer("embedding_dim", embedding_dim, 1, MOST_UNITS)
-        self.hidden_units = checked_units(hidden_units)
-        self.dropout = number("dropout", dropout, "[0, 1)")
-        self.embedding_l2 = number("embedding_l2", embedding_l2, "[0, inf)")
-        self.linear_l2 = optional(number, "linear_l2", linear_l2, "[0, inf)")
-        self.initializer_stddev = optional(
-            number, "initializer_stddev", initializer_stddev, "[0, inf)"
+        (
+            self.embedding_dim,
+            self.hidden_units,
+            self.dropout,
+            self.embedding_l2,
+            self.linear_l2,
+            self.initializer_stddev,
+        ) = checked_deepfm(
+            embedding_dim, hidden_units, dropout, embedding_l2, linear_l2, initializer_stddev
         )
         self.compute_dtype = compute_dtype
         seed = integer("seed", seed, 0)

@@ -90,7 +90,7 @@ models["feature"].build({"feature_hashes": (None, len(dataset.fields))})
 #
 # `python -m mindspore_port.convert keras-to-mindspore IN OUT` does the same. Weights, memory
 # arrays, projections, key normalization and gate go along; then both sides are run on one batch
-# (Keras in a process of its own).
+# (from a shell Keras runs in a process of its own, here in this one).
 
 # %%
 from mindspore_port.convert import convert

@@ -6,6 +6,7 @@ from reloop2_keras.backend.lookup import gather_rows
 from reloop2_keras.backend.memory_reads import bucket_means, by_chunks, pack_signs, take_sums
 from reloop2_keras.backend.products import full_product
 from reloop2_keras.backend.row_sparse import (
+    DISTRIBUTED,
     TABLES_SUPPORT_JIT,
     row_sparse_obstacle,
     row_sparse_train_step,
@@ -15,6 +16,7 @@ from reloop2_keras.backend.tracing import has_values, is_tracing
 
 __all__ = [
     "COMPILES",
+    "DISTRIBUTED",
     "Inputs",
     "Shape",
     "TABLES_SUPPORT_JIT",

@@ -10,6 +10,7 @@ from reloop2_keras.backend import optimizer_rows
 
 _BACKEND = keras.backend.backend()
 _native: Any = None  # the module of this backend
+DISTRIBUTED = "training is distributed"
 if _BACKEND in ("torch", "jax", "tensorflow"):
     _native = importlib.import_module(f"reloop2_keras.backend.row_sparse_{_BACKEND}")
 
@@ -50,7 +51,7 @@ def row_sparse_obstacle(model: keras.Model) -> str | None:
     if _BACKEND == "torch" and model.jit_compile:
         return "torch.compile (`jit_compile=True`) cannot see the row-wise step"
     if keras.distribution.distribution() is not None or _native.is_distributed():
-        return "training is distributed"
+        return DISTRIBUTED
     return None
 
 

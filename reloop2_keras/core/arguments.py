@@ -5,6 +5,7 @@ Nothing is allocated here, so that what checks its sizes first cannot ask for al
 
 import math
 import numbers
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ def integer(name: str, value: Any, low: int, high: int = LARGEST) -> int:
     )
     if not whole or isinstance(value, bool) or not low <= value <= high:
         limits = f">= {low}" if high == LARGEST else f"from {low} to {high:,}"
-        raise ValueError(f"`{name}` must be an integer {limits}. Received: {_shown(value)}")
+        raise ValueError(f"`{name}` must be an integer {limits}. Received: {shown(value)}")
     return int(value)
 
 
@@ -55,7 +56,7 @@ def number(name: str, value: Any, interval: str) -> float:
     """
     low, high = (float(end) for end in interval[1:-1].split(","))
     right = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    right = right and low <= value <= high and abs(value) < math.inf
+    right = right and low <= value <= high and abs(value) <= sys.float_info.max
     if (
         not right
         or (value == low and interval[0] == "(")
@@ -64,7 +65,7 @@ def number(name: str, value: Any, interval: str) -> float:
         limits = f"in {interval}"
         if high == math.inf:
             limits = f"{'>' if interval[0] == '(' else '>='} {low:g} and finite"
-        raise ValueError(f"`{name}` must be {limits}. Received: {_shown(value)}")
+        raise ValueError(f"`{name}` must be {limits}. Received: {shown(value)}")
     return float(value)
 
 
@@ -84,7 +85,7 @@ def columns(name: str, value: Any, most: int = MOST_COLUMNS) -> list[int]:
 def sequence(name: str, value: Any, what: str) -> list[Any]:
     """Return a list of what is given one after the other; a text or a number is a ValueError."""
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise ValueError(f"`{name}` must be a list of {what}. Received: {_shown(value)}")
+        raise ValueError(f"`{name}` must be a list of {what}. Received: {shown(value)}")
     return list(value)
 
 
@@ -92,14 +93,14 @@ def batches_of(value: T, name: str = "batches") -> T:
     """Return what gives batches one after the other, as it is: it may be read only once."""
     gives = any(hasattr(value, way) for way in ("__iter__", "__getitem__", "__call__"))
     if isinstance(value, str | bytes) or not gives:
-        raise ValueError(f"`{name}` must give batches of rows. Received: {_shown(value)}")
+        raise ValueError(f"`{name}` must give batches of rows. Received: {shown(value)}")
     return value
 
 
 def flag(name: str, value: object) -> bool:
     """Return True or False; any other value, 0 and "no" included, is a ValueError."""
     if not isinstance(value, bool):
-        raise ValueError(f"`{name}` must be True or False. Received: {_shown(value)}")
+        raise ValueError(f"`{name}` must be True or False. Received: {shown(value)}")
     return value
 
 
@@ -108,6 +109,15 @@ def optional(check: Callable[..., T], name: str, value: object, *limits: Any) ->
     return None if value is None else check(name, value, *limits)
 
 
-def _shown(value):
-    text = repr(value)
+def shown(value: object) -> str:
+    """Return what was given as an error shows it: at most 80 characters.
+
+    Example:
+        >>> shown([1] * 99)[70:]
+        ', 1, 1,...'
+    """
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # a list in itself; an int of thousands of digits
+        text = f"one {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."

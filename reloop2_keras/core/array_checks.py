@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import MOST_ROWS, integer
+
 FEATURES = ("feature_ids", "feature_values", "feature_hashes")
 INTEGERS = ("int64", "int32")
 # MindRecord has no uint8, so its labels are int32
@@ -53,7 +55,9 @@ class FieldRanges:
     @classmethod
     def of_ids(cls, num_ids: int) -> "FieldRanges":
         """Any field may have any of the ids [0, num_ids)."""
-        return cls(None, np.zeros(1, "int64"), np.full(1, num_ids, "int64"))
+        return cls(
+            None, np.zeros(1, "int64"), np.array([integer("num_ids", num_ids, 1, MOST_ROWS)])
+        )
 
     @classmethod
     def of(cls, num_ids: int, fields: Sequence[Mapping[str, Any]] | None) -> "FieldRanges":

@@ -17,6 +17,7 @@ class BadReasons:
 
     Args:
         entries: what `plain` returned, to go on from.
+        kept: reasons that are told apart.
 
     Attributes:
         total: int, bad rows.
@@ -37,8 +38,9 @@ class BadReasons:
 the first: log.csv:7, found '3', and 1 more reason); --max-bad takes a greater share
     """
 
-    def __init__(self, entries: Iterable[dict[str, Any]] = ()) -> None:
+    def __init__(self, entries: Iterable[dict[str, Any]] = (), kept: float = KEPT) -> None:
         self._entries = {entry["reason"]: dict(entry) for entry in entries}
+        self._kept = kept
 
     @property
     def total(self) -> int:
@@ -53,10 +55,17 @@ the first: log.csv:7, found '3', and 1 more reason); --max-bad takes a greater s
             place: file and line.
             found: the value, as text; None where there is nothing to show.
         """
-        if reason not in self._entries and len(self._entries) >= KEPT:
+        if reason not in self._entries and len(self._entries) >= self._kept:
             reason = OTHERS
         first = {"reason": reason, "rows": 0, "first": place, "found": found}
         self._entries.setdefault(reason, first)["rows"] += 1
+
+    def then(self, later: "BadReasons") -> None:
+        """Count the bad rows of a part behind these rows, where all reasons are told apart."""
+        for entry in later._entries.values():
+            self.add(entry["reason"], entry["first"], entry["found"])
+            reason = entry["reason"] if entry["reason"] in self._entries else OTHERS
+            self._entries[reason]["rows"] += entry["rows"] - 1
 
     def plain(self) -> list[dict[str, Any]]:
         """Return the reasons as plain values, the most frequent first."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reloop2_keras.core.arguments import MOST_ROWS, integer, sequence
+from reloop2_keras.core.arguments import MOST_ROWS, integer, number, optional, sequence
 
 MOST_UNITS = 2**16  # of an embedding or a layer
 MOST_LAYERS = 100
@@ -25,10 +25,10 @@ def checked_fields(fields: Any) -> list[dict[str, Any]]:
         [{'cardinality': 3}, {'cardinality': 2, 'name': 'user'}]
     """
     made: list[dict[str, Any]] = []
-    for number, field in enumerate(sequence("fields", fields, "cardinalities")):
+    for place, field in enumerate(sequence("fields", fields, "cardinalities")):
         rest = dict(field) if isinstance(field, Mapping) else {"cardinality": field}
         size = integer(
-            f"fields` number {number}: `cardinality", rest.get("cardinality"), 1, MOST_ROWS
+            f"fields` number {place}: `cardinality", rest.get("cardinality"), 1, MOST_ROWS
         )
         made.append({**rest, "cardinality": size})
     total = sum(field["cardinality"] for field in made)
@@ -52,6 +52,33 @@ def checked_units(hidden_units: Any) -> list[int]:
             f"`hidden_units` must list from 1 to {MOST_LAYERS} layers. Received: {len(given)}"
         )
     return [integer("hidden_units", units, 1, MOST_UNITS) for units in given]
+
+
+def checked_deepfm(
+    embedding_dim: Any,
+    hidden_units: Any,
+    dropout: Any,
+    embedding_l2: Any,
+    linear_l2: Any,
+    initializer_stddev: Any,
+) -> tuple[int, list[int], float, float, float | None, float | None]:
+    """Return what a DeepFM of either package keeps of these arguments, in this order.
+
+    Raises:
+        ValueError: naming the first that is out of range.
+
+    Example:
+        >>> checked_deepfm(4, (8, 4.0), 0, 0, None, 0.1)
+        (4, [8, 4], 0.0, 0.0, None, 0.1)
+    """
+    return (
+        integer("embedding_dim", embedding_dim, 1, MOST_UNITS),
+        checked_units(hidden_units),
+        number("dropout", dropout, "[0, 1)"),
+        number("embedding_l2", embedding_l2, "[0, inf)"),
+        optional(number, "linear_l2", linear_l2, "[0, inf)"),
+        optional(number, "initializer_stddev", initializer_stddev, "[0, inf)"),
+    )
 
 
 def checked_table(num_ids: Any, embedding_dim: Any, num_new: Any = 0) -> tuple[int, int, int]:

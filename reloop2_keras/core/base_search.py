@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from reloop2_keras.core.arguments import number
 from reloop2_keras.core.early_stopping import Trial, ValidationScores, stopped_early
 from reloop2_keras.core.linear_start import LinearPart, choose_linear
 from reloop2_keras.core.progress import Lines
@@ -110,9 +111,7 @@ class BaseSearch:
         axes: Mapping[str, tuple[Sequence[Any], Any]] | None = None,
         progress: bool | None = None,
     ) -> None:
-        if not seconds >= 0:
-            raise ValueError(f"`seconds` must be >= 0. Received: {seconds}")
-        self.seconds = float(seconds)
+        self.seconds = number("seconds", seconds, "[0, inf)")
         self.axes = dict(AXES if axes is None else axes)
         for name, (values, start) in self.axes.items():
             if start not in values:

@@ -34,7 +34,7 @@ def beside(path: Path) -> Iterator[Path]:
         OSError: if there can be no such folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
+    remove_left(path.parent, re.escape(path.name))
     folder, handle = _claimed(path)
     try:
         yield folder
@@ -43,12 +43,29 @@ def beside(path: Path) -> Iterator[Path]:
         os.close(handle)
 
 
+def scratch(name: str) -> contextlib.AbstractContextManager[Path]:
+    """Give an empty folder among the system's temporary ones, as `beside` does.
+
+    What a killed process left under the same name is removed at the start: the system itself may
+    keep it until it is started anew, or for ever.
+
+    Example:
+        >>> with scratch("reloop2-example") as folder:
+        ...     (folder / "rows").write_text("1") and folder.name.startswith(".reloop2-example.")
+        True
+    """
+    return beside(Path(tempfile.gettempdir()) / name)
+
+
 def left_by_writers(path: Path) -> list[Path]:
     """Return the hidden folders beside `path`, of writers that live and of dead ones."""
-    own = re.compile(re.escape(f".{path.name}.") + "[a-z0-9_]{8}")
-    with os.scandir(path.parent) as entries:
-        names = sorted(entry.name for entry in entries if own.fullmatch(entry.name))
-    return [path.with_name(name) for name in names]
+    return _hidden(path.parent, re.escape(path.name))
+
+
+def _hidden(folder: Path, names: str) -> list[Path]:
+    own = re.compile(rf"\.({names})\.[a-z0-9_]{{8}}")
+    with os.scandir(folder) as entries:
+        return sorted(folder / entry.name for entry in entries if own.fullmatch(entry.name))
 
 
 def _claimed(path: Path) -> tuple[Path, int]:
@@ -61,15 +78,27 @@ def _claimed(path: Path) -> tuple[Path, int]:
         os.close(handle)
 
 
-def _sweep(path: Path) -> None:
-    for folder in left_by_writers(path):
+def remove_left(folder: Path, names: str) -> None:
+    """Remove the hidden folders that dead writers left beside files or folders of some names.
+
+    Who writes one name again does this by `beside`. This is for names that nobody may write again,
+    such as those with a number: a writer that was killed just behind its rename left one, too.
+
+    Args:
+        folder: path of what was written in; nothing is done where there is none.
+        names: regular expression of what was written.
+    """
+    if not folder.is_dir():
+        return
+    for left in _hidden(folder, names):
         # It may be gone meanwhile, be another user's, or a file that people made.
         with contextlib.suppress(OSError):
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            handle = os.open(left, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                replaced = (folder / NEW).exists() and (folder / OLD).exists()
+                replaced = (left / NEW).exists() and (left / OLD).exists()
+                path = left.with_name(left.name[1:-9])
                 if _locked(handle) and not (replaced and not path.exists()):
-                    shutil.rmtree(folder, ignore_errors=True)
+                    shutil.rmtree(left, ignore_errors=True)
             finally:
                 os.close(handle)
 

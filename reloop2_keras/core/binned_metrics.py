@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+from reloop2_keras.core.arguments import integer, number
+
 NARROW_ROWS = 2**32 - 1  # events that 32-bit counts can hold, even if all fall into one bin
 BLOCK = 1 << 15  # bins that `result` takes at a time: few enough for the cache
 
@@ -29,9 +31,8 @@ class BinnedMetrics:
     """
 
     def __init__(self, num_bins: int = 1 << 21, epsilon: float = 1e-7) -> None:
-        if int(num_bins) != num_bins or not 2 <= num_bins <= 1 << 30:
-            raise ValueError(f"`num_bins` must be an integer in [2, 2^30]. Received: {num_bins}")
-        self.num_bins, self.epsilon = int(num_bins), epsilon
+        self.num_bins = integer("num_bins", num_bins, 2, 1 << 30)
+        self.epsilon = number("epsilon", epsilon, "[0, 0.5)")
         self._counts = self._empty()
         self.rows, self._loss, self._sum_p = 0, 0.0, 0.0
 

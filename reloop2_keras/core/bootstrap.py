@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from reloop2_keras.core.arguments import integer, number
 from reloop2_keras.core.influence import INFLUENCED, influence
+
+MOST_DRAWS = 2**20  # of a bootstrap, each of which is held
 
 
 def paired_interval(
@@ -160,24 +163,19 @@ def _interval(means, parts, level, block, draws, seed):
     mean = float(means.mean())
     if slots < 2:
         raise ValueError(f"a bootstrap over slots needs at least 2 of them. Received: {slots}")
-    if not 0 < level < 1:
-        raise ValueError(f"`level` must be in (0, 1). Received: {level}")
-    if int(draws) != draws or draws < 1:
-        raise ValueError(f"`draws` must be an integer >= 1. Received: {draws}")
+    level, draws = number("level", level, "(0, 1)"), integer("draws", draws, 1, MOST_DRAWS)
     part = parts.mean(0)
     if not (math.isfinite(mean) and np.isfinite(part).all()):
         return math.nan, math.nan, math.nan
-    block = block_length(part) if block is None else block
-    if int(block) != block or not 1 <= block <= slots:
-        raise ValueError(f"`block` must be an integer in [1, {slots}]. Received: {block}")
+    block = block_length(part) if block is None else integer("block", block, 1, slots)
     rng = np.random.default_rng(seed)
-    moved = _drawn(part, int(block), int(draws), rng)
+    moved = _drawn(part, block, draws, rng)
     degrees = [max(1.5 * slots / block - 1, 1.0)]
     variances = [float(moved.var())]
     if runs > 1:
         # As with slots: resampling few makes their spread too small, by (runs - 1) / runs.
         grow = math.sqrt(runs / (runs - 1))
-        drawn = (means[rng.integers(runs, size=(int(draws), runs))].mean(1) - mean) * grow
+        drawn = (means[rng.integers(runs, size=(draws, runs))].mean(1) - mean) * grow
         moved = moved + drawn
         degrees.append(runs - 1)
         variances.append(float(means.var(ddof=1)) / runs)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import MOST_ROWS, integer, number, sequence
 from reloop2_keras.core.arms import Gated
 from reloop2_keras.core.memories import ExactMemory, FeatureMemory, Memory, SketchMemory
 from reloop2_keras.core.tune import COMPENSATIONS, LABEL_WEIGHTS
@@ -13,6 +14,7 @@ from reloop2_keras.core.warm_start import warm_start
 
 KEYS = ("hidden", "embedding")  # of the paper's memories
 HASHES = "feature_hashes"
+_NUMBERS = {"compensations": "[0, 1]", "label_weights": "[0, 1]", "learning_rates": "(0, inf)"}
 
 # Two questions tell the forms of the feature memory apart. Does a table learn what the base got
 # wrong, or what the corrected prediction still gets wrong? Does it start empty ("cold"), or with
@@ -52,6 +54,9 @@ class Candidates:
             `incremental_options`, a rate is taken as it is.
         forms: name -> list of memories, each a dict of `FeatureMemory`'s arguments and `warm`.
 
+    Raises:
+        ValueError: naming the first that is out of range.
+
     Example:
         >>> Candidates(sketch_sizes=[(70, 12)]).feature_bits
         18
@@ -74,6 +79,27 @@ class Candidates:
     forms: Mapping[str, Sequence[Mapping[str, Any]]] = dataclasses.field(
         default_factory=lambda: dict(FORMS)
     )
+
+    def __post_init__(self) -> None:
+        checked = {
+            "validation_slots": integer("validation_slots", self.validation_slots, 1),
+            "exact_capacity": integer("exact_capacity", self.exact_capacity, 1, MOST_ROWS),
+            "num_neighbors": integer("num_neighbors", self.num_neighbors, 1, MOST_ROWS),
+            "feature_bits": integer("feature_bits", self.feature_bits, 1, 24),
+            "feature_prior": number("feature_prior", self.feature_prior, "(0, inf)"),
+            "max_crosses": integer("max_crosses", self.max_crosses, 0),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        for name, interval in _NUMBERS.items():
+            for value in sequence(name, getattr(self, name), "numbers"):
+                number(name, value, interval)
+        for pair in sequence("sketch_sizes", self.sketch_sizes, "arrays and bits"):
+            if len(sequence("sketch_sizes", pair, "arrays and bits")) != 2:
+                raise ValueError(f"`sketch_sizes` must hold pairs. Received: {pair}")
+            integer("sketch_sizes", pair[0], 1, MOST_ROWS)
+            integer("sketch_sizes", pair[1], 1, 20)
+        sequence("crosses", self.crosses, "crosses")
 
 
 def similarity_memories(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from reloop2_keras.core.arguments import LARGEST, integer, number
+from reloop2_keras.core.arguments import LARGEST, integer, number, shown
 
 
 class Parser(argparse.ArgumentParser):
@@ -73,7 +73,7 @@ def whole(low: int, high: int = LARGEST) -> Callable[[str], int]:
             return integer("", int(text), low, high)
         except ValueError:
             raise argparse.ArgumentTypeError(
-                f"expected an integer {limits}, found {_shown(text)}"
+                f"expected an integer {limits}, found {shown(text)}"
             ) from None
 
     return kind
@@ -96,7 +96,7 @@ def real(interval: str, what: str = "a number") -> Callable[[str], float]:
             return number("", float(text), interval)
         except ValueError:
             raise argparse.ArgumentTypeError(
-                f"expected {what} {limits}, found {_shown(text)}"
+                f"expected {what} {limits}, found {shown(text)}"
             ) from None
 
     return kind
@@ -132,9 +132,9 @@ def check_out_folder(path: str | os.PathLike, name: str = "OUT") -> Path:
             with tempfile.TemporaryFile(dir=there):
                 return made
     except OSError as error:
-        raise OSError(f"{wanted} {_shown(str(path))}: {error.strerror}") from None
+        raise OSError(f"{wanted} {shown(str(path))}: {error.strerror}") from None
     except ValueError:  # a NUL
-        raise ValueError(f"{wanted} {_shown(str(path))}") from None
+        raise ValueError(f"{wanted} {shown(str(path))}") from None
     raise ValueError(f"{wanted} the file {there}")
 
 
@@ -149,9 +149,7 @@ def check_out_file(path: str | os.PathLike, name: str = "OUT") -> Path:
     if made.is_dir():
         raise ValueError(f"{name}: expected a file to write to, found the folder {made}")
     check_out_folder(made.absolute().parent, name)
+    if len(os.fsencode(made.name)) > 255:
+        why = os.strerror(errno.ENAMETOOLONG)
+        raise OSError(f"{name}: expected a file to write to, found {shown(str(path))}: {why}")
     return made
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -5,13 +5,13 @@ from typing import Any
 
 from reloop2_keras.core.arm_styles import style
 from reloop2_keras.core.delay import Delay
-from reloop2_keras.core.html_page import html_document, html_table, html_text, html_verdict
+from reloop2_keras.core.html_page import html_table
 from reloop2_keras.core.interactive import column, hover, legend, line, plot, scripts
 from reloop2_keras.core.metrics_table import shown
 from reloop2_keras.core.optional import optional
 from reloop2_keras.core.overview import log_name
 from reloop2_keras.core.report_figures import first_shown
-from reloop2_keras.core.report_page import facts, how
+from reloop2_keras.core.study_page import gained, interval_table, study_page
 
 # place of the figure -> (question, what it shows)
 FIGURES = {
@@ -43,17 +43,20 @@ def curve_page(content: Mapping[str, Any]) -> str:
     """
     cause = "late clicks cost" if content.get("bound") else f"a {content['axis']} costs"
     kinds = {one.get("do") for one in content.get("decisions") or []}
-    above = [
-        html_verdict(content.get("verdict"), kinds.pop() if len(kinds) == 1 else ""),
-        f'<p class="note">{html_text(facts(content))}</p>',
-        _changes(content),
-        "<h2>How good is every arm?</h2>",
-        _arms(content),
-        '<p class="note">AUC / log loss.</p>',
-    ]
+    kind = kinds.pop() if len(kinds) == 1 else ""
     title = f"What {cause} on {log_name(content)}"
-    below = [_verdicts(content), how(content)]
-    return html_document(title, above, lambda: curve_scripts(content), FIGURES, below)
+    arms = [_arms(content), '<p class="note">AUC / log loss.</p>']
+    return study_page(
+        content,
+        title,
+        content.get("verdict"),
+        kind,
+        _changes(content),
+        arms,
+        lambda: curve_scripts(content),
+        FIGURES,
+        _verdicts(content),
+    )
 
 
 def curve_scripts(content: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -131,14 +134,9 @@ def _changes(content):
     rows = [["", "AUC", "95 % interval", "log loss", "95 % interval"]]
     pairs = list(zip(content["points"], found["points"], strict=True))
     for name, part in pairs[1:]:
-        row = [name]
-        for mean, low, high in (part["auc"], part["logloss"]):
-            span = f"{shown(low, '{:+.4f}')} to {shown(high, '{:+.4f}')}"
-            row += [shown(mean, "{:+.4f}"), span]
-        rows.append(row)
-    note = "Intervals are of a block bootstrap over slots: one that holds 0 tells nothing."
-    head = html_text(f"How does {found['arm']} change against {found['over']}?")
-    return f'<h2>{head}</h2>\n{html_table(rows)}\n<p class="note">{note}</p>'
+        rows.append([name, *gained(*part["auc"]), *gained(*part["logloss"])])
+    question = f"How does {found['arm']} change against {found['over']}?"
+    return interval_table(question, rows)
 
 
 def _verdicts(content):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.array_checks import FEATURES, FieldRanges
 from reloop2_keras.core.description import periods_of, read_description, sealed
 from reloop2_keras.core.epoch_rows import EpochRows
@@ -33,8 +34,8 @@ class PreparedDataset:
         ranges: `FieldRanges`, the ids that each field may have.
 
     Opening reads dataset.json and the footer of each file, and no row. Rows are checked when they
-    are read: pages against their checksums, ids against their field's range, labels, finite
-    values.
+    are read: files against dataset.json's checksums, once while they stay as they are, pages
+    against their own each time, ids against their field's range, labels, finite values.
 
     Raises:
         FileNotFoundError: if there is no dataset.json or a file that it names is missing.
@@ -67,9 +68,7 @@ class PreparedDataset:
                     f"{path}: expected {entry['rows']} rows, as {self.folder / 'dataset.json'} "
                     f"says, found {found}"
                 )
-            if suffix:
-                added = [dataclasses.replace(group, sha256=entry["sha256"]) for group in added]
-            groups += added
+            groups += [dataclasses.replace(group, sha256=entry["sha256"]) for group in added]
         return groups
 
     def periods(self) -> list[dict[str, Any]]:
@@ -88,8 +87,7 @@ class PreparedDataset:
     def verify(self) -> None:
         """Compare every file with its checksum in dataset.json, the vocabulary's too.
 
-        Opening and reading compare the checksums of Parquet pages, where the files have them;
-        this reads everything, and finds any change in any file.
+        Reading compares what is read; this reads everything, and finds any change in any file.
 
         Raises:
             ValueError: naming the first file that differs.
@@ -186,9 +184,7 @@ class PreparedDataset:
 
     def _cut(self, groups, count):
         ends = np.cumsum([group.rows for group in groups])
-        if int(count) != count or not 1 <= count <= ends[-1]:
-            raise ValueError(f"`count` must be an integer in [1, {ends[-1]}]. Received: {count}")
-        cuts = np.linspace(0, ends[-1], int(count) + 1).astype(int)
+        cuts = np.linspace(0, ends[-1], integer("count", count, 1, ends[-1]) + 1).astype(int)
         slots = []
         for index, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
             # the row groups that hold rows [start, stop), and no other

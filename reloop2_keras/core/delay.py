@@ -4,7 +4,7 @@ import dataclasses
 import re
 from typing import Any
 
-from reloop2_keras.core.arguments import LARGEST
+from reloop2_keras.core.arguments import LARGEST, integer, number, shown
 
 UNITS = ("slots", "rows", "seconds")
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
@@ -42,10 +42,15 @@ class Delay:
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
             raise ValueError(f"`unit` must be one of {UNITS}. Received: {self.unit!r}")
-        whole = self.unit == "seconds" or self.amount % 1 == 0
-        if not 0 <= self.amount <= LARGEST or not whole:
-            raise ValueError(f"`delay` must be {_EXPECTED}. Received: {self.amount} {self.unit}")
-        object.__setattr__(self, "amount", float(self.amount))
+        try:
+            amount = number("amount", self.amount, f"[0, {LARGEST}]")
+            if self.unit != "seconds":
+                integer("amount", amount, 0)
+        except ValueError:
+            raise ValueError(
+                f"`delay` must be {_EXPECTED}. Received: {shown(self.amount)} {self.unit}"
+            ) from None
+        object.__setattr__(self, "amount", amount)
 
     @classmethod
     def of(cls, value: Any, name: str = "delay") -> "Delay":

@@ -39,6 +39,13 @@ class EpochRows:
         ranges: the ids that each field may have.
         columns: names of the columns to read.
         shuffle, seed, shuffle_rows: see `EpochOrder`.
+
+    Attributes:
+        num_rows: int.
+        order: `EpochOrder`.
+
+    Raises:
+        ValueError: if `shuffle`, `seed` or `shuffle_rows` is out of range.
     """
 
     def __init__(
@@ -52,7 +59,7 @@ class EpochRows:
     ) -> None:
         sizes = tuple(group.rows for group in groups)
         self.num_rows = sum(sizes)
-        self._order = EpochOrder(sizes, shuffle, seed, shuffle_rows)
+        self.order = EpochOrder(sizes, shuffle, seed, shuffle_rows)
         # Shuffled rows are copies, so that a buffer's memory can be used again; others are views.
         self._source = (list(groups), list(columns), ranges, shuffle)
         self._start()
@@ -106,7 +113,7 @@ class EpochRows:
 
     def _planned(self, epoch):
         if self._plan[0] != epoch:
-            self._plan = (epoch, self._order.plan(epoch))
+            self._plan = (epoch, self.order.plan(epoch))
         return self._plan[1]
 
     def _load(self, epoch, number):
@@ -118,6 +125,6 @@ class EpochRows:
             if number + 1 < len(buffers):
                 following = ((epoch, number + 1), buffers[number + 1])
             arrays = self._reader.read((epoch, number), buffers[number], following)
-            order = self._order.permutation(epoch, number, starts[number + 1] - starts[number])
+            order = self.order.permutation(epoch, number, starts[number + 1] - starts[number])
             self._buffer = ((epoch, number), (arrays, order))
         return self._buffer[1]

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,37 @@ def compare_checksum(path: Path, expected: str) -> None:
     found = file_checksum(path)
     if found != expected:
         raise ValueError(f"{path}: expected sha256 {expected}, found {found}")
+
+
+_COMPARED: dict[str, tuple[Any, ...]] = {}  # path -> what was compared last
+_TICK = (
+    1_000_000_000  # ns; a change so soon after the last one may leave a file's times as they are
+)
+
+
+def compare_checksum_once(path: Path, expected: str) -> None:
+    """Do as `compare_checksum`, once for as long as a file stays as it is, by its size and times.
+
+    A file that is read again and again, epoch after epoch, is so hashed once in a process.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file, unless its SHA-256 is the one that is expected.
+    """
+    about = os.stat(path)
+    now = (
+        expected,
+        about.st_dev,
+        about.st_ino,
+        about.st_size,
+        about.st_mtime_ns,
+        about.st_ctime_ns,
+    )
+    if _COMPARED.get(os.fspath(path)) == now:
+        return
+    compare_checksum(path, expected)
+    if time.time_ns() - about.st_ctime_ns > _TICK:
+        _COMPARED[os.fspath(path)] = now
 
 
 def array_checksum(array: np.ndarray) -> str:

@@ -6,10 +6,12 @@ keeps its own row, so that nothing that was learnt collides. docs/method.md, sec
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from reloop2_keras.core.arguments import integer, shown
 
 ROOM = 4  # hashed rows for each value of the vocabulary, at least
 LEAST_BITS, MOST_BITS = 8, 22  # of a field, where nobody says how many
@@ -127,19 +129,19 @@ def checked_bits(
     """
     if hashed is None or hashed is False:
         return None
-    one = isinstance(hashed, bool | int | np.integer)
+    each = isinstance(hashed, Iterable) and not isinstance(hashed, str | bytes)
+    given = list(hashed) if each else [0 if hashed is True else hashed] * len(fields)  # type: ignore[arg-type]
     try:
-        given: list[Any] = [hashed] * len(fields) if one else list(hashed)  # type: ignore[arg-type]
-    except TypeError:
+        given = [integer("hashed", k, 0, 30) for k in given]
+    except ValueError:
         given = []
-    kinds = [isinstance(k, int | np.integer) for k in given]
-    if len(given) != len(fields) or not all(kinds) or not all(0 <= k <= 30 for k in given):
+    if len(given) != len(fields):
         raise ValueError(
             f"`hashed` must be None, True, a number of bits in [0, 30], or one for each of the "
-            f"{len(fields)} fields. Received: {hashed!r}"
+            f"{len(fields)} fields. Received: {shown(hashed)}"
         )
-    if not one:
-        return [int(k) for k in given]
+    if each:
+        return given
     bits = []
     for field in fields:
         size = field["cardinality"]
@@ -148,5 +150,5 @@ def checked_bits(
         elif hashed is True:
             bits.append(min(max((ROOM * size - 1).bit_length(), LEAST_BITS), MOST_BITS))
         else:
-            bits.append(int(given[0]))
+            bits.append(given[0])
     return bits

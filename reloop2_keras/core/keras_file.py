@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.arguments import LARGEST, integer
+from reloop2_keras.core.keras_seal import check_keras_seal
+
 MOST_JSON = 64 << 20  # bytes; 10,000 fields with names and maxima take 2 MB
 LEAST_BYTES = 2  # of a weight: half precision is the smallest that is stored
 WEIGHTS = "model.weights.h5"
@@ -30,10 +33,11 @@ _BROKEN = (
 def check_keras_file(path: str | os.PathLike) -> Path:
     """Return the path of a .keras file that may be given to Keras.
 
-    Entries are those that Keras writes and have the checksums that they were written with (of a
-    damaged one Keras raises what its reader happens to, without the file's name), JSON is at most
-    64 MiB, weights are not packed, as Keras leaves them, and tables of our classes are not larger
-    than the weights that came with them.
+    It is the file that was written, where our models wrote it (`core.keras_seal`). Entries are
+    those that Keras writes and have the checksums that they were written with (of a damaged one
+    Keras raises what its reader happens to, without the file's name), JSON is at most 64 MiB,
+    weights are not packed, as Keras leaves them, and tables of our classes are not larger than
+    the weights that came with them.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -42,6 +46,7 @@ def check_keras_file(path: str | os.PathLike) -> Path:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: not found. Expected a .keras file")
+    check_keras_seal(path)
     if not zipfile.is_zipfile(path):  # Keras would say that there is no such file
         raise ValueError(f"{path}: expected a .keras file, found another one, or a part of one")
     try:
@@ -113,11 +118,11 @@ def _tables(config: Any) -> Iterator[tuple[str, int]]:
 
 
 def _numbers(name: str, arguments: dict[str, Any]) -> int:
-    def at(key: str, most: int = 1 << 60) -> int:
-        value = arguments.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-            raise ValueError(f"{name}: `{key}` must be a whole number >= 0. Received: {value!r}")
-        return value
+    def at(key: str, most: int = LARGEST) -> int:
+        try:
+            return integer(key, arguments.get(key), 0, most)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
 
     if name == "DeepFM":
         fields = arguments.get("fields")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer, number
 from reloop2_keras.core.delay import Delay
 
 WAYS = ("wait", "assume", "retract")
@@ -46,12 +47,10 @@ class LateClicks:
     seed: int = 1001
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise ValueError(f"`share` must be in (0, 1]. Received: {self.share}")
+        object.__setattr__(self, "share", number("share", self.share, "(0, 1]"))
         if self.way not in WAYS:
             raise ValueError(f"`way` must be one of {WAYS}. Received: {self.way!r}")
-        if int(self.seed) != self.seed or self.seed < 0:
-            raise ValueError(f"`seed` must be an integer >= 0. Received: {self.seed}")
+        object.__setattr__(self, "seed", integer("seed", self.seed, 0))
         object.__setattr__(self, "longest", Delay.of(self.longest, "longest"))
         if not self.longest.amount:
             raise ValueError(f"`longest` must be > 0. Received: {self.longest}")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from reloop2_keras.core.arguments import number
 from reloop2_keras.core.compiled import COMPILED, jit
 
 _MOST_STEPS, _MOST_INNER = 30, 200
@@ -115,8 +116,7 @@ def logistic_path(
     share = (labels.sum() + 0.5) / (len(labels) + 1)
     weights, constant = np.zeros(num_rows), float(np.log(share / (1 - share)))
     for penalty in penalties:
-        if not 0 < penalty < float("inf"):
-            raise ValueError(f"`penalties` must be > 0 and finite. Received: {penalty}")
+        penalty = number("penalties", penalty, "(0, inf)")
         weights, constant = _newton(rows, values, labels, weights, constant, penalty)
         yield weights.copy(), constant
 

@@ -104,6 +104,24 @@ def read(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
     return described["model"], arrays
 
 
+def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Return the arrays of a plain .npz of `np.savez`, sizes compared before memory is asked for.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file, if it holds anything else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not found. Expected an .npz file of arrays")
+    try:
+        with zipfile.ZipFile(path) as file:
+            return {name: _load(file, name) for name in _headers(file, path.stat().st_size)}
+    except _BROKEN as error:
+        said = " ".join(str(error).split())[:300]
+        raise ValueError(f"{path}: expected an .npz file of arrays: {said}") from error
+
+
 def _headers(file: zipfile.ZipFile, size: int) -> dict[str, tuple[tuple, np.dtype]]:
     """Name -> (shape, dtype) of all arrays, without reading one."""
     found = {}

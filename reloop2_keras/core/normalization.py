@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from reloop2_keras.core.arguments import number
 from reloop2_keras.core.array_state import ArrayState
 
 MODES = ("none", "center", "whiten")
@@ -40,10 +41,8 @@ class Normalization(ArrayState):
     def __init__(self, mode: str = "center", ridge: float = 0.1) -> None:
         if mode not in MODES:
             raise ValueError(f'`mode` must be "none", "center" or "whiten". Received: {mode!r}')
-        if not 0 <= ridge < float("inf"):
-            raise ValueError(f"`ridge` must be >= 0 and finite. Received: {ridge}")
         super().__init__()
-        self.mode, self.ridge = mode, ridge
+        self.mode, self.ridge = mode, number("ridge", ridge, "[0, inf)")
         self.mean: np.ndarray | None = None
         self.rotation: np.ndarray | None = None
         self.fitted = mode == "none"

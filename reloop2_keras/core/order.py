@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from reloop2_keras.core.arguments import flag, integer
+
 SHUFFLE_ROWS = 262_144  # of a buffer, where nothing else is asked for
 
 
@@ -17,8 +19,11 @@ class EpochOrder:
     Attributes:
         sizes: rows of each row group.
         shuffle: bool. False: row groups and rows stay in their order.
-        seed: int.
-        shuffle_rows: int, rows of a buffer.
+        seed: int >= 0.
+        shuffle_rows: int >= 1, rows of a buffer.
+
+    Raises:
+        ValueError: if one of the last three is anything else.
 
     Example:
         >>> order = EpochOrder((3, 3, 2), True, 1001, 5)
@@ -33,6 +38,15 @@ class EpochOrder:
     shuffle: bool
     seed: int
     shuffle_rows: int
+
+    def __post_init__(self) -> None:
+        checked = {
+            "shuffle": flag("shuffle", self.shuffle),
+            "seed": integer("seed", self.seed, 0),
+            "shuffle_rows": integer("shuffle_rows", self.shuffle_rows, 1),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def plan(self, epoch: int) -> tuple[list[list[int]], list[int]]:
         """Cut an epoch's row groups into buffers.

@@ -72,7 +72,8 @@ def iter_prequential(
         first, running, pending = 0, RunningArms(arms, late), Pending(Delay.of(delay), late)
     warmup, slots = list(warmup), list(slots)
     both = [*warmup, *slots][first:]
-    shown = bar(both, "predict, score, learn", "slot", progress, first)
+    note = None if backup is None else backup.note
+    shown = bar(both, "predict, score, learn", "slot", progress, first, note)
     for position, slot in enumerate(shown, first):
         if not pending.by_time:  # else the slot's first row says what has arrived
             running.learn(pending.arrived())

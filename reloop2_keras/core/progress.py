@@ -9,7 +9,7 @@ on and is empty in the end. Where lines of INFO are wanted, such as in a batch, 
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -26,6 +26,7 @@ def bar(
     unit: str,
     progress: bool | None = None,
     done: int = 0,
+    note: Callable[[], str] | None = None,
 ) -> Iterable[T]:
     """Return an iterable over items that shows how far it is.
 
@@ -35,6 +36,7 @@ def bar(
         unit: str, what one item is.
         progress: bool; None: where somebody looks on, on a terminal or in a notebook.
         done: int, items before these, of a work that is gone on with.
+        note: function that returns what is to be told beside, once an item is done; or None.
 
     Example:
         >>> list(bar([1, 2], "choosing", "slot", progress=False))
@@ -51,12 +53,24 @@ def bar(
         shown |= {"ncols": 88, "leave": False, "mininterval": 0.5}
         shown |= {"file": CellLine(shell), "disable": False}
     if progress is not False and _log.isEnabledFor(logging.INFO):
-        items = _logged(items, description, unit, done, shown.get("total"))
-    return tqdm(items, **shown)
+        items = _logged(items, description, unit, done, shown.get("total"), note)
+    whole = tqdm(items, **shown)
+    return whole if note is None else _noted(whole, note)
+
+
+def _noted(shown: tqdm, note: Callable[[], str]) -> Iterator[Any]:
+    for item in shown:
+        yield item
+        shown.set_postfix_str(note(), refresh=False)
 
 
 def _logged(
-    items: Iterable[T], description: str, unit: str, done: int, total: int | None
+    items: Iterable[T],
+    description: str,
+    unit: str,
+    done: int,
+    total: int | None,
+    note: Callable[[], str] | None,
 ) -> Iterator[T]:
     """The items, with a line of how many are done where the last one is `LOG_SECONDS` ago."""
     start = last = time.monotonic()
@@ -68,7 +82,9 @@ def _logged(
         last, each = now, (now - start) / number
         left = "" if total is None else f" of {total}, some {each * (total - done - number):.0f} s"
         left += " to go" if left else ""
-        _log.info("%s: %d %ss%s (%.1f s each)", description, done + number, unit, left, each)
+        beside = "" if note is None else f"; {note()}"
+        told = description, done + number, unit, left, each, beside
+        _log.info("%s: %d %ss%s (%.1f s each)%s", *told)
 
 
 def show_log() -> None:

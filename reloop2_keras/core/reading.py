@@ -8,7 +8,7 @@ import numpy as np
 
 from reloop2_keras.core import parquet
 from reloop2_keras.core.array_checks import FieldRanges, check_types, check_values
-from reloop2_keras.core.files import compare_checksum
+from reloop2_keras.core.files import compare_checksum, compare_checksum_once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,8 @@ class RowGroup:
         path: the file.
         index: int, which row group of the file.
         rows: int.
-        sha256: of the file, compared at each reading; None: the file holds checksums itself.
+        sha256: of the file, compared before it is read: at each reading, where the file holds no
+            checksums itself, or else once. None: nothing is compared.
     """
 
     path: Path
@@ -43,9 +44,11 @@ class RowGroup:
                 number of rows.
         """
         where = f"{self.path}: row group {self.index}"
+        storage = storage_of(self.path)
         if self.sha256 is not None:
-            compare_checksum(self.path, self.sha256)
-        arrays = storage_of(self.path).read(self.path, self.index, columns)
+            compare = compare_checksum if storage.index_suffix else compare_checksum_once
+            compare(self.path, self.sha256)
+        arrays = storage.read(self.path, self.index, columns)
         types = {name: _type(array) for name, array in arrays.items()}
         check_types(types, where, ranges.width, [*arrays] if columns is None else columns)
         found = {len(array) for array in arrays.values()}

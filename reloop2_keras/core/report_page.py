@@ -1,14 +1,14 @@
-"""report.html of a comparison: it says what to do and shows why; see `core.html_page`."""
+"""report.html of a comparison: it says what to do and shows why; see `core.study_page`."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from reloop2_keras.core.html_page import html_document, html_table, html_text, html_verdict
+from reloop2_keras.core.html_page import html_table
 from reloop2_keras.core.metrics_table import COLUMNS, arms_of, gain, shown
 from reloop2_keras.core.overview import log_name
 from reloop2_keras.core.report_figures import figure_scripts
 from reloop2_keras.core.stream_facts import moved
+from reloop2_keras.core.study_page import gained, interval_table, study_page
 
 # place of a figure -> (question, what it shows)
 FIGURES = {
@@ -53,30 +53,20 @@ def report_page(content: Mapping[str, Any]) -> str:
         (True, False)
     """
     verdict = content.get("verdict") or "no verdict: this file is of an older version"
-    above = [
-        html_verdict(verdict, (content.get("decision") or {}).get("do")),
-        f'<p class="note">{html_text(facts(content))}</p>',
-        _against(content),
-        "<h2>How good is every arm?</h2>",
-        _arms(content),
-    ]
+    kind = (content.get("decision") or {}).get("do")
     title = f"What to deploy on {log_name(content)}"
-    below = [_moved(content), how(content)]
-    return html_document(title, above, lambda: figure_scripts(content), FIGURES, below)
-
-
-def facts(content: Mapping[str, Any]) -> str:
-    """Return in one line what was streamed: rows, slots, seeds, backend, date."""
-    rows, seeds = content.get("rows"), content.get("seeds") or []
-    slots = (content.get("parameters") or {}).get("slots")
-    parts = [
-        f"{rows:,} rows were predicted, scored, and only then learnt" if rows else "",
-        f"in {slots} slots" if slots else "",
-        f"seeds {', '.join(map(str, seeds))}" if seeds else "",
-        f"backend {content['backend']}" if content.get("backend") else "",
-        str(content.get("date") or "")[:10],
-    ]
-    return "; ".join(filter(None, parts))
+    intervals, arms, below = _against(content), [_arms(content)], _moved(content)
+    return study_page(
+        content,
+        title,
+        verdict,
+        kind,
+        intervals,
+        arms,
+        lambda: figure_scripts(content),
+        FIGURES,
+        below,
+    )
 
 
 def _against(content):
@@ -87,18 +77,10 @@ def _against(content):
     called = {"frozen": "the frozen base", "control": "its best control", "rival": "its best rival"}
     rows = [["over", "", "AUC gained", "95 % interval", "log loss less", "95 % interval"]]
     for kind, part in found.items():
-        auc, loss = part["auc"], [_negated(v) for v in part["logloss"]]
-        spans = (f"{shown(low, '{:+.4f}')} to {shown(high, '{:+.4f}')}" for _, low, high in (auc,))
-        less = f"{shown(loss[2], '{:+.4f}')} to {shown(loss[1], '{:+.4f}')}"
-        first, second = shown(auc[0], "{:+.4f}"), shown(loss[0], "{:+.4f}")
-        rows.append([called.get(kind, kind), part["over"], first, *spans, second, less])
-    note = "Intervals are of a block bootstrap over slots: one that holds 0 tells nothing."
-    table = html_table(rows, kind="named")
-    return f'<h2>How much better, and how surely?</h2>\n{table}\n<p class="note">{note}</p>'
-
-
-def _negated(value):
-    return None if value is None else -value
+        mean, low, high = (None if v is None else -v for v in part["logloss"])
+        cells = [*gained(*part["auc"]), *gained(mean, high, low)]
+        rows.append([called.get(kind, kind), part["over"], *cells])
+    return interval_table("How much better, and how surely?", rows, "named")
 
 
 def _arms(content):
@@ -119,23 +101,3 @@ def _moved(content):
     if len(rows) == 1:
         return ""
     return "<h2>What moved most?</h2>\n" + html_table(rows, kind="named")
-
-
-def how(content: Mapping[str, Any]) -> str:
-    """Return what is needed to make it again, folded."""
-    names = ("dataset", "path", "checksum", "revision", "date", "seconds", "backend")
-    rows = [["", ""], *([name, content[name]] for name in names if content.get(name) is not None)]
-    for part in ("parameters", "versions"):
-        rows += [[name, _short(value)] for name, value in (content.get(part) or {}).items()]
-    crosses = (content.get("info") or {}).get("crosses") or []
-    rows += [["crosses", ", ".join(" x ".join(map(str, cross)) for cross in crosses)]]
-    picked = (content.get("info") or {}).get("picked") or []
-    rows += [[f"picked, seed {row.get('seed')}, {row.get('arm')}", _short(row)] for row in picked]
-    table = html_table(rows, kind="text")
-    return f"<details><summary>How this was made</summary>\n{table}\n</details>"
-
-
-def _short(value):
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)
-    return value

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.served import Rows, Served, divided
 
 LIMIT = 1 << 18  # rows
@@ -97,9 +98,8 @@ class Receipts:
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
-        if int(limit) != limit or limit < 1:
-            raise ValueError(f"`limit` must be a positive integer. Received: {limit}")
-        self.limit, self.rows, self.dropped, self.missed = int(limit), 0, 0, 0
+        self.limit = integer("limit", limit, 1)
+        self.rows, self.dropped, self.missed = 0, 0, 0
         self._kept: collections.OrderedDict[int, tuple[Any, np.ndarray, Receipt]]
         self._kept = collections.OrderedDict()
         self._of: dict[Any, list[int]] = {}

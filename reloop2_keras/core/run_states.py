@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from reloop2_keras.core.arguments import integer
+from reloop2_keras.core.beside import remove_left
 from reloop2_keras.core.serving.snapshot_file import OtherSchema, read_state, write_state
+
+NAMES = r"state-\d{8}\.state"
 
 
 class RunStates:
@@ -41,7 +44,7 @@ class RunStates:
     def paths(self) -> list[Path]:
         """Return the files that are there, the oldest first."""
         found = self.folder.glob("state-*.state")
-        return sorted(path for path in found if re.fullmatch(r"state-\d{8}\.state", path.name))
+        return sorted(path for path in found if re.fullmatch(NAMES, path.name))
 
     def save(self, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Write the next state, and remove those that are too many.
@@ -60,12 +63,14 @@ class RunStates:
         """Return (head, arrays) of the newest state that is whole; None where there is none.
 
         A damaged one is left out with a warning and removed, so that states before it stay the
-        newest. One of another version of this package stays where it is.
+        newest. One of another version of this package stays where it is. What a killed writer left
+        half written is removed.
 
         Raises:
             OtherSchema: naming the newest whole file, if it is of another schema.
             ValueError: if there are states and all are damaged; they stay as they are.
         """
+        remove_left(self.folder, NAMES)
         damaged: list[tuple[Path, ValueError]] = []
         for path in reversed(self.paths()):
             try:
@@ -92,5 +97,6 @@ class RunStates:
         """Remove all states, and the folder where nothing else is in it."""
         for path in self.paths():
             path.unlink(missing_ok=True)
+        remove_left(self.folder, NAMES)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()

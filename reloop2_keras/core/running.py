@@ -134,8 +134,22 @@ class RunningArms:
     @contextlib.contextmanager
     def _timed(self, name: Any) -> Iterator[None]:
         start = time.perf_counter()
-        yield
+        try:
+            yield
+        except Exception as error:
+            error.add_note(self._told(name))
+            raise
         self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def _told(self, name):
+        """Which arms a step is of, for what is told of an error in it."""
+        if isinstance(name, str):
+            return f"arm {name}"
+        slow = self._slows[name]
+        names = [
+            arm.name for arm in self.arms if slow in (arm.slow, *self._more[arm.name].values())
+        ]
+        return f"the base of {', '.join(names)}"
 
     @staticmethod
     def _labelled(arrival, item):

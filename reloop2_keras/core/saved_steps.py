@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from reloop2_keras.core.beside import remove_left
 from reloop2_keras.core.object_state import Hook, put_together, taken_apart
 from reloop2_keras.core.run_identity import check_identity
 from reloop2_keras.core.serving.snapshot_file import read_state, write_state
@@ -93,5 +94,6 @@ class SavedSteps:
             return
         for path in self.folder.glob("step-*.state"):
             path.unlink(missing_ok=True)
+        remove_left(self.folder, r"step-.*\.state")
         if not any(self.folder.iterdir()):
             self.folder.rmdir()

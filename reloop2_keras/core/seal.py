@@ -8,8 +8,9 @@ stand there as text. What reads these files takes a flipped bit for another numb
 import hashlib
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 # field 1000, a text of 64 bytes
 _MARK, _DIGITS = b"\xc2\x3e\x40", 64
@@ -25,6 +26,20 @@ def with_seal(data: bytes) -> tuple[bytes, str]:
     """
     digest = hashlib.sha256(data).hexdigest()
     return data + _MARK + digest.encode(), digest
+
+
+def seal_of_parts(parts: Iterable[Any]) -> bytes:
+    """Return what stands behind the bytes of some parts, one after the other, when they are sealed.
+
+    Example:
+        >>> parts = [b"mess", b"age"]
+        >>> b"".join([*parts, seal_of_parts(parts)]) == with_seal(b"message")[0]
+        True
+    """
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part)
+    return _MARK + total.hexdigest().encode()
 
 
 def seal(path: str | os.PathLike) -> str:

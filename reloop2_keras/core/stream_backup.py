@@ -1,8 +1,11 @@
-"""A stream under way, written down after each slot, so that a kill costs no more than one.
+"""A stream under way, written down so that states take at most a fifth of the time.
 
-Where slots take less than four times what a state takes, a state stands for several of them.
+A state is written after a slot once four times as long has gone by as the last one took. So a kill
+costs at most five times what writing a state takes, and one slot; where slots are longer than four
+times that, each has its own state, and a kill costs one slot.
 """
 
+import datetime
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +16,7 @@ from reloop2_keras.core.report_columns import Columns
 from reloop2_keras.core.run_identity import check_identity
 from reloop2_keras.core.run_states import RunStates
 
-SHARE = 0.2  # of the time may go into states; the last slot's is always written
+SHARE = 0.2  # of the time may go into states; the first one and the last slot's are always written
 
 
 class StreamBackup:
@@ -46,7 +49,7 @@ class StreamBackup:
         self.running: Any = None
         self.pending: Any = None
         self.further: Any = None
-        self._written, self._took = 0.0, 0.0
+        self._written, self._took, self._at = 0.0, 0.0, ""
         found = self.states.newest()
         if found is None:
             return
@@ -86,3 +89,8 @@ class StreamBackup:
         self.states.save({"about": self._about, "done": done, "nodes": nodes}, arrays)
         self._written = time.monotonic()
         self._took = self._written - start
+        self._at = f"state after {done} slots at {datetime.datetime.now():%H:%M:%S}"
+
+    def note(self) -> str:
+        """Return the line that says of which slot the last state is, and when it was written."""
+        return self._at

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.arguments import integer, sequence
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.choice import ARMS, Choice, choose, needed
 from reloop2_keras.core.delay import Delay
@@ -70,13 +71,13 @@ def compare(
         tables: `StartedTables`, to share them between comparisons; None makes them.
         kept: dict, where the first seed's arms are put by name, as they are when all labels of the
             stream have come: those that no slot waited for are learnt, too, once all is scored.
-        state: folder where the state is written after each slot, or several short ones (see
-            `StreamBackup`), and gone on from: a run that was killed and is started again with the
-            same arguments ends as if it had not been. Before the stream, the base, the choice of
-            memories, and each rival are steps: the one that was under way begins anew. Other
-            arguments, data, code or versions are refused. Remove it by `clear_states` once all is
-            written. None: nothing is written. Of a seed that is gone on with within its stream,
-            `choices` gets a `PickedBefore`.
+        state: folder where the state is written after each slot, or several short ones (so that
+            states take a fifth of the time at most), and gone on from: a run that was killed and is
+            started again with the same arguments ends as if it had not been. Before the stream, the
+            base, the choice of memories, and each rival are steps: the one that was under way
+            begins anew. Other arguments, data, code or versions are refused. Remove it by
+            `clear_states` once all is written. None: nothing is written. Of a seed that is gone on
+            with within its stream, `choices` gets a `PickedBefore`.
 
     Returns:
         report over all seeds; its `info` says what was compared, when, and what was picked.
@@ -85,9 +86,8 @@ def compare(
         ValueError: if an argument is out of range, an arm is unknown, or `state` is of another
             run.
     """
-    if isinstance(seeds, int):
-        raise ValueError(f"`seeds` must be a sequence, such as range(1, 4). Received: {seeds}")
-    seeds, settings = list(seeds), settings or Candidates()
+    seeds = [integer("seeds", seed, 0) for seed in sequence("seeds", seeds, "numbers")]
+    settings = settings or Candidates()
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"`seeds` must be distinct, at least one. Received: {seeds}")
     needed(arms)  # an unknown name is told before hours of training

@@ -3,7 +3,7 @@
 import difflib
 from typing import Any
 
-from reloop2_keras.core.arguments import sequence
+from reloop2_keras.core.arguments import integer, sequence
 from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.delay import Delay
 
@@ -39,7 +39,7 @@ def check_study(dataset: Any, settings: Candidates, delay: Delay, slots: int | N
 
 
 def _slots(name, count, rows, what):
-    if count is not None and not 1 <= count <= rows:
+    if count is not None and integer(name, count, 1) > rows:
         raise ValueError(f"`{name}` must be from 1 to {rows:,}, {what}'s rows. Received: {count}")
 
 

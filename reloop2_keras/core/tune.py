@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.arms import Arm, Corrected
 from reloop2_keras.core.compensation import compensated
 from reloop2_keras.core.delay import Delay
@@ -210,7 +211,6 @@ def _fill(slots, delay, fill):
             f"`slots` must be more than {least}, so that a label arrives before the last one with "
             f"a delay of {delay}. Received: {len(slots)}"
         )
-    fill = max(least, (len(slots) + 1) // 2) if fill is None else int(fill)
-    if not least <= fill < len(slots):
-        raise ValueError(f"`fill` must be in [{least}, {len(slots)}). Received: {fill}")
-    return fill
+    if fill is None:
+        return max(least, (len(slots) + 1) // 2)
+    return integer("fill", fill, least, len(slots) - 1)

@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from reloop2_keras.backend import Shape, Tensor
-from reloop2_keras.core.arguments import flag, integer, number, optional
-from reloop2_keras.core.base_arguments import MOST_UNITS, checked_fields, checked_units
+from reloop2_keras.core.arguments import flag
+from reloop2_keras.core.base_arguments import checked_deepfm, checked_fields
 from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
 from reloop2_keras.core.input_checks import (
     HASHES,
@@ -104,13 +104,15 @@ class DeepFM(CheckedInputs, OnnxFiles, PortableFiles, RowSparseTraining, keras.M
     ) -> None:
         super().__init__(**kwargs)
         self.fields = checked_fields(fields)
-        self.embedding_dim = integer("embedding_dim", embedding_dim, 1, MOST_UNITS)
-        self.hidden_units = checked_units(hidden_units)
-        self.dropout = number("dropout", dropout, "[0, 1)")
-        self.embedding_l2 = number("embedding_l2", embedding_l2, "[0, inf)")
-        self.linear_l2 = optional(number, "linear_l2", linear_l2, "[0, inf)")
-        self.initializer_stddev = optional(
-            number, "initializer_stddev", initializer_stddev, "[0, inf)"
+        (
+            self.embedding_dim,
+            self.hidden_units,
+            self.dropout,
+            self.embedding_l2,
+            self.linear_l2,
+            self.initializer_stddev,
+        ) = checked_deepfm(
+            embedding_dim, hidden_units, dropout, embedding_l2, linear_l2, initializer_stddev
         )
         self.row_sparse = flag("row_sparse", row_sparse)
         self.num_ids = sum(f["cardinality"] for f in self.fields)

@@ -190,8 +190,7 @@ def _load(arguments):
 def _outputs(arguments):
     check_out_file(arguments.output)
     model = load_model(arguments.model)
-    with np.load(arguments.batch) as batch:
-        found = outputs(model, dict(batch))
+    found = outputs(model, neutral.read_arrays(arguments.batch))
     with replaced(arguments.output) as beside:
         np.savez(beside, **found)
 

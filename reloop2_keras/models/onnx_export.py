@@ -10,7 +10,6 @@ rows that the caller gives, before the file is kept.
 import argparse
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import keras
 import numpy as np
 
 from reloop2_keras.backend import Inputs
+from reloop2_keras.core.beside import scratch
 from reloop2_keras.core.command_line import Parser, check_out_file
 from reloop2_keras.core.encoder import Encoder
 from reloop2_keras.core.optional import optional
@@ -88,8 +88,8 @@ def _traced(model, path, keys, example, fields, encoder):
     if len(want[PROBABILITY]) < 2:
         raise ValueError("`example` must have at least two rows. Received: one")
     onnx = optional("onnx", "export to ONNX", "onnx")
-    with tempfile.TemporaryDirectory() as folder:
-        traced = Path(folder) / "traced.onnx"
+    with scratch("reloop2-onnx") as folder:
+        traced = folder / "traced.onnx"
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of tracers about themselves; see `_compare`

@@ -1,17 +1,16 @@
 """Model files that any backend reads, and that are whole or not there."""
 
 import inspect
-import math
+import io
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 
-from reloop2_keras.core.files import replaced
+from reloop2_keras.core.files import put_file, replaced, sync
 from reloop2_keras.core.keras_file import check_entries
+from reloop2_keras.core.keras_seal import check_keras_seal, seal_keras_file, with_keras_seal
 from reloop2_keras.models.mixin import Mixin
 
 
@@ -54,6 +53,8 @@ class PortableFiles(Mixin):
       kill or an error in the middle leaves the old file. This holds for `.keras` and `.weights.h5`
       files on a local disk (callbacks that save call these methods); not for folders
       (`zipped=False`), sharded weights, remote paths and `keras.saving.save_model(model, path)`.
+    - These files carry a schema number and their SHA-256 where plain Keras does not look
+      (`core.keras_seal`): `load_weights` and our own readers of `.keras` files compare them.
     - Files name optimizers by their public class, so that a model that was compiled on one
       backend loads, and trains on, where only another one is installed. Files of earlier
       versions, which name a class of PyTorch's backend, load as well.
@@ -79,7 +80,9 @@ class PortableFiles(Mixin):
         if zipped is False or not _is_local(filepath, ".keras"):
             write(filepath, overwrite=overwrite, **options)
         else:
-            _replace(filepath, ".keras", overwrite, lambda path: write(path, **options))
+            path = _target(filepath, overwrite)
+            with replaced(path, ".keras", _seal_whole) as beside:
+                write(str(beside), **options)
 
     def save_weights(
         self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None
@@ -89,10 +92,30 @@ class PortableFiles(Mixin):
         if max_shard_size is not None or not _is_local(filepath, ".weights.h5"):
             write(filepath, overwrite=overwrite, max_shard_size=max_shard_size)
         else:
-            size = _least_size(self)
-            _replace(
-                filepath, ".weights.h5", overwrite, lambda path: _write_room(path, size, write)
-            )
+            path, memory = _target(filepath, overwrite), _Memory()
+            write(memory)
+            put_file(path, with_keras_seal(memory.getvalue()))
+
+    def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Set the weights from a file; see `keras.Model.load_weights`.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: naming the file, if it is damaged, or no file of weights; in Keras' words,
+                if it is of another model.
+        """
+        ours = [end for end in (".keras", ".weights.h5") if _is_local(filepath, end)]
+        if not ours:
+            super().load_weights(filepath, *args, **kwargs)
+            return
+        check_keras_seal(filepath)
+        if ours == [".keras"]:
+            check_entries(filepath)
+        try:
+            super().load_weights(filepath, *args, **kwargs)
+        except (OSError, RuntimeError, KeyError) as error:  # HDF5's words, which name no file
+            said = " ".join(str(error).split())[:300]
+            raise ValueError(f"{filepath}: expected weights that Keras saved: {said}") from error
 
     def get_compile_config(self) -> dict:
         """See `keras.Model.get_compile_config`; the same on every backend."""
@@ -113,34 +136,24 @@ def _is_local(filepath: Any, ending: str) -> bool:
     return name.endswith(ending) and "://" not in name
 
 
-def _replace(filepath: Any, ending: str, overwrite: bool, write: Callable[[str], None]) -> None:
+def _target(filepath: Any, overwrite: bool) -> Path:
     # a link stays a link: what it points to is replaced
     path = Path(os.path.realpath(filepath))
     if path.exists() and not overwrite:
         raise FileExistsError(f"{filepath}: is there already, and `overwrite` is False")
-    check = check_entries if ending == ".keras" else _check_weights
-    with replaced(path, ending, check) as beside:
-        write(str(beside))
+    return path
 
 
-def _check_weights(path: Path) -> None:
-    """Raise OSError for a part of a file: HDF5 says at its start how long the whole is."""
-    with h5py.File(path):
-        pass
+def _seal_whole(path: Path) -> None:
+    """Compare what Keras wrote with the checksums it took on the way, and seal it."""
+    check_entries(path)
+    seal_keras_file(path)
+    sync(path)
+    check_keras_seal(path, needed=True)
 
 
-def _least_size(model: keras.Model) -> int:
-    """How many bytes a file of a model's weights has at least."""
-    bytes_of = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "bool": 1, "uint8": 1}
-    variables = [*model.variables, *getattr(getattr(model, "optimizer", None), "variables", [])]
-    return sum(math.prod(v.shape) * bytes_of.get(str(v.dtype), 4) + 512 for v in variables) + 8192
+class _Memory(io.BytesIO):
+    """A file for HDF5 that no disk can be too small for: there it ends the whole process."""
 
-
-def _write_room(path: str, size: int, write: Callable[[str], None]) -> None:
-    """Write where there is room: HDF5 ends the whole process where a disk is full."""
-    if hasattr(os, "posix_fallocate"):
-        room = f"{path}.room"
-        with open(room, "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
-        os.unlink(room)
-    write(path)
+    def __str__(self) -> str:
+        return "memory.weights.h5"  # Keras looks at a name's ending

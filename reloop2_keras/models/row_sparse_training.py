@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from reloop2_keras.backend import row_sparse_obstacle, row_sparse_train_step
+from reloop2_keras.backend import DISTRIBUTED, row_sparse_obstacle, row_sparse_train_step
 from reloop2_keras.layers.field_embedding import FieldEmbedding
 from reloop2_keras.models.mixin import Mixin
 
@@ -26,17 +26,26 @@ class RowSparseTraining(Mixin):
 
     `compile` warns, and trains the whole table, where this cannot apply: optimizers other than
     Adam, Adagrad and SGD; amsgrad, weight decay, clipping, moving averages, gradient
-    accumulation and loss scaling; regularizers other than L2; `jit_compile=True` on PyTorch;
-    distributed training.
+    accumulation and loss scaling; regularizers other than L2; `jit_compile=True` on PyTorch.
+    Distributed training is refused: a step changes the rows of one process's own batch.
     """
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """See `keras.Model.compile`; decides whether training is row-sparse."""
+        """See `keras.Model.compile`; decides whether training is row-sparse.
+
+        Raises:
+            ValueError: where it would be, and training is distributed.
+        """
         super().compile(*args, **kwargs)
         tables = _tables(self)
         obstacle = None
         if tables and self.optimizer is not None:
             obstacle = row_sparse_obstacle(self) or _regularizer_obstacle(tables)
+            if obstacle == DISTRIBUTED:
+                raise ValueError(
+                    "`row_sparse` must be False where training is distributed, which sums the "
+                    "gradients of whole tables. Received: True (load a file with compile=False)"
+                )
             if obstacle:
                 warnings.warn(
                     f"`row_sparse=True` does not apply: {obstacle}. Whole tables are trained.",

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer, number
 from reloop2_keras.core.compiled import jit
 from reloop2_keras.core.kernels import hash_rows
 from reloop2_keras.rivals.served import COLUMNS, checked_numeric, features
@@ -96,18 +97,10 @@ class AdPredictor:
         bits: int = 18,
         numeric: Sequence[int] = (),
     ) -> None:
-        if not 0 < beta < math.inf:
-            raise ValueError(f"`beta` must be > 0 and finite. Received: {beta}")
-        if not 0 <= epsilon < 1:
-            raise ValueError(f"`epsilon` must be in [0, 1). Received: {epsilon}")
-        if not 0 < prior_probability < 1:
-            raise ValueError(
-                f"`prior_probability` must be in (0, 1). Received: {prior_probability}"
-            )
-        if int(bits) != bits or not 1 <= bits <= 24:
-            raise ValueError(f"`bits` must be an integer in [1, 24]. Received: {bits}")
-        self.beta, self.epsilon, self.bits = float(beta), float(epsilon), int(bits)
-        self.prior_probability = float(prior_probability)
+        self.beta = number("beta", beta, "(0, inf)")
+        self.epsilon = number("epsilon", epsilon, "[0, 1)")
+        self.prior_probability = number("prior_probability", prior_probability, "(0, 1)")
+        self.bits = integer("bits", bits, 1, 24)
         self.numeric = checked_numeric(numeric)
         self.mean: Any = None  # float64 arrays from the first row on
         self.variance: Any = None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from reloop2_keras.core.arguments import number
 from reloop2_keras.rivals.served import checked_numeric, features, needed
 
 
@@ -52,9 +53,7 @@ class FrozenLinear:
     def path(self, train: Iterable[dict], strengths: Sequence[float]) -> list["FrozenLinear"]:
         """Fit for several strengths on one design; returns a part each. See `fit`."""
         linear = needed("sklearn.linear_model", "FrozenLinear")
-        for strength in strengths:
-            if not 0 < strength < float("inf"):
-                raise ValueError(f"`strength` must be > 0 and finite. Received: {strength}")
+        strengths = [number("strength", strength, "(0, inf)") for strength in strengths]
         parts = [(*features(a, self.numeric), np.asarray(a["label"])) for a in train]
         if not parts:
             raise ValueError("`train` must hold rows. Received: none")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import columns
 from reloop2_keras.core.optional import optional
 from reloop2_keras.core.served import Part, divided
 
@@ -47,10 +48,10 @@ def installed(names: Sequence[str]) -> list[str]:
 
 def checked_numeric(numeric: Any) -> tuple[int, ...]:
     """Return columns of numeric fields as ints; ValueError for a negative or repeated one."""
-    columns = tuple(int(column) for column in numeric)
-    if len(set(columns)) != len(columns) or min(columns, default=0) < 0:
+    given = tuple(columns("numeric", numeric))
+    if len(set(given)) != len(given):
         raise ValueError(f"`numeric` must be distinct columns >= 0. Received: {numeric}")
-    return columns
+    return given
 
 
 def features(arrays: dict, numeric: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

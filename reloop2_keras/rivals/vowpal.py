@@ -4,13 +4,14 @@ Through the package `vowpalwabbit` (9.11 is what it was run on), by files and no
 Python calls cost ten times what VW itself takes.
 """
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer, sequence
+from reloop2_keras.core.beside import scratch
 from reloop2_keras.rivals.served import COLUMNS, SlotNotes, checked_numeric, features, needed
 from reloop2_keras.rivals.vowpal_text import lines
 
@@ -62,11 +63,8 @@ class VowpalWabbit:
         numeric: Sequence[int] = (),
         base: Any = None,
     ) -> None:
-        if int(bits) != bits or not 8 <= bits <= 28:
-            raise ValueError(f"`bits` must be an integer in [8, 28]. Received: {bits}")
-        if isinstance(options, str):
-            raise ValueError(f"`options` must be a list of words. Received: {options!r}")
-        self.options, self.bits = tuple(str(word) for word in options), int(bits)
+        options = sequence("options", options, "words")
+        self.options, self.bits = tuple(str(word) for word in options), integer("bits", bits, 8, 28)
         self.numeric, self.base = checked_numeric(numeric), base
         self.state: bytes | None = None
         self._offsets = SlotNotes()
@@ -105,8 +103,8 @@ class VowpalWabbit:
         Returns:
             float32, a probability a line, predicted before that line was learnt.
         """
-        with tempfile.TemporaryDirectory(prefix="reloop2-vw-") as folder:
-            data = Path(folder) / "data"
+        with scratch("reloop2-vw") as folder:
+            data = folder / "data"
             data.write_bytes(text)
             return self.run_file(data, learn)
 
@@ -120,8 +118,8 @@ class VowpalWabbit:
                 there: several times faster when a file is read again with the same `bits`.
         """
         pyvw = needed("vowpalwabbit", "VowpalWabbit")
-        with tempfile.TemporaryDirectory(prefix="reloop2-vw-") as folder:
-            before, after, found = (Path(folder) / name for name in ("before", "after", "found"))
+        with scratch("reloop2-vw") as folder:
+            before, after, found = (folder / name for name in ("before", "after", "found"))
             words = ["--quiet", "--no_stdin", "-d", str(data), "-p", str(found)]
             words += [*self.options, "--loss_function", "logistic", "--sparse_weights"]
             if cache:

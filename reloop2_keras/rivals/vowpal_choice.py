@@ -6,13 +6,12 @@ have arrived. VW reads it again from its binary cache for every setting.
 """
 
 import itertools
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.beside import scratch
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.metrics import auc, logloss
 from reloop2_keras.core.pending import Pending, first_learnt
@@ -40,8 +39,8 @@ def vowpal_rows(
     Returns:
         list of dicts, one a setting: variant, rate, options, auc, logloss.
     """
-    with tempfile.TemporaryDirectory(prefix="reloop2-vw-") as folder:
-        data = Path(folder) / "replay"
+    with scratch("reloop2-vw") as folder:
+        data = folder / "replay"
         labels, scored = _write(periods, base, Delay.of(delay), data)
         rows = []
         for setting in settings:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.arguments import integer, number
 from reloop2_keras.core.serving.online_model import OnlineModel
 from reloop2_keras.core.serving.releasing import TRIAL_ROWS
 from reloop2_keras.core.serving.same_ids import base_file, check_same_ids
@@ -67,12 +68,9 @@ class Running:
         shipped: Shipped | None = None,
         **options: Any,
     ) -> None:
-        if not snapshot_seconds > 0:
-            raise ValueError(f"`snapshot_seconds` must be > 0. Received: {snapshot_seconds}")
-        if int(snapshot_events) != snapshot_events or snapshot_events < 1:
-            raise ValueError(
-                f"`snapshot_events` must be an integer >= 1. Received: {snapshot_events}"
-            )
+        self._seconds = number("snapshot_seconds", snapshot_seconds, "(0, inf)")
+        self._events = integer("snapshot_events", snapshot_events, 1)
+        self._marks = number("mark_seconds", mark_seconds, "(0, inf)")
         folder = Path(os.path.abspath(model))
         shipped = shipped or load_shipped(folder, strict)
         base = shipped.base
@@ -96,7 +94,6 @@ class Running:
         self.notes = [*notes, *self.store.notes]
         for note in self.notes:
             logger.info(note)
-        self._seconds, self._events, self._marks = snapshot_seconds, snapshot_events, mark_seconds
         self.failures = 0
         self._told = self._trial_over()
         # one release at a time: another one would remove the copy that no state names yet

@@ -61,6 +61,32 @@ def test_both_ways_with_outputs_compared(models, tmp_path, monkeypatch, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["k.keras", "m.ckpt"]
 
 
+IN_USE = """
+import subprocess, sys
+
+def refuse(*_, **__):
+    raise AssertionError("a process was started")
+
+subprocess.run = refuse
+from mindspore_port.convert import convert
+differences = convert("keras-to-mindspore", *sys.argv[1:3])
+assert set(differences) == {"logit", "hidden", "embedding", "corrected"}, differences
+try:
+    convert("keras-to-mindspore", *sys.argv[3:5])
+except ValueError as error:
+    assert sys.argv[3] in str(error), error
+else:
+    raise AssertionError("a file of nothing was taken")
+"""
+
+
+def test_keras_that_is_in_use_needs_no_other_process(models, forks, tmp_path):
+    bad, ours = tmp_path / "bad.keras", tmp_path / "m.ckpt"
+    bad.write_bytes(b"nothing")
+    forks("torch").check(IN_USE, models / "gated.keras", ours, bad, tmp_path / "n.ckpt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.keras", "m.ckpt"]
+
+
 def test_round_trips_keep_every_bit(models, forks, tmp_path):
     # Keras -> neutral -> MindSpore checkpoint -> neutral -> Keras -> neutral
     (tmp_path / "again").mkdir()

@@ -1,5 +1,6 @@
 """Files of MindSpore: damaged in any way, of another schema, short, and on a full disk."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from damage import tried
-from disk_case import writers
+from disk_case import small_disk, writers
 from ms_support import CARDINALITIES, ms
+from payload import never_run, refused
 
 from data_scripts import prepare, synthetic
 from mindspore_port import DeepFM, PreparedDataset
@@ -38,6 +40,47 @@ def test_no_damage_of_a_mindrecord_file_changes_a_number_in_silence(record, suff
     found = tried(path, load, foreign, flips)
     print(f"{path.name}: {found.refused} refused, {found.equal} equal")
     assert not found.faults, found.faults[:5]
+
+
+@pytest.mark.parametrize("flips", [15, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["model", "arrays"])
+def test_no_damage_of_a_checkpoint_changes_a_number_in_silence(tmp_path, record, kind, flips):
+    path = tmp_path / "m.ckpt"
+    save_model(DeepFM(CARDINALITIES, embedding_dim=4, hidden_units=(8, 6)), path)
+
+    def load():
+        if kind == "arrays":
+            return load_arrays(path)
+        return {p.name: p.asnumpy() for p in load_model(path).get_parameters()}
+
+    foreign = {
+        "text": b"x",
+        "parquet": (record / "vocabulary.parquet").read_bytes(),
+        "state": b"reloop2 state\n" * 9,
+        "zip": b"PK\x03\x04" + bytes(99),
+    }
+    found = tried(path, load, foreign, flips)
+    print(f"{kind}: {path.stat().st_size} bytes, {found.refused} refused, {found.equal} equal")
+    assert not found.faults, found.faults[:5]
+
+
+def test_a_pickle_is_no_file_of_mindspore(tmp_path, record):
+    path = tmp_path / "m.ckpt"
+    save_model(DeepFM(CARDINALITIES, embedding_dim=4, hidden_units=(8, 6)), path)
+    slot = next((record / "slots").glob("000-*.mindrecord"))
+    index = slot.with_name(f"{slot.name}.db")
+
+    def read_slot():
+        return PreparedDataset(record).slots()[0].load()
+
+    for read, place in (
+        (lambda: load_model(path), path),
+        (lambda: load_arrays(path), path),
+        (read_slot, slot),
+        (read_slot, index),
+    ):
+        with never_run(tmp_path) as raw:
+            assert refused(read, place, raw)
 
 
 def test_a_checkpoint_of_a_later_schema_or_of_another_kind_is_refused(tmp_path, monkeypatch):
@@ -92,5 +135,8 @@ def test_a_mindrecord_file_that_is_not_what_was_meant_is_not_kept(tmp_path, reco
 
 
 @pytest.mark.slow
-def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path):
-    writers(tmp_path, "limit", "mindspore", 15)
+@pytest.mark.parametrize("how", ["limit", "full"])
+def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path, how):
+    disk = small_disk(tmp_path / "disk", 64) if how == "full" else contextlib.nullcontext(tmp_path)
+    with disk as folder:
+        writers(folder, how, "mindspore", 15)

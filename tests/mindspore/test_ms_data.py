@@ -233,3 +233,10 @@ def test_what_is_wrong_is_named(folder, tmp_path, capsys):
     assert "exists already" in capsys.readouterr().err
     assert dataset_main(["to-mindrecord", str(tmp_path / "no"), str(tmp_path / "o")]) == 2
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("name", ["batch_size", "seed", "shuffle_rows", "rank", "num_workers"])
+def test_arguments_of_any_other_type_are_named(name, folder):
+    for value in ("3", None, [3], float("nan"), -1, 1.5, 2**70):
+        with pytest.raises(ValueError, match=f"^`{name}` must be "):
+            PreparedDataset(folder).train(**{name: value})

@@ -16,6 +16,8 @@ SCRIPT = Path(__file__).parents[1] / "killed_commands.py"
         ("train", 1),
         pytest.param("train", 10, marks=pytest.mark.slow),
         pytest.param("compare-ms", 10, marks=pytest.mark.slow),
+        pytest.param("train", "half", marks=pytest.mark.slow),
+        pytest.param("compare-ms", "half", marks=pytest.mark.slow),
     ],
 )
 def test_a_kill_changes_no_file(kind, kills, tmp_path):
@@ -24,4 +26,5 @@ def test_a_kill_changes_no_file(kind, kills, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     whole, *lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert "base.ckpt" in whole["files"] or "metrics.json" in whole["files"]
-    assert len(lines) == kills and all(line["differ"] == [] for line in lines), lines
+    assert len(lines) == kills or kills == "half"
+    assert lines and all(line["differ"] == [] and line["strays"] == [] for line in lines), lines

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ms_support import batch, ms, tensors
-from threads import run_threads
+from threads import SECONDS, run_threads
 
 from mindspore_port import (
     DeepFM,
@@ -171,7 +171,8 @@ def test_what_does_not_fit_is_named():
         ReLoop2(base(), adapted)
 
 
-def test_eight_threads_lose_no_row_and_tear_no_reading(mode):
+@pytest.mark.parametrize("seconds", SECONDS)
+def test_eight_threads_lose_no_row_and_tear_no_reading(mode, seconds):
     """Without turns MindSpore dies of this in graph mode and takes 13 times as long in PyNative."""
     model, rows, learnt = make("gated"), 150, []
     slots = [batch(rows, seed) for seed in range(8)]
@@ -192,7 +193,7 @@ def test_eight_threads_lose_no_row_and_tear_no_reading(mode):
 
         return once
 
-    run_threads([job(number) for number in range(8)], 20 if mode == "pynative" else 10)
+    run_threads([job(number) for number in range(8)], seconds)
     feature, sketch, exact = model.memories
     turns = len(learnt)
     assert turns > 8

@@ -132,6 +132,10 @@ class ExactMemory(SimilarityMemory):
         order = order[other.rows[order, 2] > 0]
         self._append(other.keys[order], other.rows[order])
 
+    def mark(self) -> Any:
+        """Refuse: rows of a ring buffer do not add up."""
+        raise ValueError("An ExactMemory keeps rows, which do not add up: `merge` appends them")
+
     def get_config(self) -> dict[str, Any]:
         """Return the arguments by name."""
         return {

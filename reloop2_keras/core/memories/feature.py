@@ -6,15 +6,16 @@ from typing import Any, Self
 import numpy as np
 
 from reloop2_keras.core.arguments import columns, integer, number, sequence
-from reloop2_keras.core.kernels import add_rows, hash_rows, read_ratios, within_tables, zeros
-from reloop2_keras.core.memories.memory import Memory, Reading, Update
+from reloop2_keras.core.kernels import hash_rows, read_ratios, within_tables, zeros
+from reloop2_keras.core.memories.deltas import AdditiveSums
+from reloop2_keras.core.memories.memory import Reading, Update
 from reloop2_keras.core.rows import check_finite
 
 # a logit offset beyond this says no more than "always" or "never"
 MAX_OFFSET = 8.0
 
 
-class FeatureMemory(Memory):
+class FeatureMemory(AdditiveSums):
     """One table of 2^bits buckets for each field, or cross of fields, of (residual, variance).
 
     The hidden vector of an unseen user or item says nothing about who it is; its raw value does.
@@ -165,10 +166,10 @@ class FeatureMemory(Memory):
         return offsets
 
     def _add(self, update: Update) -> None:
-        add_rows(self.sums, update.places, self._addends(update))
+        self.add_noted(update.places, self._addends(update))
 
     def _subtract(self, update: Update, fade: np.ndarray, numbers: np.ndarray) -> None:
-        add_rows(self.sums, update.places, -fade[:, None, None] * self._addends(update))
+        self.add_noted(update.places, -fade[:, None, None] * self._addends(update))
 
     def _addends(self, update: Update) -> np.ndarray:
         """What each row adds to its buckets: (rows, 1 or tables, 2)."""
@@ -181,7 +182,7 @@ class FeatureMemory(Memory):
         return np.stack([error, variance], axis=-1)
 
     def _fade(self, factor: float) -> None:
-        self.sums *= factor
+        self.fade_noted(factor)
 
     def _take_in(self, other: Self) -> None:
         self.add_sums(other.sums)
@@ -189,6 +190,7 @@ class FeatureMemory(Memory):
     def add_sums(self, sums: np.ndarray) -> None:
         """Add sums of the same tables, made elsewhere: the same as having written their rows."""
         with self.lock:
+            self._journal = None
             self.sums += sums
             self.version += 1
 

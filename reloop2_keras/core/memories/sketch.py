@@ -5,7 +5,8 @@ from typing import Any, Self
 import numpy as np
 
 from reloop2_keras.core.arguments import MOST_ROWS, integer
-from reloop2_keras.core.kernels import add_rows, pack_signs, zeros
+from reloop2_keras.core.kernels import pack_signs, zeros
+from reloop2_keras.core.memories.deltas import AdditiveSums
 from reloop2_keras.core.memories.feature import checked_buckets
 from reloop2_keras.core.memories.memory import Reading, Update
 from reloop2_keras.core.memories.similarity import SimilarityMemory
@@ -15,7 +16,7 @@ _GONE = 1e-9  # rows in a bucket
 _BLOCK = 512  # rows whose projections stay in the cache
 
 
-class SketchMemory(SimilarityMemory):
+class SketchMemory(AdditiveSums, SimilarityMemory):
     """K arrays of 2^L buckets of (count, sum of labels, sum of predictions).
 
     Array k hashes a key by the signs of its own L random projections (SimHash). The K arrays play
@@ -47,6 +48,7 @@ class SketchMemory(SimilarityMemory):
 
     ARRAYS = ("sums",)
     CONSTANTS = ("projections",)
+    DENSE = ("total",)
     COUNTERS = ("num_writes", "total")
 
     def __init__(self, num_arrays: int = 70, num_bits: int = 12, **kwargs: Any) -> None:
@@ -92,11 +94,11 @@ class SketchMemory(SimilarityMemory):
         return {"mean_label": means[:, 0], "mean_probability": means[:, 1], "found": found}
 
     def _add(self, update: Update) -> None:
-        add_rows(self.sums, update.places, self._addends(update))
+        self.add_noted(update.places, self._addends(update))
         self.total += float(len(update.labels))
 
     def _subtract(self, update: Update, fade: np.ndarray, numbers: np.ndarray) -> None:
-        add_rows(self.sums, update.places, -fade[:, None, None] * self._addends(update))
+        self.add_noted(update.places, -fade[:, None, None] * self._addends(update))
         self.total = max(self.total - float(fade.sum()), 0.0)
         # a bucket whose rows are all gone is empty: what rounding leaves must not be read
         touched = np.unique(update.places)
@@ -108,7 +110,7 @@ class SketchMemory(SimilarityMemory):
         return np.stack(columns, axis=1)[:, None]
 
     def _fade(self, factor: float) -> None:
-        self.sums *= factor
+        self.fade_noted(factor)
         self.total *= factor
 
     def reset(self) -> None:
@@ -116,6 +118,7 @@ class SketchMemory(SimilarityMemory):
         self.total = 0.0
 
     def _take_in(self, other: Self) -> None:
+        self._journal = None
         self.sums += other.sums
         self.total += other.total
 

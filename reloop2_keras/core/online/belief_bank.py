@@ -1,10 +1,10 @@
 """How beliefs lie in memory: all that is known of one value side by side (ours).
 
 A record is a few float64 cells: the value's word (see `hash_words`; an int32 in the first half of
-its cell), the number of rows learnt when it was last touched, then A means, then A variances, one
-a learner. It is as long as a multiple of half a cache line, so that one learner's lies in one
-line, three learners' in one, nine learners' in three. A row of 39 fields touches 39 records
-anywhere in memory, and waiting for their lines is most of what it costs.
+its cell, see `note` for the other half), the number of rows learnt when it was last touched, then
+A means, then A variances, one a learner. It is as long as a multiple of half a cache line, so that
+one learner's lies in one line, three learners' in one, nine learners' in three. A row of 39 fields
+touches 39 records anywhere in memory, and waiting for their lines is most of what it costs.
 
 A table is open: a word lives in one of the `PROBES` places from its own on. A word that finds them
 all taken gives way to none: it takes the place of what is known least, by the fastest learner's
@@ -110,7 +110,7 @@ def inner(function: Callable) -> Callable:
 
 
 @inner
-def claim(
+def room_for(
     cells: np.ndarray,
     keys: np.ndarray,
     bounds: tuple[int, int, int],
@@ -120,7 +120,7 @@ def claim(
     prior: float,
     fastest: int,
 ) -> int:
-    """Return where a word's record begins; one without takes a free place, or the least known's.
+    """Return where a word's record begins, or would: in a free place, or the least known's.
 
     Args:
         cells: float64 (all cells,), a bank's, flat.
@@ -133,18 +133,71 @@ def claim(
     size, free, worst = len(noise), -1, -1.0
     for probe in range(PROBES):
         at = (first + ((word + probe) & mask)) * width
-        if keys[2 * at] == word:
+        if keys[2 * at] == word or keys[2 * at] == 0:
             return at
-        if keys[2 * at] == 0:
-            free = at
-            break
         elapsed = now - cells[at + 1]
         grown = min(cells[at + HEAD + size + fastest] + noise[fastest] * elapsed, prior)
         if grown > worst or (grown == worst and cells[at + 1] < cells[free + 1]):
             free, worst = at, grown
-    keys[2 * free] = word
-    cells[free + 1] = now
-    for a in range(size):
-        cells[free + HEAD + a] = 0.0
-        cells[free + HEAD + size + a] = prior
     return free
+
+
+@inner
+def take(
+    cells: np.ndarray, keys: np.ndarray, at: int, word: int, now: float, size: int, prior: float
+) -> None:
+    """Let a word live where a record begins, with nothing known of it yet."""
+    keys[2 * at] = word
+    cells[at + 1] = now
+    for a in range(size):
+        cells[at + HEAD + a] = 0.0
+        cells[at + HEAD + size + a] = prior
+
+
+@inner
+def claim(
+    cells: np.ndarray,
+    keys: np.ndarray,
+    bounds: tuple[int, int, int],
+    word: int,
+    now: float,
+    noise: np.ndarray,
+    prior: float,
+    fastest: int,
+) -> int:
+    """Return where a word's record begins; one without takes the place that `room_for` gives."""
+    at = room_for(cells, keys, bounds, word, now, noise, prior, fastest)
+    if keys[2 * at] != word:
+        take(cells, keys, at, word, now, len(noise), prior)
+    return at
+
+
+class Journaled(NamedTuple):
+    """A journal as the loops take it; see `Journal`, whose arrays have room enough.
+
+    Attributes:
+        serial: int, of the mark.
+        places, before, used: see `Journal`, where it is `count`.
+    """
+
+    serial: int
+    places: np.ndarray
+    before: np.ndarray
+    used: np.ndarray
+
+
+@inner
+def note(journal: tuple, cells: np.ndarray, keys: np.ndarray, at: int, width: int) -> None:
+    """Copy the record that begins at a cell, if it is touched for the first time since the mark.
+
+    The second half of a record's first cell says since which mark it was touched: it is at hand
+    whenever the word is, where a list of its own would be one more line to wait for.
+    """
+    serial, places, before, used = journal
+    if keys[2 * at + 1] != serial:
+        keys[2 * at + 1] = serial
+        n = used[0]
+        places[n] = at // width
+        for c in range(width):
+            before[n, c] = cells[at + c]
+        used[0] = n + 1

@@ -7,7 +7,18 @@ at one (`prefetch`): at 39 tables that takes a third to a half of the time off.
 import numpy as np
 
 from reloop2_keras.core.compiled import COMPILED, jit, over, prefetch
-from reloop2_keras.core.online.belief_bank import HEAD, LEAST_CURVATURE, LINE, PROBES, Bank, claim
+from reloop2_keras.core.online.belief_bank import (
+    HEAD,
+    LEAST_CURVATURE,
+    LINE,
+    PROBES,
+    Bank,
+    Journaled,
+    claim,
+    note,
+    room_for,
+    take,
+)
 from reloop2_keras.core.online.belief_numpy import learn_numpy, read_numpy
 
 AHEAD = 2  # rows: much more, and their records push one another out of the cache
@@ -91,7 +102,7 @@ def read_beliefs(
 
 
 @jit
-def _learn(bank, words, now, weights, offsets, labels):
+def _learn(bank, words, now, weights, offsets, labels, journal):
     table, edges, noise, prior, fastest = bank
     width, size, (tables, learners) = table.shape[1], len(noise), weights.shape
     cells, rows = table.reshape(-1), words.shape[0]
@@ -109,7 +120,7 @@ def _learn(bank, words, now, weights, offsets, labels):
         for k in range(tables):
             word, first, mask = words[r, k], edges[k], edges[k + 1] - edges[k] - 1
             at = -1
-            for probe in range(PROBES):  # a value that was seen needs no call of `claim`
+            for probe in range(PROBES):  # a value that was seen needs no call
                 here = (first + ((word + probe) & mask)) * width
                 if keys[2 * here] == word:
                     at = here
@@ -118,7 +129,12 @@ def _learn(bank, words, now, weights, offsets, labels):
                     break
             if at < 0:
                 bounds = (first, mask, width)
-                at = claim(cells, keys, bounds, word, now + r, noise, prior, fastest)
+                at = room_for(cells, keys, bounds, word, now + r, noise, prior, fastest)
+                if journal is not None:
+                    note(journal, cells, keys, at, width)
+                take(cells, keys, at, word, now + r, size, prior)
+            elif journal is not None:
+                note(journal, cells, keys, at, width)
             places[k] = at
             elapsed = now + r - cells[at + 1]
             cells[at + 1] = now + r
@@ -150,6 +166,7 @@ def learn_beliefs(
     weights: np.ndarray,
     offsets: np.ndarray,
     labels: np.ndarray,
+    journal: Journaled | None = None,
 ) -> None:
     """Learn rows in their order: an extended Kalman step of each of the first learners a row.
 
@@ -163,11 +180,13 @@ def learn_beliefs(
         now, weights: see `read_beliefs`.
         offsets: float64 (rows, L), the rest of each learner's logit.
         labels: float64 (rows,) of 0 and 1.
+        journal: `Journaled` or None, see `note`; with room for rows x K more.
     """
     if COMPILED:
-        _learn(tuple(bank), words, float(now), weights, offsets, labels)
+        given = None if journal is None else tuple(journal)
+        _learn(tuple(bank), words, float(now), weights, offsets, labels, given)
     else:
-        learn_numpy(bank, words, float(now), weights, offsets, labels)
+        learn_numpy(bank, words, float(now), weights, offsets, labels, journal)
 
 
 @jit

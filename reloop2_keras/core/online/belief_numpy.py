@@ -8,9 +8,12 @@ from reloop2_keras.core.online.belief_bank import (
     LEAST_CURVATURE,
     PROBES,
     Bank,
+    Journaled,
     claim,
     keys_of,
+    note,
     records_of,
+    room_for,
 )
 
 
@@ -62,6 +65,7 @@ def learn_numpy(
     weights: np.ndarray,
     offsets: np.ndarray,
     labels: np.ndarray,
+    journal: Journaled | None = None,
 ) -> None:
     """See `learn_beliefs`."""
     size, learners = len(bank.noise), weights.shape[1]
@@ -72,7 +76,10 @@ def learn_numpy(
         places = []
         for word, first, mask in zip(row, bank.edges.tolist(), masks.tolist(), strict=False):
             bounds = (first, mask, width)
-            at = claim(flat, keys, bounds, word, now + r, bank.noise, bank.prior, bank.fastest)
+            rest = (bounds, word, now + r, bank.noise, bank.prior, bank.fastest)
+            if journal is not None:
+                note(journal, flat, keys, room_for(flat, keys, *rest), width)
+            at = claim(flat, keys, *rest)
             places.append(at // width)
         held = records[places]  # (K, 1 + 2 A)
         grown = held[:, 1 + size :] + bank.noise * (now + r - held[:, :1])

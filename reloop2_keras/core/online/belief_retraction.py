@@ -1,13 +1,11 @@
 """Take back what rows have taught to belief tables (ours; docs/method.md, section 4c)."""
 
-from typing import Any
-
 import numpy as np
 
 from reloop2_keras.core import compiled
-from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.compiled import COMPILED, jit
-from reloop2_keras.core.online.belief_bank import PROBES, Bank, in_views
+from reloop2_keras.core.online.belief_bank import PROBES, in_views
+from reloop2_keras.core.online.belief_deltas import AdditiveBeliefs
 from reloop2_keras.core.online.belief_kernels import learn_beliefs
 from reloop2_keras.core.rows import check_labels
 
@@ -89,21 +87,8 @@ def _rewind(bank, words, before, since):
     return lost
 
 
-class RetractableBeliefs(ArrayState):
+class RetractableBeliefs(AdditiveBeliefs):
     """Mixin of `BeliefTables`: learn with a receipt, and take it back."""
-
-    rows: int
-    prior: float
-
-    def _bank(self) -> Bank:
-        raise NotImplementedError
-
-    def checked_words(self, words: np.ndarray) -> np.ndarray:
-        """See `BeliefTables`."""
-        raise NotImplementedError
-
-    def _fitting(self, rows: int, weights: Any, offsets: Any) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
 
     def learn_with_receipt(
         self,
@@ -136,7 +121,8 @@ class RetractableBeliefs(ArrayState):
             for r, now in enumerate(times):
                 one = slice(r, r + 1)
                 _capture(in_views(bank), words[r], before[r], since[r])
-                learn_beliefs(bank, words[one], now, weights, offsets[one], labels[one])
+                given, journal = (weights, offsets[one], labels[one]), self._room(shape[1])
+                learn_beliefs(bank, words[one], now, *given, journal)
                 _capture(in_views(bank), words[r], after[r], again)
             self.rows += len(words)
             self.version += 1
@@ -175,6 +161,7 @@ class RetractableBeliefs(ArrayState):
                     f"`receipt` must be of {len(words)} rows of these tables, {shape}. "
                     f"Received: {before.shape}"
                 )
+            self._note(words)
             self.version += 1
             if whole and len(words) and self.rows == int(times[0]) + len(words):
                 self.rows = int(times[0])

@@ -240,7 +240,8 @@ class BeliefTables(RetractableBeliefs):
             labels = check_labels(labels, len(words))
             weights, offsets = self._fitting(len(words), weights, offsets)
         with self.lock:
-            learn_beliefs(self._bank(), words, float(self.rows), weights, offsets, labels)
+            known = (self._bank(), words, float(self.rows), weights, offsets, labels)
+            learn_beliefs(*known, self._room(words.size))
             self.rows += len(words)
             self.version += 1
 
@@ -276,7 +277,7 @@ class BeliefTables(RetractableBeliefs):
             )
         theirs = other.copy()  # a snapshot: two may merge into one another
         with self.lock:
-            size = self.num_learners
+            size, self._journal = self.num_learners, None
             for tables in (self, theirs):
                 grown = tables.records[:, 1 + size :] + self._noise * (
                     tables.rows - tables.records[:, :1]

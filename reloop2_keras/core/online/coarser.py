@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reloop2_keras.core.arguments import columns as checked_columns
+from reloop2_keras.core.arguments import integer, sequence
 from reloop2_keras.core.hashing import hash_text
 
 MOST_BINS = 4096  # what data_scripts makes at most
@@ -44,12 +46,9 @@ def with_coarser_bins(
             "`hashes` must be integers (rows, width). "
             f"Received: shape {hashes.shape}, dtype {hashes.dtype}"
         )
-    if int(bins) != bins or not 2 <= bins <= MOST_BINS:
-        raise ValueError(f"`bins` must be an integer in [2, {MOST_BINS}]. Received: {bins}")
-    if any(int(step) != step or not 2 <= step <= bins for step in steps):
-        raise ValueError(f"`steps` must be integers in [2, {bins}]. Received: {steps}")
-    if any(int(column) != column or not 0 <= column < hashes.shape[1] for column in columns):
-        raise ValueError(f"`columns` must be in [0, {hashes.shape[1]}). Received: {columns}")
+    bins = integer("bins", bins, 2, MOST_BINS)
+    steps = [integer("steps", step, 2, bins) for step in sequence("steps", steps, "integers")]
+    columns = checked_columns("columns", columns, hashes.shape[1] - 1)
     fine = hash_text([f"q{number}" for number in range(bins)])
     order = np.argsort(fine)
     parts = [hashes.astype("int32", copy=False)]

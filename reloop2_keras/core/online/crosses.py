@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from reloop2_keras.core.arguments import columns, integer
 from reloop2_keras.core.compiled import COMPILED, jit
 from reloop2_keras.core.kernels import hash_words
 from reloop2_keras.core.rows import check_labels, check_probabilities
@@ -146,8 +147,7 @@ def choose_crosses(
     rows, width = hashes.shape
     labels = check_labels(labels, rows)
     p = check_probabilities(probabilities, rows)
-    if int(max_crosses) != max_crosses or max_crosses < 0:
-        raise ValueError(f"`max_crosses` must be an integer >= 0. Received: {max_crosses}")
+    max_crosses = integer("max_crosses", max_crosses, 0)
     fixed = [_cross(cross, width, "fixed") for cross in fixed]
     barred = {frozenset(_cross(cross, width, "forbidden")) for cross in forbidden}
     barred |= {frozenset(cross) for cross in fixed}
@@ -251,9 +251,7 @@ class Pairs:
 
 
 def _cross(cross, width, name):
-    columns = tuple(sorted(int(column) for column in cross))
-    if len(set(columns)) < 2 or len(set(columns)) < len(columns):
+    given = tuple(sorted(columns(name, cross, width - 1)))
+    if len(set(given)) < max(2, len(given)):
         raise ValueError(f"`{name}` must list two or more distinct columns each. Received: {cross}")
-    if columns[0] < 0 or columns[-1] >= width:
-        raise ValueError(f"`{name}` must name columns in [0, {width}). Received: {cross}")
-    return columns
+    return given

@@ -91,6 +91,8 @@ class StartedTables:
     """Makes fresh `Online`s that learnt the training period; each kind is started once.
 
     What stands alone does not depend on a base, so that one object serves all seeds of a study.
+    Controls choose crosses by their own shuffled labels: what they are started with is the same
+    whether something else was started before them or not.
 
     Args:
         dataset: `PreparedDataset`.
@@ -111,6 +113,7 @@ class StartedTables:
         self._found: Crosses | None = None
         if crosses is not None:
             self._crosses = [dataset.columns(*names) for names in crosses]
+        self._of_controls: tuple[Any, Any] = (self._crosses, self._found)
         self._started: dict[tuple, Online] = {}
 
     def online(self, bases: Sequence[str] = (), shuffled: bool = False) -> Online:
@@ -122,10 +125,13 @@ class StartedTables:
         """
         kind = (tuple(bases), shuffled)
         if kind not in self._started:
-            found = None if self._found is None else self._found.to_dict()
-            made = Online(len(self._dataset.fields), bases, self._crosses, found=found)
+            crosses, found = self._of_controls if shuffled else (self._crosses, self._found)
+            given = None if found is None else found.to_dict()
+            made = Online(len(self._dataset.fields), bases, crosses, found=given)
             made.start(self._shuffled if shuffled else self._batches, self._max)
-            if self._crosses is None and not shuffled:
+            if crosses is None and shuffled:
+                self._of_controls = made.crosses, made.found
+            elif crosses is None:
                 self._crosses, self._found = made.crosses, made.found
             self._started[kind] = made
         return self._started[kind].copy()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from reloop2_keras.core.arguments import MOST_COLUMNS, integer, number
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.compiled import COMPILED, jit
 from reloop2_keras.core.newton import log_loss, sigmoid
@@ -32,6 +33,8 @@ class Hedge(ArrayState):
 
     Attributes:
         weights: float64 (n,), >= 0, of sum 1.
+        summed: float64 (n,), the arms' losses on all blocks of this process; not saved.
+        blocks: int, how many.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -55,25 +58,20 @@ class Hedge(ArrayState):
         penalty: float = 0.0,
     ) -> None:
         super().__init__()
-        if int(arms) != arms or arms < 1:
-            raise ValueError(f"`arms` must be a positive integer. Received: {arms}")
-        if not 0 < rate < float("inf"):
-            raise ValueError(f"`rate` must be > 0 and finite. Received: {rate}")
-        if not 0 <= share < 1:
-            raise ValueError(f"`share` must be in [0, 1). Received: {share}")
-        if not 0 <= penalty < float("inf"):
-            raise ValueError(f"`penalty` must be >= 0 and finite. Received: {penalty}")
-        start = np.ones(int(arms)) if prior is None else np.array(prior, "float64")
-        if start.shape != (int(arms),) or not ((start > 0) & (start < 1e300)).all():
+        self.arms = integer("arms", arms, 1, MOST_COLUMNS)
+        self.rate, self.share = number("rate", rate, "(0, inf)"), number("share", share, "[0, 1)")
+        self.penalty = number("penalty", penalty, "[0, inf)")
+        start = np.ones(self.arms) if prior is None else np.array(prior, "float64")
+        if start.shape != (self.arms,) or not ((start > 0) & (start < 1e300)).all():
             raise ValueError(f"`prior` must be {arms} finite numbers > 0. Received: {prior}")
-        self.arms, self.rate, self.share = int(arms), rate, share
-        self.penalty, self._prior = float(penalty), start / start.sum()
+        self._prior = start / start.sum()
         self.reset()
 
     def reset(self) -> None:
         """Weigh arms by the prior."""
         with self.lock:
             self.weights = self._prior.copy()
+            self.summed, self.blocks = np.zeros(self.arms), 0
             self.version += 1
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -108,18 +106,23 @@ class Hedge(ArrayState):
         with self.lock:
             self.store(self.solved(logits, labels))
 
-    def solved(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return what `update` would make of the weights; changes nothing."""
-        # an arm whose weight was rounded to 0 can still come back by its share
+    def solved(self, logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `update` would make of the weights, and losses; changes nothing."""
         losses = shifted_losses(logits, labels, self.penalty)
-        log = np.log(np.maximum(self.weights, 1e-300)) - self.rate * losses
+        return self.weighed(self.weights, losses), losses
+
+    def weighed(self, weights: np.ndarray, losses: np.ndarray) -> np.ndarray:
+        """Return what weights become by a block's losses, float64 (n,)."""
+        # an arm whose weight was rounded to 0 can still come back by its share
+        log = np.log(np.maximum(weights, 1e-300)) - self.rate * losses
         weights = np.exp(log - log.max())
         return (1.0 - self.share) * weights / weights.sum() + self.share * self._prior
 
-    def store(self, weights: np.ndarray) -> None:
+    def store(self, solution: tuple[np.ndarray, np.ndarray]) -> None:
         """Take what `solved` returned."""
         with self.lock:
-            self.weights = weights
+            self.weights = solution[0]
+            self.summed, self.blocks = self.summed + solution[1], self.blocks + 1
             self.version += 1
 
     def _checked(self, logits: np.ndarray) -> np.ndarray:

@@ -26,4 +26,5 @@ def renew(tables: BeliefTables, table: int, columns: Sequence[int]) -> None:
         places, size = slice(*tables._edges[table : table + 2]), tables.num_learners
         tables.keys[places] = 0
         tables.records[places] = [0.0] * (1 + size) + [tables.prior] * size
+        tables._journal = None  # a mark of the table before is of no use
         tables.version += 1

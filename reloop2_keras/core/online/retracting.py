@@ -5,21 +5,14 @@ from typing import cast
 import numpy as np
 
 from reloop2_keras.core.correction import Served
-from reloop2_keras.core.online.again import Recent, catch_up, choose_again
-from reloop2_keras.core.online.parts import Composite
-from reloop2_keras.core.online.second_stage import SecondStage
-from reloop2_keras.core.online.table_arms import TableArms
-from reloop2_keras.core.online.waiting import Waiting
+from reloop2_keras.core.online.again import catch_up, choose_again
+from reloop2_keras.core.online.online_deltas import AdditiveOnline
 from reloop2_keras.core.retraction import Receipt
 
 
-class Retracting(Composite):
+class Retracting(AdditiveOnline):
     """Mixin of `Online`: learning, with or without a receipt, and retraction."""
 
-    arms: TableArms
-    stage: SecondStage
-    waiting: Waiting
-    recent: Recent | None
     bases: list[str]
     crosses: list | None
 

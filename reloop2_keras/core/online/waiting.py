@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from reloop2_keras.core.arguments import MOST_ROWS, integer
 from reloop2_keras.core.array_state import ArrayState
 
 
@@ -34,9 +35,8 @@ class Waiting(ArrayState):
 
     def __init__(self, rows: int, columns: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
         super().__init__()
-        if int(rows) != rows or rows < 1:
-            raise ValueError(f"`rows` must be a positive integer. Received: {rows}")
-        self.rows, self.held, self.ARRAYS = int(rows), 0, tuple(columns)
+        self.rows = integer("rows", rows, 1, MOST_ROWS)
+        self.held, self.ARRAYS = 0, tuple(columns)
         for name, (shape, dtype) in columns.items():
             setattr(self, name, np.zeros((self.rows, *shape), dtype))
         self.numbers = np.zeros(self.rows, "int64")

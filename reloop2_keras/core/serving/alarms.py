@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer, number
+
 BLOCK = 512  # rows
 WARM_UP = 10  # blocks before the first alarm, which a standard deviation needs
 TOLERATED, THRESHOLD = 0.25, 12.0  # in standard deviations of a block's figure
@@ -40,12 +42,9 @@ class PageHinkley:
     def __init__(
         self, tolerated: float = TOLERATED, threshold: float = THRESHOLD, warm_up: int = WARM_UP
     ) -> None:
-        if not (tolerated > 0 and threshold > 0 and warm_up >= 2):
-            raise ValueError(
-                "`tolerated` and `threshold` must be > 0, `warm_up` >= 2. "
-                f"Received: {tolerated}, {threshold}, {warm_up}"
-            )
-        self.tolerated, self.threshold, self.warm_up = tolerated, threshold, warm_up
+        self.tolerated = number("tolerated", tolerated, "(0, inf)")
+        self.threshold = number("threshold", threshold, "(0, inf)")
+        self.warm_up = integer("warm_up", warm_up, 2)
         self.alarms = 0
         self._restart()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tqdm.auto import tqdm
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.bad_rows import MAX_BAD
 from reloop2_keras.core.serving.file_arrays import BadRows, FileArrays
 from reloop2_keras.core.serving.file_rows import RowFile
@@ -94,8 +95,7 @@ def learn_file(
         ValueError: naming file, line and field, for a bad row, or for a file that is not what it
             was where it was learnt; for too many bad rows. What was learnt before stays learnt.
     """
-    if int(delay) != delay or delay < 0:
-        raise ValueError(f"`delay` must be a number of rows >= 0. Received: {delay}")
+    delay = integer("delay", delay, 0)
     one = _begun(model, file, again)
     first = one.position["row"] if one.position else 0
     if known is not None and one.position is None and not again:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import MOST_ROWS, integer
 from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
 from reloop2_keras.core.input_checks import HASHES, IDS, VALUES
 from reloop2_keras.core.optional import optional
@@ -59,8 +60,7 @@ def deepfm_graph(
         ValueError: if `rows` is no positive integer, a weight is not finite in float32, or the file
             would exceed 2 GiB.
     """
-    if rows is not None and (int(rows) != rows or rows < 1):
-        raise ValueError(f"`rows` must be None or a positive integer. Received: {rows}")
+    rows = None if rows is None else integer("rows", rows, 1, MOST_ROWS)
     total = sum(4 * np.size(array) for array in arrays.values())
     if total > MOST_BYTES:
         raise ValueError(

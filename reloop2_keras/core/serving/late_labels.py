@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.retraction import Receipt, Receipts
 from reloop2_keras.core.served import Served
@@ -68,8 +69,7 @@ class Learner:
         give_way: Callable[[], None] | None = None,
         taught: Callable[[np.ndarray], None] | None = None,
     ) -> None:
-        if int(late_rows) != late_rows or late_rows < 0:
-            raise ValueError(f"`late_rows` must be an integer >= 0. Received: {late_rows}")
+        late_rows = integer("late_rows", late_rows, 0)
         if late_rows and online.recent is not None:
             raise ValueError(
                 "`late_rows` (--receipts; --negatives keeps some) must be 0 for a model that "

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import number
 from reloop2_keras.core.encoder import Encoder
 from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.rows import check_labels
@@ -108,11 +109,10 @@ class OnlineModel(ModelState):
                 "`online` must have one base if `base` is given, else none, and the encoder's "
                 f"{len(encoder.fields)} columns. Received: {online.bases}, {online.width} columns"
             )
-        if not 0 < wait < float("inf"):
-            raise ValueError(f"`wait` must be a number of seconds > 0. Received: {wait}")
         self.encoder, self.base_name, self.previous = encoder, base_name, ""
         self.bases, self.trial = Bases(base), None
-        self.wait, self.negatives, self.clock = float(wait), bool(negatives), clock
+        self.wait = number("wait", wait, "(0, inf)")
+        self.negatives, self.clock = bool(negatives), clock
         late = (20_000 if negatives else 0) if late_rows is None else late_rows
         self.turns = Turns()
         self.learner = Learner(online, late, self.turns.give_way)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.correction import Served
 from reloop2_keras.core.input_checks import HASHES, IDS, VALUES, Fitting, check_inputs, check_shape
 from reloop2_keras.core.optional import optional
@@ -16,6 +17,7 @@ from reloop2_keras.core.seal import seal_of
 from reloop2_keras.core.serving.deepfm_graph import PROBABILITY
 from reloop2_keras.core.serving.onnx_file import ENTRY, SCHEMA
 
+MOST_THREADS = 1024
 _DTYPES = {
     "tensor(int32)": "int32",
     "tensor(int64)": "int64",
@@ -73,11 +75,9 @@ class OnnxBase:
         threads: int = 1,
         batch_size: int = 4096,
     ) -> None:
-        for name, value in (("threads", threads), ("batch_size", batch_size)):
-            if int(value) != value or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {value}")
-        self._arguments = (model, keys, int(threads), int(batch_size))
-        self.batch_size = int(batch_size)
+        threads = integer("threads", threads, 1, MOST_THREADS)
+        self.batch_size = integer("batch_size", batch_size, 1)
+        self._arguments = (model, keys, threads, self.batch_size)
         where = "`model`" if isinstance(model, bytes) else str(model)
         if not isinstance(model, bytes) and not Path(model).is_file():
             raise FileNotFoundError(f"{where}: not found. Expected a file of `export_onnx`")
@@ -89,7 +89,7 @@ class OnnxBase:
         if not whole:
             raise ValueError(f"{where}: expected the file that was written, found another checksum")
         self.checksum = checksum
-        self._session = _session(content, int(threads), where)
+        self._session = _session(content, threads, where)
         del content
         about = json.loads(self._session.get_modelmeta().custom_metadata_map.get(ENTRY, "{}"))
         if about.get("schema") != SCHEMA:

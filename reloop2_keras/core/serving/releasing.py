@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.encoder import Encoder
 from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.serving.late_labels import Learner
@@ -90,13 +91,12 @@ class Releasing:
         before = self.base
         if before is None:
             raise ValueError("`base` must be left out: this model's tables stand alone")
-        if int(rows) != rows or rows < 0:
-            raise ValueError(f"`rows` must be an integer >= 0. Received: {rows}")
+        rows = integer("rows", rows, 0)
         p = np.asarray(base.serve(self._blank())["probability"], "float64").ravel()
         if p.shape != (1,) or not 0 <= p[0] <= 1:
             raise ValueError(f"`base` must give one probability for one row. Received: {p}")
         with self.writing, self.lock:
-            head = {"kind": "release", "base": name, "rows": int(rows), "back": bool(back)}
+            head = {"kind": "release", "base": name, "rows": rows, "back": bool(back)}
             self._do(head, {})
             self.take(base, before)  # nothing is held up: a request has one pair or the other
 

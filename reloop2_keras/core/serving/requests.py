@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -35,9 +37,7 @@ class Requests:
     """
 
     def __init__(self, limit: int = 100_000) -> None:
-        if int(limit) != limit or limit < 1:
-            raise ValueError(f"`limit` must be a positive integer. Received: {limit}")
-        self.limit, self.rows, self.dropped = int(limit), 0, 0
+        self.limit, self.rows, self.dropped = integer("limit", limit, 1), 0, 0
         self._kept: collections.OrderedDict[str, tuple[float, Arrays, np.ndarray]]
         self._kept = collections.OrderedDict()
         # whether times ascend, which they do until the clock is set back; and the last one

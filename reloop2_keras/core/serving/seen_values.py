@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.online.online import Online
 from reloop2_keras.core.raw_columns import RawColumns
 from reloop2_keras.core.raw_fields import RawFields
@@ -13,6 +14,7 @@ from reloop2_keras.core.serving.explaining import coefficients
 from reloop2_keras.core.serving.spaced import spaced
 
 LONGEST = 200  # characters of a text that are kept
+MOST_VALUES = 2**24  # 6.4 GB and more
 NEW = 64  # values that one call may add, so that a prediction waits for no more
 
 
@@ -47,12 +49,11 @@ class SeenValues:
         limit: int = 16_384,
         marks: int = 12,
     ) -> None:
-        if int(limit) != limit or limit < 1:
-            raise ValueError(f"`values` must be a positive integer. Received: {limit}")
+        self.limit, self.dropped = integer("values", limit, 1, MOST_VALUES), 0
+        self._most = integer("marks", marks, 4, MOST_VALUES)
         self.names = [field["name"] for field in fields]
         taken = RawFields(self.names, RawColumns.of_json(dict(raw)), strict=False)
         self._read = [taken.reader(name) for name in self.names]
-        self.limit, self.dropped = int(limit), 0
         self._lock = threading.Lock()
         # (column, hash) as one number -> place; of each place its number, text, and when it came
         self._places: dict[int, int] = {}
@@ -62,7 +63,6 @@ class SeenValues:
         self._columns = np.arange(len(self.names), dtype="int64") << 32
         self._first = np.zeros((self.limit, arms), "float32")
         self._marks: list[tuple[float, np.ndarray]] = []
-        self._most = max(4, int(marks))
         self.began: float | None = None
 
     def __len__(self) -> int:

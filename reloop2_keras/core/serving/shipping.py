@@ -1,13 +1,14 @@
 """The pick of a comparison as a folder that `serve` loads, whatever framework its base is of."""
 
 import datetime
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from reloop2_keras.core.arms import Arm
+from reloop2_keras.core.beside import beside
 from reloop2_keras.core.encoder import Encoder
+from reloop2_keras.core.files import writing
 from reloop2_keras.core.metrics_content import plain_tree
 from reloop2_keras.core.online.fast_part import OnlinePart
 from reloop2_keras.core.serving.rows_learnt import RowsLearnt
@@ -58,8 +59,8 @@ def ship_pick(
     learnt = RowsLearnt.of_dataset(dataset)
     if not online.bases:
         return ship(folder, online, encoder, None, card, learnt)
-    with tempfile.TemporaryDirectory() as beside:
-        written = write_base(slow.base, Path(beside))
+    with writing(folder, reads=True), beside(Path(folder)) as work:
+        written = write_base(slow.base, work)
         return ship(folder, online, encoder, written, card, learnt)
 
 

@@ -27,6 +27,10 @@ class OtherSchema(ValueError):
 def write_state(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write a state beside its place; sync it, read it again, and rename it.
 
+    Reading it again costs a snapshot of 1.4 MB (4 fields) 1.5 ms and one of 20 MB (39 fields) 15 ms
+    of the processor: 1.3 times what it took without; on the clock 1.0 and 1.25 times (medians of
+    61 and of 31 in turns, in one run, two busy cores).
+
     Raises:
         OSError: naming the file, if it cannot be written, or what is there is not what was written.
     """

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.serving.moments import shown
 from reloop2_keras.core.serving.requests import Arrays
 from reloop2_keras.core.serving.snapshot_file import read_head, read_state, verify, write_state
@@ -50,11 +51,8 @@ class Snapshots:
         older: int = 12,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if int(keep) != keep or keep < 2:
-            raise ValueError(f"`keep` must be an integer >= 2. Received: {keep}")
-        if int(older) != older or older < 0:
-            raise ValueError(f"`older` must be an integer >= 0. Received: {older}")
-        self.folder, self.keep, self.older = folder, int(keep), int(older)
+        self.folder, self.keep = folder, integer("keep", keep, 2)
+        self.older = integer("older", older, 0)
         self._name, self._clock = name, clock
         # path's name -> (what the file was, what it says); so that not all are read for each list
         self._known: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}

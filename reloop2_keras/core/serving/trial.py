@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.bootstrap import paired_interval
 from reloop2_keras.core.metrics import auc, logloss
 from reloop2_keras.core.report import PrequentialReport, plain_tree
@@ -52,9 +53,8 @@ class Trial:
     """
 
     def __init__(self, number: int, new: str, old: str, limit: int) -> None:
-        if int(limit) != limit or limit < 1:
-            raise ValueError(f"`rows` of a trial must be a positive integer. Received: {limit}")
-        self.number, self.new, self.old, self.limit = int(number), new, old, int(limit)
+        self.number, self.new, self.old = integer("number", number, 1), new, old
+        self.limit = integer("limit", limit, 1)
         self.rows, self.ended = 0, ""
         self._labels = np.zeros(0, "uint8")
         self._scores = np.zeros((0, 4), "float32")  # base: new, old; served: new, old

@@ -1,0 +1,224 @@
+"""What a memory has learnt since a mark, as a plain object that adds up and can be sent (ours)."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from reloop2_keras.core.compiled import jit
+from reloop2_keras.core.seal import seal_of, seal_of_parts, with_seal
+
+SCHEMA = 1
+MOST_CLOCK = 2**53  # times are float64
+_MAGIC = b"reloop2 delta\n"
+_ARRAYS = {"ids": "<i8", "kept": "|u1", "numbers": "<f8", "dense": "<f8"}
+_COUNTS = ("clock", "start")
+_KINDS = ("beliefs", "sums", "online")  # a clock of "sums" runs beside the others'
+
+
+@dataclasses.dataclass(frozen=True)
+class Delta:
+    """What a memory has learnt between a mark and now; only of what was touched.
+
+    Attributes:
+        kind: "beliefs", "sums" or "online": which memories it is of.
+        signature: JSON, all that two memories must share so that one takes the other's delta.
+        mode: "added": numbers are differences, of many workers' deltas the sum is taken. "values":
+            numbers are what is there now, for copies that follow one memory to the last bit.
+        clock: int, how far the memory's clock went: rows of beliefs, writes of sums.
+        start: int, where it stood at the mark.
+        ids: int64 (n,), ascending in a merged delta: bucket, or table * 2^32 + word of a belief.
+        kept: uint8 (n,), 0 where the memory forgot, for want of room, what it knew at the mark.
+        numbers: float64 (n, width).
+        dense: float64 (m,), what is of no bucket.
+
+    Example:
+        >>> from reloop2_keras.core.memories import SketchMemory
+        >>> one = SketchMemory(num_arrays=8, num_bits=4, key_normalization="none")
+        >>> one.build(2)
+        >>> other, mark = one.copy(), one.mark()
+        >>> _ = one.write([[1.0, 0.0]], labels=[1], probabilities=[0.25])
+        >>> sent = one.delta_since(mark).to_bytes()
+        >>> other.apply_delta(Delta.from_bytes(sent))
+        >>> float(other.read([[1.0, 0.0]])["mean_label"][0])
+        1.0
+    """
+
+    kind: str
+    signature: str
+    mode: str
+    clock: int
+    start: int
+    ids: np.ndarray
+    kept: np.ndarray
+    numbers: np.ndarray
+    dense: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays."""
+        return sum(getattr(self, name).nbytes for name in _ARRAYS)
+
+    def to_bytes(self) -> bytes:
+        """Return it as bytes, with their SHA-256 at the end (`seal`).
+
+        A header of JSON, then arrays, little-endian: 9 + 8 width bytes an entry.
+        """
+        head = {name: getattr(self, name) for name in ("kind", "signature", "mode", *_COUNTS)}
+        head |= {"schema": SCHEMA, "n": len(self.ids), "width": self.numbers.shape[1]}
+        text = json.dumps({**head, "m": len(self.dense)}, sort_keys=True).encode()
+        parts: list[Any] = [_MAGIC, len(text).to_bytes(4, "little"), text]
+        for name, kind in _ARRAYS.items():
+            parts.append(np.ascontiguousarray(getattr(self, name), kind).reshape(-1).view("uint8"))
+        return b"".join([*parts, seal_of_parts(parts)])
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Delta":
+        """Return what `to_bytes` was of.
+
+        Raises:
+            ValueError: if they are no delta, of a later schema, cut off, or damaged.
+        """
+        data = bytes(data)
+        if not data.startswith(_MAGIC):
+            raise ValueError("`data` must be a delta's bytes. Received: something else")
+        if not seal_of(data)[1]:
+            raise ValueError("`data` must be a delta's bytes. Received: damaged or cut off ones")
+        try:
+            return cls._parsed(memoryview(data))
+        except (KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError(f"`data` must be a delta's bytes. Received: {error!r}") from None
+
+    @classmethod
+    def _parsed(cls, data):
+        first = len(_MAGIC) + 4
+        stop = first + int.from_bytes(data[len(_MAGIC) : first], "little")
+        head = json.loads(bytes(data[first:stop]))
+        if head["schema"] != SCHEMA:
+            raise ValueError(
+                f"`data` must be a delta of schema {SCHEMA}. Received: {head['schema']}"
+            )
+        n, width, m = (head[name] for name in ("n", "width", "m"))
+        shapes = {"ids": (n,), "kept": (n,), "numbers": (n, width), "dense": (m,)}
+        sizes = [n, n, n * width, m]
+        whole = sum(
+            size * np.dtype(kind).itemsize
+            for size, kind in zip(sizes, _ARRAYS.values(), strict=True)
+        )
+        if min(sizes) < 0 or len(data) - stop - len(with_seal(b"")[0]) != whole:
+            raise ValueError(f"`data` must hold {n} entries. Received: {len(data)} bytes")
+        arrays: dict[str, Any] = {}
+        for (name, kind), size in zip(_ARRAYS.items(), sizes, strict=True):
+            arrays[name] = np.frombuffer(data, kind, size, stop).reshape(shapes[name])
+            stop += arrays[name].nbytes
+        plain = {name: head[name] for name in ("kind", "signature", "mode", *_COUNTS)}
+        return checked_delta(cls(**plain, **arrays))
+
+
+def checked_delta(delta: Delta) -> Delta:
+    """Return a delta as it is; ValueError unless its parts fit one another and are finite."""
+    shapes = [np.shape(getattr(delta, name)) for name in _ARRAYS]
+    fits = len(shapes[2]) == 2 and len(shapes[3]) == 1
+    if not fits or not shapes[0] == shapes[1] == (shapes[2][0],):
+        raise ValueError(f"`delta` must have as many numbers as ids. Received: shapes {shapes}")
+    if delta.kind not in _KINDS or delta.mode not in ("added", "values"):
+        raise ValueError(f"`delta` must be of {_KINDS}. Received: {delta.kind}, {delta.mode}")
+    for name in _COUNTS:
+        count = getattr(delta, name)
+        if type(count) is not int or not 0 <= count <= MOST_CLOCK:
+            raise ValueError(f"`delta.{name}` must be in [0, 2^53]. Received: {count}")
+    if not (np.isfinite(delta.numbers).all() and np.isfinite(delta.dense).all()):
+        raise ValueError("`delta` must hold finite numbers. Received: NaN or infinity")
+    return delta
+
+
+def check_same(mine: str, delta: Delta, kind: str) -> None:
+    """Raise ValueError, naming what differs, unless a delta is of a memory of this signature."""
+    if delta.kind == kind and delta.signature == mine:
+        return
+    own, theirs = (json.loads(text) for text in (mine, delta.signature))
+    differing = sorted(n for n in {*own, *theirs} if own.get(n) != theirs.get(n))
+    raise ValueError(
+        f"`delta` must be of a {own['class']} of the same configuration. "
+        f"Received: one of a {theirs.get('class')} that differs in {differing}"
+    )
+
+
+def check_start(delta: Delta, clock: int) -> None:
+    """Raise ValueError unless values begin where a memory's clock stands: one was missed."""
+    if delta.start != clock:
+        raise ValueError(
+            f"`delta` of values must begin where this memory stands, at {clock}. "
+            f"Received: one from {delta.start} on; ask for the whole state"
+        )
+
+
+@jit
+def _add_entries(at, numbers, kept, total, any_kept):
+    for n in range(len(at)):
+        to = at[n]
+        for c in range(numbers.shape[1]):
+            total[to, c] += numbers[n, c]
+        if kept[n] > any_kept[to]:
+            any_kept[to] = kept[n]
+
+
+def merge_deltas(deltas: Sequence[Delta]) -> Delta:
+    """Return the one delta that does what several do, of workers that learnt side by side.
+
+    Numbers of one id add. Clocks of beliefs, which count rows, add as well; those of sums count
+    writes, which workers make at the same time: the longest counts, and what a worker added has
+    faded by its own clock up to now. What a memory forgot for want of room is gone only if no
+    other learnt it meanwhile. The order of deltas changes nothing but the last bits, and a delta
+    of nothing changes nothing.
+
+    Args:
+        deltas: one or more, of memories of one configuration, of mode "added".
+
+    Raises:
+        ValueError: if there is none, or if they are not of one configuration and mode.
+
+    Example:
+        >>> from reloop2_keras.core.online import BeliefTables
+        >>> workers = [BeliefTables(width=1, bits=4) for _ in range(2)]
+        >>> words, deltas = workers[0].words(np.full((3, 1), 7, "int32")), []
+        >>> for worker in workers:
+        ...     mark = worker.mark()
+        ...     worker.learn(words, np.ones(3))
+        ...     deltas.append(worker.delta_since(mark))
+        >>> both = merge_deltas(deltas)
+        >>> both.clock, len(both.ids)
+        (6, 1)
+    """
+    deltas = list(deltas)
+    if not deltas:
+        raise ValueError("`deltas` must be one or more. Received: none")
+    one = deltas[0]
+    for delta in deltas:
+        if delta.mode != "added":
+            raise ValueError('`deltas` must be of mode "added": values of two do not add')
+        check_same(one.signature, delta, one.kind)
+        if delta.numbers.shape[1] != one.numbers.shape[1] or len(delta.dense) != len(one.dense):
+            raise ValueError("`deltas` must be of one width. Received: different ones")
+    clocks = [delta.clock for delta in deltas]
+    together = max(clocks) if one.kind == "sums" else sum(clocks)
+    ids, place = np.unique(np.concatenate([delta.ids for delta in deltas]), return_inverse=True)
+    numbers = np.zeros((len(ids), one.numbers.shape[1]))
+    kept, stop = np.zeros(len(ids), "uint8"), 0
+    for delta in deltas:
+        at, stop = place[stop : stop + len(delta.ids)], stop + len(delta.ids)
+        given = (np.ascontiguousarray(delta.numbers), np.ascontiguousarray(delta.kept))
+        _add_entries(at, *given, numbers, kept)
+    return checked_delta(
+        dataclasses.replace(
+            one,
+            clock=together,
+            start=max(delta.start for delta in deltas),
+            ids=ids,
+            kept=kept,
+            numbers=numbers,
+            dense=np.sum([delta.dense for delta in deltas], axis=0),
+        )
+    )

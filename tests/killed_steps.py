@@ -1,0 +1,116 @@
+"""Kills a process at a step in the file system: in a fork of its own, or this one by its events."""
+
+import os
+import re
+import signal
+import stat
+import sys
+from pathlib import Path
+
+from reloop2_keras.core import folders
+from reloop2_keras.core.folders import exchanged
+
+EVENTS = ("open", "os.", "tempfile.", "shutil.")
+STEPS = ("rename", "replace", "fsync", "unlink", "rmdir", "mkdir", "chmod")
+
+
+def halve(handle):
+    """Leave of a file what a kill within its writing may leave; folders stay as they are."""
+    found = os.fstat(handle)
+    if stat.S_ISREG(found.st_mode):
+        os.truncate(f"/proc/self/fd/{handle}", found.st_size // 2)
+
+
+def killed_at(step, act, swaps=True):
+    """Run `act` in a process that is killed before a step; False if it came to its end.
+
+    A kill before a file is synced leaves half of it.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            left = [step]
+
+            def counted(real):
+                def call(*args, **kwargs):
+                    left[0] -= 1
+                    if left[0] < 0:
+                        if real.__name__ == "fsync":
+                            halve(args[0])
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    return real(*args, **kwargs)
+
+                return call
+
+            for name in STEPS:
+                setattr(os, name, counted(getattr(os, name)))
+            folders.exchanged = counted(exchanged if swaps else lambda *_: False)
+            act()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return True
+    assert os.WEXITSTATUS(status) == 0
+    return False
+
+
+class Watch:
+    """Counts the file events of this process in a folder; this process dies at one of them.
+
+    Args:
+        folder: path.
+        kill_at: int, the number of an event, just before which it dies; or text, "half 3": it
+            dies before the third renaming, of a file that was written half.
+
+    Attributes:
+        seen: int, events so far.
+        renamed: list of str, kinds of files that were renamed: their names with N for numbers.
+    """
+
+    def __init__(self, folder, kill_at=None):
+        self.seen, self.renamed, self._folder, self._kill_at = 0, [], str(folder), kill_at
+        sys.addaudithook(self._event)
+
+    def _event(self, event, arguments):
+        if event.startswith(EVENTS) and self._folder in str(arguments):
+            self.one()
+            if event == "os.rename":
+                self.renamed.append(kind_of(arguments[1]))
+                if self._kill_at == f"half {len(self.renamed)}":
+                    self._kill_at = None  # what follows has events, too
+                    self._cut(Path(arguments[0]))
+
+    def one(self):
+        """Count an event; die if it is the one."""
+        self.seen += 1
+        if self.seen == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _cut(self, path):
+        for one in [path, *path.rglob("*")]:
+            if one.is_file():
+                os.truncate(one, one.stat().st_size // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kind_of(path):
+    """The name of a file with N for each number, and one name for all pictures."""
+    name = re.sub(r"\d+", "N", Path(path).name)
+    return "a picture" if name.endswith(".png") else name
+
+
+def half_moments(renamed, rng):
+    """A moment for each kind of file: one of its renamings.
+
+    Of a step it is the last one: what a seed before it has left must be found again, too.
+    """
+    places = {}
+    for number, kind in enumerate(renamed, 1):
+        places.setdefault(kind, []).append(number)
+    chosen = {
+        kind: numbers[-1] if kind.startswith("step-") else rng.choice(numbers)
+        for kind, numbers in sorted(places.items())
+    }
+    return {kind: f"half {number}" for kind, number in chosen.items()}

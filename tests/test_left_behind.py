@@ -1,0 +1,110 @@
+"""What killed writers leave is gone after the next run; what belongs to live ones stays."""
+
+import os
+import tempfile
+
+import numpy as np
+import pytest
+from killed_steps import killed_at
+
+from reloop2_keras.core.beside import beside, scratch
+from reloop2_keras.core.run_states import RunStates
+from reloop2_keras.core.saved_steps import SavedSteps
+from reloop2_keras.core.stream_backup import StreamBackup
+from reloop2_keras.core.study_state import clear_states
+
+
+class Stopped(Exception):
+    pass
+
+
+def study(folder, stop=None):
+    """A run of each kind of state: two steps, then a stream of four slots; returns its result."""
+    seed = folder / "seed-1"
+    backup, steps = StreamBackup(seed), SavedSteps(seed)
+    if backup.running is None:
+        found = [steps(name, lambda n=name: {"x": np.arange(len(n))}) for name in ("base", "forms")]
+        backup.begin({"rows": found[0]["x"] + found[1]["x"][:4]}, None)
+        steps.clear()
+    running = backup.running
+    for slot in range(backup.done, 4):
+        if slot == stop:
+            raise Stopped
+        running = {"rows": running["rows"] * 3 + slot}
+        backup.save(slot + 1, running, None)
+    return running["rows"].tolist()
+
+
+def test_a_study_killed_at_every_step_of_writing_ends_the_same_and_leaves_nothing(tmp_path):
+    want, kills, left = study(tmp_path / "whole"), 0, set()
+    for step in range(400):
+        folder = tmp_path / str(step)
+        if not killed_at(step, lambda f=folder: study(f)):
+            break
+        kills += 1
+        left |= {path.name[:7] for path in folder.rglob(".*")}
+        assert study(folder) == want
+        clear_states(folder)
+        assert not folder.exists(), list(folder.rglob("*"))
+    print(f"{kills} kills")
+    assert kills > 40 and left == {".step-b", ".step-f", ".state-"}
+
+
+def test_the_next_run_removes_what_was_half_written_before_it_writes(tmp_path):
+    states = RunStates(tmp_path)
+    states.save({"number": 1}, {})
+    step = 0
+    while killed_at(step, lambda: states.save({"number": 2}, {"x": np.ones(9)})):
+        step += 1
+        assert RunStates(tmp_path).newest()[0]["number"] in (1, 2)
+        assert not list(tmp_path.glob(".*"))
+        for path in states.paths()[1:]:
+            path.unlink()
+    assert step > 5
+
+
+def test_what_a_live_writer_has_under_way_stays(tmp_path):
+    states = RunStates(tmp_path)
+    states.save({"number": 1}, {})
+    with beside(tmp_path / "state-00000002.state") as work:
+        (work / "state-00000002.state").write_bytes(b"half")
+        assert states.newest()[0] == {"number": 1}
+        states.clear()
+        assert [path.name for path in work.iterdir()] == ["state-00000002.state"]
+    (tmp_path / ".state-00000002.state.abcdefgh").write_text("a file that people made")
+    states.clear()
+    assert os.listdir(tmp_path) == [".state-00000002.state.abcdefgh"]
+
+
+def test_scratch_folders_of_the_dead_go_with_the_next_of_their_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def write():
+        with scratch("reloop2-a") as folder:
+            (folder / "rows").write_text("1")
+            os.unlink(folder / "rows")
+
+    with scratch("reloop2-a") as live:
+        assert killed_at(2, write)  # behind the two steps that make folders
+        assert len(list(tmp_path.iterdir())) == 2
+        with scratch("reloop2-b"):
+            assert len(list(tmp_path.iterdir())) == 3
+        with scratch("reloop2-a") as other:
+            assert sorted(tmp_path.iterdir()) == sorted([live, other])
+    assert not list(tmp_path.iterdir())
+
+
+def test_vowpal_wabbit_leaves_nothing_in_the_folder_of_the_system(tmp_path, monkeypatch):
+    pytest.importorskip("vowpalwabbit", reason="not installed: pip install 'reloop2[rivals]'")
+    from reloop2_keras.rivals import VowpalWabbit
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rows = {"label": np.uint8([1, 0]), "feature_hashes": np.int32([[7], [8]])}
+    rows["feature_values"] = np.ones((2, 1), "float32")
+    step, left = 0, 0
+    while killed_at(step, lambda: VowpalWabbit(bits=10).observe(rows)):
+        step += 1
+        left += len(list(tmp_path.iterdir()))
+        VowpalWabbit(bits=10).observe(rows)
+        assert not list(tmp_path.iterdir())
+    assert left > 2
