@@ -9,6 +9,8 @@ import pytest
 
 ray = pytest.importorskip("ray", reason="not installed: pip install 'reloop2[scale]'")
 
+from reloop2_keras.distributed import ray_serving_lines  # noqa: E402
+from reloop2_keras.distributed.ray_serving import RayRunning  # noqa: E402
 from reloop2_keras.distributed.ray_serving_calls import Away, Lost, Refused  # noqa: E402
 from reloop2_keras.distributed.ray_serving_lines import ReaderLine, WriterLine  # noqa: E402
 
@@ -151,5 +153,67 @@ def test_requests_side_by_side_are_one_call_and_a_lost_reader_says_so():
         with pytest.raises(Lost):
             await line.ask([0])
         assert not line.serving
+
+    asyncio.run(run())
+
+
+def never(*_):
+    raise NotImplementedError
+
+
+class Slow(Method):
+    """Never answers the first calls."""
+
+    def remote(self, *arguments):
+        if self.functions[0] is never:
+            self.functions.pop(0)
+            return types.SimpleNamespace(future=concurrent.futures.Future)
+        return super().remote(*arguments)
+
+
+def front(*actors):
+    """A `RayRunning` of these readers that has begun but for what watches them."""
+    running = RayRunning.__new__(RayRunning)
+    running._turn, running._number, running._start = 0, 0, "x"
+    running._lines = [ReaderLine(f"reader-{n}", actor) for n, actor in enumerate(actors)]
+    for line in running._lines:
+        line.serving = True
+    kept = []
+    running._writer = types.SimpleNamespace(keep=lambda *arguments: kept.append(arguments))
+    return running, kept
+
+
+def given(requests):
+    return [types.SimpleNamespace(served={"corrected": np.float32([0.5])}) for _ in requests]
+
+
+def test_another_reader_is_asked_where_one_died_or_is_slow(monkeypatch):
+    monkeypatch.setattr(ray_serving_lines, "PATIENCE", 0.05)
+
+    async def run():
+        dead = types.SimpleNamespace(give=Method(dies))
+        slow = types.SimpleNamespace(give=Slow(never, given))
+        running, kept = front(dead, slow, types.SimpleNamespace(give=Method(given)))
+        for _ in range(3):
+            assert (await running.predict([{}])).scores == [0.5]
+        assert [line.serving for line in running._lines] == [False, True, True]
+        assert [line.slow for line in running._lines] == [True, True, False]
+        assert [entry[0] for entry in kept] == ["x-1", "x-2", "x-3"]
+
+    asyncio.run(run())
+
+
+def test_where_all_readers_are_slow_one_is_waited_for_and_where_all_died_none(monkeypatch):
+    monkeypatch.setattr(ray_serving_lines, "PATIENCE", 0.05)
+
+    async def run():
+        slow = types.SimpleNamespace(give=Slow(never, given))
+        running, kept = front(slow, types.SimpleNamespace(give=Slow(never, given)))
+        assert (await running.predict([{}])).scores == [0.5]
+        dead = types.SimpleNamespace(give=Method(dies))
+        running, kept = front(dead, dead)
+        with pytest.raises(Away, match="no reader"):
+            await running.predict([{}])
+        assert not kept
 
     asyncio.run(run())

@@ -67,8 +67,10 @@ class RayRunning:
             line = self._chosen()
             try:
                 given = taken(await line.ask(rows))
-            except (Lost, Away):
-                line.serving = False  # until it is seen again; rows may be served anywhere
+            except Lost:
+                continue  # rows may be served anywhere
+            except Away:  # started again, and it has no model yet
+                line.serving = False
                 continue
             self._number += 1
             name = f"{self._start}-{self._number}"
@@ -81,8 +83,9 @@ class RayRunning:
         if not there:
             raise Away("no reader serves now")
         self._turn += 1
-        place = min(range(len(there)), key=lambda n: (there[n].load, (n - self._turn) % len(there)))
-        return there[place]
+        turns = [(place - self._turn) % len(there) for place in range(len(there))]
+        pairs = zip(there, turns, strict=True)
+        return min(pairs, key=lambda pair: (pair[0].slow, pair[0].load, pair[1]))[0]
 
     async def learn(self, ids: Any, labels: Any) -> Any:
         """See `WriterLine.learn`."""

@@ -20,6 +20,10 @@ class Lost(Exception):
     """An actor died, or did not answer in time: whether it has done it is not known."""
 
 
+class Late(Lost):
+    """It did not answer in time: it may be slow, or dead and nobody knows it yet."""
+
+
 class Refused(NamedTuple):
     """What an actor does not do, as a value: Ray would put a traceback around an error.
 
@@ -83,13 +87,16 @@ def got(reference: Any, seconds: float) -> Any:
         seconds: float, within which it must answer.
 
     Raises:
-        Lost: if the actor died, or did not answer.
+        Lost: if the actor died.
+        Late: if it did not answer in time.
     """
     ray = optional("ray", "`serve --ray`", "scale")
     try:
         return ray.get(reference, timeout=seconds)
-    except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
+    except ray.exceptions.RayActorError as error:
         raise Lost(_first_line(error)) from None
+    except ray.exceptions.GetTimeoutError:
+        raise Late(f"no answer within {seconds:g} seconds") from None
 
 
 async def got_later(reference: Any, seconds: float) -> Any:
@@ -99,7 +106,7 @@ async def got_later(reference: Any, seconds: float) -> Any:
     done, _ = await asyncio.wait({future}, timeout=seconds)
     if not done:
         future.add_done_callback(_looked_at)
-        raise Lost(f"no answer within {seconds:g} seconds")
+        raise Late(f"no answer within {seconds:g} seconds")
     try:
         return future.result()
     except ray.exceptions.RayActorError as error:

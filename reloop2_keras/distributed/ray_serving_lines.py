@@ -14,6 +14,7 @@ from reloop2_keras.distributed.ray_serving_calls import (
     LOOK,
     WORK,
     Away,
+    Late,
     Lost,
     Refused,
     asked,
@@ -27,7 +28,8 @@ PROBE = 0.2  # seconds between two looks at an actor that is away
 HEARTBEAT = 0.5  # seconds between two looks at one that is there
 AT_ONCE = 64  # requests in one call
 ROW = 0.002  # seconds that a reader may take for a row, beside `PATIENCE`
-PATIENCE = 1.0  # seconds, after which another reader is asked
+PATIENCE = 0.5  # seconds, after which another reader is asked
+LAST = 10.0  # seconds for one that is slow: it is asked where all are
 LONGEST = 30.0  # seconds that the writer may take for a call
 
 
@@ -40,13 +42,14 @@ class ReaderLine:
 
     Attributes:
         serving: bool, whether requests may be given to it.
+        slow: bool, whether it was late lately: others are asked first.
         process: int, the number of its process when it was last seen.
         load: int, requests that wait or are under way.
     """
 
     def __init__(self, name: str, actor: Any) -> None:
         self.name, self.actor, self.serving, self.load = name, actor, False, 0
-        self.process = 0
+        self.process, self.slow = 0, False
         self._waiting: collections.deque[tuple[Any, asyncio.Future]] = collections.deque()
         self._free = asyncio.Semaphore(2)
 
@@ -72,15 +75,15 @@ class ReaderLine:
         if not some:
             return  # another call took them
         requests = [rows for rows, _ in some]
-        seconds = PATIENCE + ROW * sum(map(len, requests))
+        seconds = (LAST if self.slow else PATIENCE) + ROW * sum(map(len, requests))
         try:
             answers = await got_later(self.actor.give.remote(requests), seconds)
         except Exception as error:
-            self.serving = False
+            self.slow = True
+            self.serving = self.serving and isinstance(error, Late)
             for _, future in some:
-                lost = Lost(str(error)) if isinstance(error, Lost) else error
                 if not future.done():
-                    future.set_exception(lost)
+                    future.set_exception(error)
             return
         for (_, future), answer in zip(some, answers, strict=True):
             if not future.done():  # who asked may have gone
@@ -92,6 +95,9 @@ class ReaderLine:
             try:
                 found = await got_later(asked(self.actor.ready, LOOK), 2.0)
                 self.serving, self.process = bool(found), found or self.process
+                self.slow = False
+            except Late:
+                self.slow = True
             except Lost:
                 self.serving = False
             await asyncio.sleep(HEARTBEAT if self.serving else PROBE)
