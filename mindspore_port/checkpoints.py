@@ -62,9 +62,12 @@ class Checkpoints:
         about = {} if self.about is None else {ABOUT: pack(self.about)}
         end = {**about, EPOCH: np.array(epoch, "int32")}
         save_arrays({CONFIG: pack(describe(base)), **weights(base), **state, **end}, path)
-        for old in self._paths()[: -self.keep]:
-            old.unlink()
+        self._remove_old()
         return path
+
+    def _remove_old(self) -> None:
+        for old in self._paths()[: -self.keep]:
+            old.unlink(missing_ok=True)
 
     def resume(self, base: DeepFM, step: Step) -> int:
         """Load the newest checkpoint, if any; returns the number of finished epochs.
@@ -97,6 +100,8 @@ class Checkpoints:
             raise ValueError(f"{path}: {name}: expected what is trained, found {found}")
         for name, parameter in targets.items():
             assign(parameter, arrays[name])
+        if path == self._paths()[-1]:  # none is damaged
+            self._remove_old()  # a run may have been killed just before it did
         return epoch
 
     def _newest(self) -> tuple[Path, dict[str, np.ndarray]] | None:

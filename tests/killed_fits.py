@@ -124,6 +124,7 @@ def main(folder, kills, first=0):
         states = len(list((folder / name).glob("*.state")))
         again = ended(forked(fit, folder, kind, name))
         line = {"kind": kind, "moment": moment, "killed": killed, "states": states, "again": again}
+        line["left"] = len(list((folder / name).glob("*.state")))
         line["strays"] = len(list((folder / name).glob(".*")))
         line["differ"] = differences(whole, folder / f"{name}.npz") if again == 0 else ["all"]
         print(json.dumps(line), flush=True)

@@ -24,5 +24,5 @@ def test_a_kill_changes_no_bit(kills, tmp_path):
     assert len(lines) == kills
     for line in lines:
         assert line["killed"] == -9 and line["again"] == 0 and line["differ"] == [], line
-        assert line["strays"] == 0, line
+        assert line["strays"] == 0 and line["left"] == 2, line
     assert any(line["states"] for line in lines)

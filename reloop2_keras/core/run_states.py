@@ -56,7 +56,11 @@ class RunStates:
         paths = self.paths()
         number = int(paths[-1].stem[-8:]) + 1 if paths else 1
         write_state(self.folder / f"state-{number:08d}.state", head, arrays)
-        for old in paths[: max(len(paths) + 1 - self.keep, 0)]:
+        self.remove_old()
+
+    def remove_old(self) -> None:
+        """Remove the states that are too many: `save` does, unless it is killed just before."""
+        for old in self.paths()[: -self.keep]:
             old.unlink(missing_ok=True)
 
     def newest(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:

@@ -55,6 +55,7 @@ class StreamBackup:
             return
         head, arrays = found
         check_identity(folder, self._about, head.get("about"))
+        self.states.remove_old()
         parts = put_together(head["nodes"], arrays, self._hooks)
         self.done = head["done"]
         self.running, self.pending, self.columns, self.further = parts

@@ -95,6 +95,7 @@ class ExactBackup(keras.callbacks.Callback):
             return
         head, arrays = self._begun
         check_identity(self.states.folder, self._about, head.get("about"), lenient=True)
+        self.states.remove_old()
         model = self.model
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
