@@ -21,8 +21,9 @@ from reloop2_keras.distributed.merging import SideBySide
 from reloop2_keras.distributed.shards import by_turns, by_value
 
 FOLDER = Path("runs/scale")
-WORKERS, EVERY = (2, 4, 16, 64), (512, 2_048, 8_192, 32_768)
-ROWS, TRAIN = 100_000, 30_000
+WORKERS, EVERY = (2, 4, 16, 64), (1_024, 4_096, 16_384)
+CHUNK = 256  # rows of the stream that are served before their labels are learnt
+ROWS, TRAIN = 80_000, 30_000
 REDRAWN = 10_000  # rows after which each category has another effect
 USERS, ITEMS, CATEGORIES = 3_000, 2_000, 20
 
@@ -75,7 +76,7 @@ def by_user(workers):
 
 def result(online, hashes, labels, workers, every, choose):
     """One cell of the table."""
-    side, began = SideBySide(online.copy(), workers, choose(workers)), time.time()
+    side, began = SideBySide(online.copy(), workers, choose(workers), CHUNK), time.time()
     scores = evaluate(labels, side.run(hashes, labels, every))
     entries, size = np.sum(side.merged, axis=0) if side.merged else (0, 0)
     return {
