@@ -37,9 +37,18 @@ def touched(events):
     return sum(distinct(events, values) for values in np.geomspace(FEWEST, MOST, FIELDS))
 
 
+def places(most_bits):
+    """Places of all tables: two a value, a power of two, and at most 2^most_bits a field."""
+    values = np.geomspace(FEWEST, MOST, FIELDS)
+    return int(sum(2 ** min(int(np.ceil(np.log2(2 * v))), most_bits) for v in values))
+
+
 def lines(events, workers):
     """A line for each time between two merges."""
-    yield f"{events:,} events/s, {workers} workers, {ENTRY} bytes an entry, {RECORD} a place"
+    yield f"{events:,} events/s, {workers} workers, {ENTRY} bytes an entry"
+    for bits in (20, 24):
+        size = places(bits) * RECORD / 1e9
+        yield f"tables of at most 2^{bits} places: {places(bits) / 1e6:.1f} million, {size:.1f} GB"
     yield "| T, s | entries of one worker | of all together | all to all, in | by owner, in |"
     yield "| --- | --- | --- | --- | --- |"
     for seconds in SECONDS:
