@@ -71,7 +71,8 @@ class Marked(ArrayState):
 
     def __getstate__(self) -> dict:
         with self.lock:
-            held = {name: self.__dict__.pop(name, None) for name in self.UNCOPIED}
+            there = [name for name in self.UNCOPIED if name in self.__dict__]
+            held = {name: self.__dict__.pop(name) for name in there}
             try:
                 return super().__getstate__()
             finally:
