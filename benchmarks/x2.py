@@ -29,11 +29,15 @@ def run(quick):
                 found[workers].append(measured(workers, fields, intervals))
         one, two = (float(np.median([one["rate"] for one in found[n]])) for n in (1, 2))
         runs = found[2]
+        cpu = [float(np.median([r["cpu_rate"] for r in found[n]])) for n in found]
+        by_cpu = cpu[1] / cpu[0]
         told = (
             f"{two / 1e3:.0f} thousand events/s on two, {one / 1e3:.0f} on one; a merge: "
             f"{np.median([r['entries'] for r in runs]):,.0f} beliefs, "
             f"{np.median([r['bytes'] for r in runs]) / 1e6:.1f} MB of both workers' deltas; "
-            f"waiting for the other {np.median([r['waiting'] for r in runs]):.1%}"
+            f"waiting for the other {np.median([r['waiting'] for r in runs]):.1%}; by CPU time, as "
+            f"if the cores did nothing else: ratio {by_cpu:.2f}, merging "
+            f"{np.median([r['cpu_share'] for r in runs]):.1%}"
         )
         ratios = [b["rate"] / a["rate"] for a, b in zip(found[1], found[2], strict=True)]
         more = {"spread": [round(r, 3) for r in ratios], "note": told}
@@ -72,6 +76,7 @@ def measured(workers, fields, intervals):
                 process.kill()
     mean = {name: float(np.mean([one[name] for one in told])) for name in told[0]}
     mean["rate"] = sum(one["rate"] for one in told)
+    mean["cpu_rate"] = sum(one["cpu_rate"] for one in told)
     mean["bytes"] = sum(one["bytes"] for one in told)
     return mean
 
@@ -101,10 +106,11 @@ def work(pipe, me, workers, fields, intervals):
     worker = Worker(online)
     pipe.send("ready")
     pipe.recv()
-    rows, times, began = 0, {"own": 0.0, "waiting": 0.0}, 0.0
+    rows, times, began, cpu = 0, {"own": 0.0, "waiting": 0.0, "cpu": 0.0}, 0.0, 0.0
     for interval in range(WARM + intervals):
         if interval == WARM:
             rows, times, began = 0, dict.fromkeys(times, 0.0), time.perf_counter()
+            cpu = time.process_time()
         start = time.perf_counter()
         while time.perf_counter() < start + EVERY:
             part = slice(at, at + CHUNK)
@@ -112,7 +118,7 @@ def work(pipe, me, workers, fields, intervals):
             rows, at = rows + len(own[0][part]), (at + CHUNK) % POOL
         if workers == 1:
             continue
-        marks = [time.perf_counter()]
+        marks, used = [time.perf_counter()], time.process_time()
         data = worker.delta()
         marks.append(time.perf_counter())
         pipe.send_bytes(data)
@@ -122,8 +128,10 @@ def work(pipe, me, workers, fields, intervals):
         marks.append(time.perf_counter())
         times["own"] += marks[1] - marks[0] + marks[3] - marks[2]
         times["waiting"] += marks[2] - marks[1]
-    whole = time.perf_counter() - began
+        times["cpu"] += time.process_time() - used
+    whole, cpu = time.perf_counter() - began, time.process_time() - cpu
     told = {"rate": rows / whole, "share": times["own"] / whole, "bytes": 0, "entries": 0}
+    told |= {"cpu_rate": rows / cpu, "cpu_share": times["cpu"] / cpu}
     if workers > 1:
         told |= {"bytes": len(data), "entries": len(Delta.from_bytes(data).ids)}
     pipe.send({**told, "waiting": times["waiting"] / whole})
