@@ -133,11 +133,11 @@ class Worker:
     bit, rows that wait for a block apart.
 
     Args:
-        online: `Online`, started; it is taken over.
+        online: `Online`, started; it is copied, since what Ray hands over may not be written to.
 
     Example:
         >>> one = Online(width=1)
-        >>> workers = [Worker(one.copy()), Worker(one.copy())]
+        >>> workers = [Worker(one), Worker(one)]
         >>> for worker in workers:
         ...     _ = worker.learn(np.full((64, 1), 7, "int32"), np.ones(64))
         >>> parts = [worker.delta() for worker in workers]
@@ -148,8 +148,8 @@ class Worker:
     """
 
     def __init__(self, online: Online) -> None:
-        self.online = online
-        self._mark = online.mark()
+        self.online = online.copy()
+        self._mark = self.online.mark()
 
     def learn(
         self,
