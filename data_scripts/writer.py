@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_scripts.errors import InputError
+from reloop2_keras.core.array_checks import one_line
 from reloop2_keras.core.files import file_checksum, writing
 
 ROW_GROUP = 65_536
@@ -127,7 +128,7 @@ def _check_rows(path, rows):
     try:
         found = pq.read_metadata(path).num_rows
     except pa.ArrowException as error:
-        raise OSError(f"what was written does not verify: {error}") from error
+        raise OSError(f"what was written does not verify: {one_line(error)}") from error
     if found != rows:
         raise OSError(f"what was written does not verify: {found} rows, not {rows}")
 

@@ -102,6 +102,11 @@ def test_a_body_that_is_nearly_right_is_answered_or_refused(client):
     one()
 
 
+@pytest.mark.parametrize(("name", "seed"), [("parquet", 586700820587)])
+def test_what_the_long_fuzz_found_is_mended(name, seed, tmp_path):
+    more_fuzzers.READERS[name](seed, tmp_path)
+
+
 @pytest.mark.fuzz
 @pytest.mark.slow
 def test_all_readers_for_as_long_as_asked(client, tmp_path, record_property, capsys, caplog):

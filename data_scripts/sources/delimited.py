@@ -14,6 +14,7 @@ from data_scripts.sources import multiline, quotes
 from data_scripts.sources.chunk import Chunk
 from data_scripts.sources.inputs import block_size, blocks
 from data_scripts.sources.parts import Part
+from reloop2_keras.core.array_checks import one_line
 
 CARRIAGE = "expected line ends of LF or CR LF, not a CR within a line"
 STRAY = "expected a separator after the closing quote"
@@ -231,7 +232,7 @@ def _parse(path, form, names, wanted, block, rows, first):
             ),
         )
     except pa.ArrowInvalid as error:
-        raise InputError(f"{path}:{first}: {error}") from error
+        raise InputError(f"{path}:{first}: {one_line(error)}") from error
     frame = pl.DataFrame(pl.from_arrow(table))
     frame.columns = list(wanted)
     return frame, ragged

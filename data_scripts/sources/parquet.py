@@ -14,6 +14,7 @@ from data_scripts.errors import InputError
 from data_scripts.sources.chunk import Chunk
 from data_scripts.sources.inputs import suffixes
 from data_scripts.sources.parts import Part
+from reloop2_keras.core.array_checks import one_line
 from reloop2_keras.core.text import canonical_text
 
 NAMES = (".parquet", ".parq", ".pq")
@@ -54,7 +55,7 @@ def opened(path: Path) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: expected a whole Parquet file: {error}") from error
+        raise InputError(f"{path}: expected a whole Parquet file: {one_line(error)}") from error
 
 
 def read_names(path: Path) -> list[str]:

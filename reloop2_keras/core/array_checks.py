@@ -162,6 +162,17 @@ def _all(good, array, where, rule):
         raise ValueError(f"{where}, row {place[0]}: {rule}, found {array[place]}")
 
 
+def one_line(error: Exception) -> str:
+    r"""Return what a reader says of a file, in one line of characters that can be printed.
+
+    Example:
+        >>> one_line(ValueError("no such type: \x0f\nReading a page failed.\n"))
+        'no such type: ? Reading a page failed.'
+    """
+    text = " ".join(str(error).split())[:300]
+    return "".join(c if c.isprintable() else "?" for c in text) or type(error).__name__
+
+
 @contextlib.contextmanager
 def damage_named(path: Path, expected: str) -> Iterator[None]:
     """Turn whatever a reader raises over a damaged file into a ValueError that names the file.
@@ -179,6 +190,5 @@ def damage_named(path: Path, expected: str) -> Iterator[None]:
     except Exception as error:
         if type(error) in (FileNotFoundError, PermissionError, MemoryError):
             raise
-        lines = str(error).strip().split("\n")
-        found = lines[0] or type(error).__name__
+        found = one_line(error)
         raise ValueError(f"{path}: expected {expected}, found: {found}") from error

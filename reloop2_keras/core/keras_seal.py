@@ -40,8 +40,9 @@ def with_keras_seal(weights: bytes) -> bytes:
     """Return what a .weights.h5 file is to hold, schema and checksum at its end.
 
     Example:
-        >>> with_keras_seal(b"weights")[:38]
-        b'weightsreloop2 schema 1 sha256 78b84a9'
+        >>> whole = with_keras_seal(b"weights")
+        >>> whole[:31], len(whole)
+        (b'weightsreloop2 schema 1 sha256 ', 95)
     """
     return weights + _end(hashlib.sha256(weights))
 

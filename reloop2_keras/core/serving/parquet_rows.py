@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reloop2_keras.core.array_checks import one_line
 from reloop2_keras.core.serving.file_rows import MOVED, Piece, Position
 
 BLOCK = 1 << 20
@@ -37,7 +38,7 @@ class ParquetRows:
             # a column chunk is read by pages: a row group may be larger than the memory
             self._file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"{path}: expected a whole Parquet file: {error}") from error
+            raise ValueError(f"{path}: expected a whole Parquet file: {one_line(error)}") from error
         meta = self._file.metadata
         self.schema, self.size = self._file.schema_arrow, meta.num_rows
         self.names = list(self.schema.names)
@@ -96,7 +97,7 @@ class ParquetRows:
         except (pa.ArrowException, OSError, StopIteration) as error:
             raise ValueError(
                 f"{self.path}: expected a whole Parquet file, found damage behind row "
-                f"{self._row + found}: {error}"
+                f"{self._row + found}: {one_line(error)}"
             ) from error
         first, self._row = self._row, self._row + found
         table = pa.concat_tables(parts)
