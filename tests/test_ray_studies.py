@@ -8,6 +8,7 @@ import pytest
 
 import reloop2_keras.__main__ as command
 from data_scripts import prepare, synthetic
+from reloop2_keras.core.candidates import Candidates
 from reloop2_keras.core.report import PrequentialReport
 from reloop2_keras.core.running import RunningArms
 from reloop2_keras.distributed import ray_studies
@@ -96,7 +97,17 @@ def test_the_same_figures_as_one_process_and_what_is_resumed(tmp_path, monkeypat
     given = ["compare", str(tmp_path / "data"), str(tmp_path / "old"), *words, "--resume"]
     assert command.main([*given, "--engine", "ray"]) == 2
     assert "found that of one process" in capsys.readouterr().err
-    given = ["compare", str(tmp_path / "data"), str(tmp_path / "bad"), *words, "--engine", "ray"]
-    (tmp_path / "data" / "slots" / "001.parquet").write_bytes(b"no")
-    assert command.main(given) == 2
-    assert "seed 1001: " in capsys.readouterr().err
+
+
+@pytest.mark.backend
+def test_an_error_in_a_task_names_its_seed(tmp_path):
+    prepare(synthetic(900, users=30, items=9), tmp_path / "data", slots=3, progress=False)
+    path = tmp_path / "data" / "slots" / "001.parquet"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 255
+    path.write_bytes(data)
+    settings = Candidates(validation_slots=3)
+    options = {"arms": ["frozen"], "settings": settings, "max_epochs": 1}
+    given = str(tmp_path / "data"), options, 7, None, None, False, None, str(tmp_path)
+    with pytest.raises(ValueError, match=r"^seed 7: .*001.parquet"):
+        ray_studies.one_seed(*given)
