@@ -5,6 +5,7 @@ import difflib
 import math
 from pathlib import Path
 
+from reloop2_keras.core.arguments import shown
 from reloop2_keras.core.yaml_keys import once_each
 
 
@@ -119,7 +120,7 @@ def cast(value, default, where):
                 return int(number)
     kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
     expected = kinds.get(type(default), f"a {type(default).__name__}")
-    found = "nothing" if value is None else repr(_free(value))
+    found = "nothing" if value is None else shown(_free(value))
     raise NotebookError(f"{where}: expected {expected}, as {default!r}, found {found}")
 
 
@@ -159,7 +160,7 @@ def _read_yaml(path):
         raise NotebookError(f"{path}: expected UTF-8, found {error.object[:20]!r}") from error
     content = _load_yaml(text, path)
     if not isinstance(content, dict):
-        found = {type(None): "nothing", list: "a list"}.get(type(content), repr(content))
+        found = {type(None): "nothing", list: "a list"}.get(type(content), shown(content))
         raise NotebookError(f"{path}: expected lines of `NAME: value`, found {found}")
     return content
 

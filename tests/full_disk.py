@@ -104,7 +104,9 @@ def core(folder):
 
     for n in range(3):
         (folder / f"books{n}").mkdir()
-        (folder / f"books{n}" / "a.ipynb").write_text(json.dumps({"n": n, "text": "x" * 5000}))
+        (folder / f"books{n}" / "00_tour.ipynb").write_text(
+            json.dumps({"n": n, "text": "x" * 5000})
+        )
     yield (
         "copies for Lab",
         folder / "lab",
