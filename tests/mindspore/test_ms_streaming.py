@@ -129,7 +129,7 @@ def test_tuning_looks_for_a_lambda_that_helps():
     assert best_setting(grid, "auc")["candidate"] == "exact"
     with pytest.raises(ValueError, match="`slots` must be more than 1"):
         tune_memory(base(), slots[:1], memories)
-    with pytest.raises(ValueError, match="`fill` must be in"):
+    with pytest.raises(ValueError, match="`fill` must be an integer from 1"):
         tune_memory(base(), slots, memories, fill=5)
 
 
