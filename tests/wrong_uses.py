@@ -232,10 +232,10 @@ BATCH = [
 
 OTHERS = {
     "benchmarks": [
-        ("x1", "expected claims of"),
+        ("z1", "expected claims of"),
         *every("", "--threads", (*NO_WHOLE, "0"), ""),
         ("--backend numpy", "--backend: invalid choice"),
-        ("--one x1", "--one: invalid choice"),
+        ("--one z1", "--one: invalid choice"),
         ("--quik", "unknown option --quik; did you mean --quick?"),
     ],
     "consumer.py": [
