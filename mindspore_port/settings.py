@@ -69,10 +69,9 @@ def load_yaml(path: str | Path) -> dict[Any, Any]:
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: not found. Expected a YAML file of settings")
-
-    loader = once_each(yaml.SafeLoader, path)
     try:
-        values = yaml.load(Path(path).read_text(encoding="utf-8"), loader) or {}
+        text = Path(path).read_text(encoding="utf-8")
+        values = yaml.load(text, once_each(yaml.SafeLoader, path)) or {}
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected UTF-8, found {error.object[:20]!r}") from None
     except (yaml.YAMLError, *_TAGS) as error:

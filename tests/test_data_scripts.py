@@ -17,7 +17,7 @@ from data_scripts import (
     InputError,
     criteo,
     movietweetings,
-    preparation,
+    one_process,
     prepare,
     synthetic,
     table,
@@ -236,12 +236,12 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return original(*args)
 
-    original = preparation._encode
-    monkeypatch.setattr(preparation, "_encode", interrupted)
+    original = one_process.encoded
+    monkeypatch.setattr(one_process, "encoded", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(source, tmp_path / "out", chunk_rows=100)
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(preparation, "_encode", original)
+    monkeypatch.setattr(one_process, "encoded", original)
     prepare(source, tmp_path / "out")
     with pytest.raises(FileExistsError):
         prepare(source, tmp_path / "out")

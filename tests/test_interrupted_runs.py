@@ -92,14 +92,14 @@ def test_signals_tidy_up(number, status, tmp_path):
 import signal, time
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests may ignore these
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from data_scripts import preparation
+from data_scripts import one_process
 def stuck(*arguments):
     print("writing", flush=True)
     # In short pieces: a signal between two of Python's steps is seen at the next step, and one
     # that comes just before a sleep of ten minutes (1 of 4,000 do) is seen ten minutes later.
     for _ in range(60_000):
         time.sleep(0.01)
-preparation.PeriodWriter.write = stuck
+one_process.PeriodWriter.write = stuck
 sys.exit(main(["synthetic", sys.argv[1], "--rows", "600", "--overwrite"]))
 """
     (tmp_path / "runs").mkdir()

@@ -58,6 +58,8 @@ def unsafe(tree):
         if "unsafe_deserialization" in text or given.get("shell") == "True":
             found.append((node.lineno, text))
         loader = given.get("Loader") or (ast.unparse(node.args[1]) if len(node.args) > 1 else "")
+        if loader.startswith("once_each("):  # it makes a stricter one of the loader it is given
+            loader = loader.removeprefix("once_each(").split(",")[0].rstrip(")")
         if text in ("yaml.load", "yaml.load_all") and loader.split(".")[-1] not in safe:
             found.append((node.lineno, text))
     return found
@@ -75,6 +77,8 @@ def unsafe(tree):
         ("yaml.safe_load(text)", False),
         ("yaml.load(text, yaml.SafeLoader)", False),
         ("class Own(yaml.SafeLoader): pass\nyaml.load(text, Own)", False),
+        ("yaml.load(text, once_each(yaml.SafeLoader, path))", False),
+        ("yaml.load(text, once_each(yaml.Loader, path))", True),
         ("yaml.load(text)", True),
         ("yaml.load(text, Loader=yaml.Loader)", True),
         ("class Own(yaml.Loader): pass\nyaml.load(text, Own)", True),
