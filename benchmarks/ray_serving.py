@@ -5,14 +5,11 @@ learnt; milliseconds, requests a second, and how long after a label is acknowled
 it. Nothing is asserted: it depends on the machine, and on two cores readers take each other's.
 """
 
-import collections
 import json
 import tempfile
-import threading
-import time
 import urllib.request
 
-from benchmarks.service_load import Connection, asking, learning, raw_rows, service, tell
+from benchmarks.service_load import raw_rows, requests_of, service, tell, under_load
 from reloop2_keras.core.command_line import Parser, real
 from reloop2_keras.core.serving import load_shipped
 
@@ -24,22 +21,9 @@ def health(port):
 
 def measured(port, rows, size, clients, seconds, what):
     """Ask for some seconds; the first ones of a service are not counted."""
-    requests = [
-        Connection.request("/predict", json.dumps({"rows": rows[k : k + size]}).encode())
-        for k in range(0, len(rows) - size, max(1, size // 4))
-    ]
-    stop, taken, learnt, ids = threading.Event(), [], [], collections.deque()
-    jobs = [(asking, port, requests, stop, taken, ids) for _ in range(clients)]
-    jobs.append((learning, port, ids, size, stop, learnt))
-    threads = [threading.Thread(target=job[0], args=job[1:]) for job in jobs]
-    for thread in threads:
-        thread.start()
-    time.sleep(seconds)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    taken, learnt = under_load(port, requests_of(rows, size), size, clients, seconds)
     more = {"requests_a_second": round(len(taken) / seconds)}
-    more["learnt_a_second"] = round(sum(learnt) / seconds)
+    more["learnt_a_second"] = round(learnt / seconds)
     lag = health(port).get("staleness", {})
     more |= {f"stale_{name}": lag[name] for name in ("p50_ms", "p99_ms", "max_ms") if name in lag}
     if lag.get("messages"):

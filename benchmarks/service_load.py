@@ -152,29 +152,37 @@ def learning(port, ids, size, stop, learnt):
         learnt.append(json.loads(connection.ask("/learn", body))["learnt"])
 
 
+def requests_of(rows, size):
+    """Requests of `size` rows each, as bytes."""
+    return [
+        Connection.request("/predict", json.dumps({"rows": rows[k : k + size]}).encode())
+        for k in range(0, len(rows) - size, max(1, size // 4))
+    ]
+
+
+def under_load(port, requests, size, clients, seconds):
+    """Ask for some seconds, the label of each row learnt; (seconds of each answer, rows learnt)."""
+    stop, taken, learnt, ids = threading.Event(), [], [], collections.deque()
+    jobs = [(asking, port, requests, stop, taken, ids) for _ in range(clients)]
+    jobs.append((learning, port, ids, size, stop, learnt))
+    threads = [threading.Thread(target=job[0], args=job[1:]) for job in jobs]
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return taken, sum(learnt)
+
+
 def over_loopback(folder, rows, seconds):
-    requests = {
-        size: [
-            Connection.request("/predict", json.dumps({"rows": rows[k : k + size]}).encode())
-            for k in range(0, len(rows) - size, max(1, size // 4))
-        ]
-        for size in (1, 100)
-    }
+    requests = {size: requests_of(rows, size) for size in (1, 100)}
     with tempfile.TemporaryDirectory() as state, service(folder, state) as (port, process):
         for size, clients in ((1, 1), (100, 1), (1, 2), (1, 4), (1, 8)):
-            stop, taken, learnt, ids = threading.Event(), [], [], collections.deque()
-            jobs = [(asking, port, requests[size], stop, taken, ids) for _ in range(clients)]
-            jobs.append((learning, port, ids, size, stop, learnt))
-            threads = [threading.Thread(target=job[0], args=job[1:]) for job in jobs]
             mine, theirs = time.process_time(), cpu_of(process)
-            for thread in threads:
-                thread.start()
-            time.sleep(seconds)
-            stop.set()
-            for thread in threads:
-                thread.join()
+            taken, learnt = under_load(port, requests[size], size, clients, seconds)
             rates = {"requests_a_second": round(len(taken) / seconds)}
-            rates["learnt_a_second"] = round(sum(learnt) / seconds)
+            rates["learnt_a_second"] = round(learnt / seconds)
             # of one core: a client that takes much is the limit itself
             rates["client_cpu"] = round((time.process_time() - mine) / seconds, 2)
             rates["service_cpu"] = round((cpu_of(process) - theirs) / seconds, 2)

@@ -174,9 +174,7 @@ def compare_checksum(path: Path, expected: str) -> None:
 
 
 _COMPARED: dict[str, tuple[Any, ...]] = {}  # path -> what was compared last
-_TICK = (
-    1_000_000_000  # ns; a change so soon after the last one may leave a file's times as they are
-)
+_TICK = 10**9  # ns; a change so soon after the last one may leave a file's times as they are
 
 
 def compare_checksum_once(path: Path, expected: str) -> None:

@@ -12,6 +12,8 @@ import re
 import struct
 from pathlib import Path
 
+from reloop2_keras.core.seal import digest_of_start
+
 SCHEMA = 1
 _LINE = re.compile(rb"reloop2 schema (\d{1,9}) sha256 ([0-9a-f]{64})\Z")
 _PART = re.compile(rb"reloop2 schema \d")
@@ -69,15 +71,9 @@ def check_keras_seal(path: str | os.PathLike, needed: bool = False) -> bool:
             if needed or _PART.search(end):
                 raise ValueError(f"{path}: expected schema and checksum at its end, found others")
             return False
-        digest, left = hashlib.sha256(), size - _DIGITS
         file.seek(0)
-        while left > 0:
-            part = file.read(min(left, 1 << 20))
-            if not part:
-                break
-            digest.update(part)
-            left -= len(part)
-    if digest.hexdigest() != found[2].decode():
+        digest = digest_of_start(file, size - _DIGITS)
+    if digest != found[2].decode():
         raise ValueError(f"{path}: expected the checksum that was written, found another")
     if int(found[1]) != SCHEMA:
         raise ValueError(f"{path}: expected schema {SCHEMA}, found {int(found[1])}")

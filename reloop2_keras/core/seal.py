@@ -49,7 +49,7 @@ def seal(path: str | os.PathLike) -> str:
         path: a file of one protobuf message, not sealed yet.
     """
     with open(path, "rb") as file:
-        digest = _digest(file, os.path.getsize(path))
+        digest = digest_of_start(file, os.path.getsize(path))
     with open(path, "ab") as file:
         file.write(_MARK + digest.encode())
     return digest
@@ -75,10 +75,11 @@ def seal_of(source: str | os.PathLike | bytes) -> tuple[str | None, bool]:
             return None, False
         found = end[len(_MARK) :].decode("latin-1")
         file.seek(0)
-        return found, _digest(file, size) == found
+        return found, digest_of_start(file, size) == found
 
 
-def _digest(file: BinaryIO, size: int) -> str:
+def digest_of_start(file: BinaryIO, size: int) -> str:
+    """Return the SHA-256, hexadecimal, of `size` bytes from where a file stands, or to its end."""
     total = hashlib.sha256()
     while size > 0:
         part = file.read(min(size, 1 << 20))
