@@ -10,7 +10,7 @@ import tempfile
 import urllib.request
 
 from benchmarks.service_load import raw_rows, requests_of, service, tell, under_load
-from reloop2_keras.core.command_line import Parser, real
+from reloop2_keras.core.command_line import Parser, real, whole
 from reloop2_keras.core.serving import load_shipped
 
 
@@ -35,8 +35,8 @@ def main():
     made = Parser(description=__doc__.splitlines()[0])
     made.add_argument("model")
     made.add_argument("--seconds", type=real("(0, inf)"), default=5.0)
-    made.add_argument("--replicas", type=int, nargs="+", default=[1, 2])
-    made.add_argument("--paces", type=float, nargs="+", default=[50.0])
+    made.add_argument("--replicas", type=whole(1), nargs="+", default=[1, 2])
+    made.add_argument("--paces", type=real("[0, inf)"), nargs="+", default=[50.0])
     args = made.parse_args()
     rows = raw_rows(load_shipped(args.model).encoder, 5000)
     ways = [("one process", ())]
