@@ -43,14 +43,13 @@ def run(quick):
             list(engine.each(_peak, [(0.5,), (0.5,)]))  # both workers have started
             began = time.perf_counter() - start
 
-            def by(workers):
-                fewer = Engine(engine.ray, workers, started=False)
-                out = folder / f"by-{workers}"
-                prepare(criteo(log), out, overwrite=True, progress=False, engine=fewer)
+            def by(chosen, out):
+                prepare(criteo(log), folder / out, overwrite=True, progress=False, engine=chosen)
 
+            alone = Engine(engine.ray, 1, started=False)  # gives out one task at a time
             functions = {
-                "two": lambda: by(2),
-                "one worker": lambda: by(1),
+                "two": lambda: by(engine, "by-2"),
+                "one worker": lambda: by(alone, "by-1"),
                 "one core": lambda: _alone(log, folder / "core", core),
                 "one process": lambda: _alone(log, folder / "alone", ""),
             }

@@ -49,7 +49,8 @@ class Engine:
     Attributes:
         ray: the module.
         workers: int, tasks at a time.
-        started: bool, whether it was started here, and ends with its block.
+        started: bool, whether it was started here, with as many processors, and ends with its
+            block.
     """
 
     def __init__(self, ray: Any, workers: int, started: bool) -> None:
@@ -70,8 +71,8 @@ class Engine:
         Args:
             function: of a module that workers can import; must give the same if run twice.
             items: tuples of arguments, small ones.
-            at_once: int, tasks that are given out at a time; None: one more than there are workers,
-                so that none of them waits.
+            at_once: int, tasks that are given out at a time; None: as many as there are workers,
+                and one more where Ray has no processors beside them, so that none of them waits.
             retries: int, how often a task is run again whose worker died.
             **options: of the task, such as `num_cpus` (1).
 
@@ -79,7 +80,7 @@ class Engine:
             Exception: what a task raised, as it raised it. The others are then cancelled.
             WorkerDied: if a task's workers died time and again.
         """
-        at_once = self.workers + 1 if at_once is None else at_once
+        at_once = self.workers + self.started if at_once is None else at_once
         task = self.ray.remote(**{"num_cpus": 1, "max_retries": retries, **options})(_call)
         left, here = enumerate(items), os.getcwd()
         running: dict[Any, int] = {}
