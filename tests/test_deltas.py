@@ -456,7 +456,7 @@ def test_another_schema_is_refused(monkeypatch):
     monkeypatch.setattr("reloop2_keras.core.deltas.SCHEMA", 7)
     data = delta.to_bytes()
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="schema 1. Received: 7"):
+    with pytest.raises(ValueError, match="schema 2. Received: 7"):
         Delta.from_bytes(data)
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from reloop2_keras.core.compiled import jit
 from reloop2_keras.core.seal import seal_of, seal_of_parts, with_seal
 
-SCHEMA = 1
+SCHEMA = 2
 MOST_CLOCK = 2**53  # times are float64
 _MAGIC = b"reloop2 delta\n"
-_ARRAYS = {"ids": "<i8", "kept": "|u1", "numbers": "<f8", "dense": "<f8"}
+_ARRAYS = {"ids": "<i8", "dense": "<f8", "numbers": "", "kept": "|u1"}  # each lies aligned
+_NUMBERS = ("<f8", "<f4")
 _COUNTS = ("clock", "start")
 _KINDS = ("beliefs", "sums", "online")  # a clock of "sums" runs beside the others'
 
@@ -29,9 +30,9 @@ class Delta:
             numbers are what is there now, for copies that follow one memory to the last bit.
         clock: int, how far the memory's clock went: rows of beliefs, writes of sums.
         start: int, where it stood at the mark.
-        ids: int64 (n,), ascending in a merged delta: bucket, or table * 2^32 + word of a belief.
+        ids: int64 (n,), ascending in a merged delta: bucket, or what `ids_of` calls a belief.
         kept: uint8 (n,), 0 where the memory forgot, for want of room, what it knew at the mark.
-        numbers: float64 (n, width).
+        numbers: float64 (n, width), or float32, of `delta_since(rounded=True)`.
         dense: float64 (m,), what is of no bucket.
 
     Example:
@@ -64,14 +65,17 @@ class Delta:
     def to_bytes(self) -> bytes:
         """Return it as bytes, with their SHA-256 at the end (`seal`).
 
-        A header of JSON, then arrays, little-endian: 9 + 8 width bytes an entry.
+        A header of JSON, then arrays, little-endian: 9 + 8 width bytes an entry, or 9 + 4 width.
         """
         head = {name: getattr(self, name) for name in ("kind", "signature", "mode", *_COUNTS)}
         head |= {"schema": SCHEMA, "n": len(self.ids), "width": self.numbers.shape[1]}
-        text = json.dumps({**head, "m": len(self.dense)}, sort_keys=True).encode()
-        parts: list[Any] = [_MAGIC, len(text).to_bytes(4, "little"), text]
+        numbers = _NUMBERS[self.numbers.dtype == "float32"]
+        text = json.dumps({**head, "m": len(self.dense), "numbers": numbers}, sort_keys=True)
+        text += " " * (-(len(_MAGIC) + 4 + len(text)) % 8)
+        parts: list[Any] = [_MAGIC, len(text).to_bytes(4, "little"), text.encode()]
         for name, kind in _ARRAYS.items():
-            parts.append(np.ascontiguousarray(getattr(self, name), kind).reshape(-1).view("uint8"))
+            array = np.ascontiguousarray(getattr(self, name), kind or numbers)
+            parts.append(array.reshape(-1).view("uint8"))
         return b"".join([*parts, seal_of_parts(parts)])
 
     @classmethod
@@ -101,17 +105,17 @@ class Delta:
                 f"`data` must be a delta of schema {SCHEMA}. Received: {head['schema']}"
             )
         n, width, m = (head[name] for name in ("n", "width", "m"))
-        shapes = {"ids": (n,), "kept": (n,), "numbers": (n, width), "dense": (m,)}
-        sizes = [n, n, n * width, m]
-        whole = sum(
-            size * np.dtype(kind).itemsize
-            for size, kind in zip(sizes, _ARRAYS.values(), strict=True)
-        )
-        if min(sizes) < 0 or len(data) - stop - len(with_seal(b"")[0]) != whole:
+        if head["numbers"] not in _NUMBERS:
+            raise ValueError(f"`data` must hold numbers {_NUMBERS}. Received: {head['numbers']}")
+        shapes = {"ids": (n,), "dense": (m,), "numbers": (n, width), "kept": (n,)}
+        sizes = {"ids": n, "dense": m, "numbers": n * width, "kept": n}
+        kinds = {name: np.dtype(kind or head["numbers"]) for name, kind in _ARRAYS.items()}
+        whole = sum(size * kinds[name].itemsize for name, size in sizes.items())
+        if min(sizes.values()) < 0 or len(data) - stop - len(with_seal(b"")[0]) != whole:
             raise ValueError(f"`data` must hold {n} entries. Received: {len(data)} bytes")
         arrays: dict[str, Any] = {}
-        for (name, kind), size in zip(_ARRAYS.items(), sizes, strict=True):
-            arrays[name] = np.frombuffer(data, kind, size, stop).reshape(shapes[name])
+        for name, size in sizes.items():
+            arrays[name] = np.frombuffer(data, kinds[name], size, stop).reshape(shapes[name])
             stop += arrays[name].nbytes
         plain = {name: head[name] for name in ("kind", "signature", "mode", *_COUNTS)}
         return checked_delta(cls(**plain, **arrays))
@@ -119,7 +123,7 @@ class Delta:
 
 def checked_delta(delta: Delta) -> Delta:
     """Return a delta as it is; ValueError unless its parts fit one another and are finite."""
-    shapes = [np.shape(getattr(delta, name)) for name in _ARRAYS]
+    shapes = [np.shape(getattr(delta, name)) for name in ("ids", "kept", "numbers", "dense")]
     fits = len(shapes[2]) == 2 and len(shapes[3]) == 1
     if not fits or not shapes[0] == shapes[1] == (shapes[2][0],):
         raise ValueError(f"`delta` must have as many numbers as ids. Received: shapes {shapes}")
@@ -129,9 +133,15 @@ def checked_delta(delta: Delta) -> Delta:
         count = getattr(delta, name)
         if type(count) is not int or not 0 <= count <= MOST_CLOCK:
             raise ValueError(f"`delta.{name}` must be in [0, 2^53]. Received: {count}")
-    if not (np.isfinite(delta.numbers).all() and np.isfinite(delta.dense).all()):
+    if not (_finite(delta.numbers) and _finite(delta.dense)):
         raise ValueError("`delta` must hold finite numbers. Received: NaN or infinity")
     return delta
+
+
+def _finite(array):
+    """Whether all is finite; a finite sum says so at once, and a sum of finite ones may not be."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
 
 
 def check_same(mine: str, delta: Delta, kind: str) -> None:
@@ -163,6 +173,18 @@ def _add_entries(at, numbers, kept, total, any_kept):
             total[to, c] += numbers[n, c]
         if kept[n] > any_kept[to]:
             any_kept[to] = kept[n]
+
+
+def _united(several):
+    """All ids, ascending, each once; and where each delta's stand among them."""
+    together = np.concatenate(several)
+    order = np.argsort(together, kind="stable")  # takes little where each is ascending already
+    ids = together[order]
+    new = np.ones(len(ids), bool)
+    new[1:] = ids[1:] != ids[:-1]
+    places = np.empty(len(ids), "int64")
+    places[order] = np.cumsum(new) - 1
+    return ids[new], np.split(places, np.cumsum([len(ids) for ids in several])[:-1])
 
 
 def merge_deltas(deltas: Sequence[Delta]) -> Delta:
@@ -204,11 +226,10 @@ def merge_deltas(deltas: Sequence[Delta]) -> Delta:
             raise ValueError("`deltas` must be of one width. Received: different ones")
     clocks = [delta.clock for delta in deltas]
     together = max(clocks) if one.kind == "sums" else sum(clocks)
-    ids, place = np.unique(np.concatenate([delta.ids for delta in deltas]), return_inverse=True)
+    ids, places = _united([delta.ids for delta in deltas])
     numbers = np.zeros((len(ids), one.numbers.shape[1]))
-    kept, stop = np.zeros(len(ids), "uint8"), 0
-    for delta in deltas:
-        at, stop = place[stop : stop + len(delta.ids)], stop + len(delta.ids)
+    kept = np.zeros(len(ids), "uint8")
+    for delta, at in zip(deltas, places, strict=True):
         given = (np.ascontiguousarray(delta.numbers), np.ascontiguousarray(delta.kept))
         _add_entries(at, *given, numbers, kept)
     return checked_delta(

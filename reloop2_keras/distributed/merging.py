@@ -83,7 +83,7 @@ class SideBySide:
                 served[part] = answer["corrected"]
                 self.online.learn(answer, labels[part])
             if self.workers > 1:
-                deltas.append(self.online.delta_since(mark))
+                deltas.append(self.online.delta_since(mark, rounded=True))
                 self.online.rewind(mark)
         if deltas:
             self.merged.append((sum(len(d.ids) for d in deltas), sum(d.nbytes for d in deltas)))
@@ -150,6 +150,7 @@ class Worker:
     def __init__(self, online: Online) -> None:
         self.online = online.copy()
         self._mark = self.online.mark()
+        self._told: tuple[bytes, Delta] | None = None  # what `delta` returned last
 
     def learn(
         self,
@@ -174,7 +175,10 @@ class Worker:
 
     def delta(self) -> bytes:
         """Return what was learnt since the last `take`, see `Delta.to_bytes`."""
-        return self.online.delta_since(self._mark).to_bytes()
+        told = self.online.delta_since(self._mark, rounded=True)
+        data = told.to_bytes()
+        self._told = data, told
+        return data
 
     def take(self, parts: Sequence[bytes]) -> None:
         """Go back to the last `take`, and learn what all workers have learnt since.
@@ -185,8 +189,12 @@ class Worker:
         Raises:
             ValueError: if one is damaged, or of another configuration. Nothing is changed then.
         """
-        merged = merge_deltas([Delta.from_bytes(part) for part in parts])
-        self.online.check_delta(merged)
-        self.online.rewind(self._mark)
-        self.online.apply_delta(merged)
-        self._mark = self.online.mark()
+        deltas = [self._read(part) for part in parts]
+        self.online.apply_delta(merge_deltas(deltas), back_to=self._mark)
+        self._mark, self._told = self.online.mark(), None
+
+    def _read(self, part):
+        """A delta of its bytes; its own one is known to be whole."""
+        if self._told is not None and part == self._told[0]:
+            return self._told[1]
+        return Delta.from_bytes(part)

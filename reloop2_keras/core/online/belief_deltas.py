@@ -8,30 +8,19 @@ import numpy as np
 from reloop2_keras.core.deltas import Delta, check_same, check_start, checked_delta
 from reloop2_keras.core.deltas_marks import Mark, Marked
 from reloop2_keras.core.online.belief_bank import PROBES, Bank, Journaled, keys_of, records_of
+from reloop2_keras.core.online.belief_ids import ids_of, words_of
 from reloop2_keras.core.online.belief_numpy import beliefs_numpy
 from reloop2_keras.core.online.delta_kernels import (
     add_beliefs,
     news,
     note_words,
+    put_back,
     row_growths,
+    touched,
 )
 from reloop2_keras.core.rows import check_labels
 
 BATCH_ROWS = 1024  # whose beliefs are held at once
-
-
-def ids_of(tables: np.ndarray, words: np.ndarray) -> np.ndarray:
-    """Return table * 2^32 + word as int64 (n,): what one belief is called in a delta.
-
-    Args:
-        tables: integers (n,).
-        words: int32 (n,).
-
-    Example:
-        >>> ids_of(np.array([0, 1]), np.array([7, -1], "int32")).tolist()
-        [7, 8589934591]
-    """
-    return (tables.astype("int64") << 32) | words.astype("int64") & 0xFFFFFFFF
 
 
 class AdditiveBeliefs(Marked):
@@ -49,6 +38,7 @@ class AdditiveBeliefs(Marked):
     """
 
     rows: int
+    bits: list[int]
     prior: float
     _edges: np.ndarray
     _noise: np.ndarray
@@ -89,13 +79,15 @@ class AdditiveBeliefs(Marked):
         if (journal := self._room(words.size)) is not None:
             note_words(self._bank(), words, journal)
 
-    def delta_since(self, mark: Mark, values: bool = False) -> Delta:
+    def delta_since(self, mark: Mark, values: bool = False, rounded: bool = False) -> Delta:
         """Return what was learnt since a mark; changes nothing.
 
         Args:
             mark: what the last `mark` returned.
             values: bool, whether to return records as they are now: for copies of these tables,
                 which are then equal to the last bit. They do not merge.
+            rounded: bool, whether to return what was added in float32: half as many bytes. It is
+                rounded by 6e-8 of itself, not what it is added to.
 
         Returns:
             `Delta`, an entry a belief. "added": numbers are those of `news`, as of the last row.
@@ -106,26 +98,13 @@ class AdditiveBeliefs(Marked):
         """
         with self.lock:
             journal, bank = self._since(mark, self.rows), self._bank()
-            places, before = journal.held()
-            keys, kept = keys_of(bank)[places], np.ones(len(places), "uint8")
             if values:
-                ids, records = places.copy(), records_of(bank)[places]
-                numbers = np.concatenate([keys[:, None], records], axis=1)
+                places = journal.held()[0]
+                ids, kept = places.copy(), np.ones(len(places), "uint8")
+                keys = keys_of(bank)[places]
+                numbers = np.concatenate([keys[:, None], records_of(bank)[places]], axis=1)
             else:
-                tables = np.searchsorted(self._edges, places, side="right") - 1
-                words = before.view("int32")[:, 0]
-                ids, then = ids_of(tables, keys), ids_of(tables, words)
-                fresh = words != keys  # these are told beside what nobody had seen
-                away = then[fresh & (words != 0)]
-                kept[fresh] = ~np.isin(ids[fresh], away)
-                times = float(mark.clock), float(self.rows)
-                numbers = news(before, places, fresh, *times, bank)
-                gone = away[~np.isin(away, ids)]
-                if len(gone) or not keys.all():
-                    ids = np.concatenate([ids[keys != 0], gone])
-                    kept = np.concatenate([kept[keys != 0], np.zeros(len(gone), "uint8")])
-                    none = np.zeros((len(gone), numbers.shape[1]))
-                    numbers = np.concatenate([numbers[keys != 0], none])
+                ids, kept, numbers = self._added(journal, "float32" if rounded else "float64")
             return Delta(
                 kind="beliefs",
                 signature=self._signature(),
@@ -138,40 +117,78 @@ class AdditiveBeliefs(Marked):
                 dense=np.zeros(0),
             )
 
-    def apply_delta(self, delta: Delta) -> None:
+    def _added(self, journal, kind):
+        """What was added to each belief since, in the order of ids."""
+        bank, bits = self._bank(), np.array(self.bits)
+        (places, before), start = journal.held(), journal.mark.clock
+        ids, then, fresh = touched(bank, bits, places, before)
+        order = np.argsort(ids)
+        numbers = news(before, places, order, fresh, float(start), float(self.rows), bank, kind)
+        ids, kept = ids[order], np.ones(len(ids), "uint8")
+        if not fresh.any():
+            return ids, kept, numbers
+        away = then[fresh & (before.view("int32")[:, 0] != 0)]  # values that gave way
+        kept[fresh[order]] = ~np.isin(ids[fresh[order]], away)
+        there = words_of(ids, bits[ids >> 32]) != 0
+        gone = away[~np.isin(away, ids)]
+        if len(gone) or not there.all():
+            ids = np.concatenate([ids[there], gone])
+            kept = np.concatenate([kept[there], np.zeros(len(gone), "uint8")])
+            none = np.zeros((len(gone), numbers.shape[1]), kind)
+            numbers = np.concatenate([numbers[there], none])
+        return ids, kept, numbers
+
+    def apply_delta(self, delta: Delta, back_to: Mark | None = None) -> None:
         """Take in what other tables of these arguments have learnt from other rows.
 
         Applied to a copy of those tables at their mark it makes what they are, to rounding, if no
         8 neighboring places of a table are full: else a value that is known well may have given
         way to another one. With `values` it makes what they are to the last bit.
 
+        Args:
+            delta: of `delta_since`, `batch_delta` or `merge_deltas`.
+            back_to: a mark to go back to first, see `rewind`: where a delta has what was learnt
+                since as a part.
+
         Raises:
             ValueError: if it is of other arguments, or damaged, or of values that do not begin
                 where these tables stand. Nothing is changed then.
         """
         check_same(self._signature(), checked_delta(delta), "beliefs")
-        size = len(self._noise)
         with self.lock:
+            if delta.mode == "values":
+                check_start(delta, self.rows if back_to is None else back_to.clock)
+                held, records = self._records(delta)
+            else:
+                tables, words = self._named(delta)
+            if back_to is not None:
+                self.rewind(back_to)
             bank = self._bank()
             if delta.mode == "values":
-                check_start(delta, self.rows)
-                self._put(bank, delta)
+                self._journal = None
+                keys_of(bank)[delta.ids], records_of(bank)[delta.ids] = held, records
             else:
-                tables, words = delta.ids >> 32, delta.ids.astype("int32")
-                right = delta.numbers.shape[1] == 3 * size + 1 and delta.ids.dtype.kind == "i"
-                if not right or (words == 0).any() or not _within(tables, len(self._edges) - 1):
-                    raise ValueError(f"`delta` must be of {len(self._edges) - 1} tables' words")
                 now, journal = float(self.rows + delta.clock), self._room(len(words))
                 add_beliefs(bank, tables, words, delta.kept, delta.numbers, now, journal)
             self.rows += delta.clock
             self.version += 1
 
-    def _put(self, bank: Bank, delta: Delta) -> None:
-        """Put records at their places."""
+    def _named(self, delta):
+        """Tables and words of an added delta's entries; ValueError if they are not of these."""
+        count, tables = len(self.bits), delta.ids >> 32
+        right = delta.numbers.shape[1] == 3 * len(self._noise) + 1 and delta.ids.dtype.kind == "i"
+        if right and _within(tables, count):
+            words = words_of(delta.ids, np.array(self.bits)[tables])
+            if words.all():
+                return tables, words
+        raise ValueError(f"`delta` must be of {count} tables' words")
+
+    def _records(self, delta):
+        """Words and records of a delta of values; ValueError if they are not of these tables."""
         places, numbers = delta.ids, np.asarray(delta.numbers, "float64")
         right = places.dtype.kind == "i" and numbers.shape[1] == 2 + 2 * len(self._noise)
-        if not right or not _within(places, len(bank.cells)):
-            raise ValueError(f"`delta` must be of records of {len(bank.cells)} places")
+        if not right or not _within(places, int(self._edges[-1])):
+            raise ValueError(f"`delta` must be of records of {self._edges[-1]} places")
         words, records = numbers[:, 0], numbers[:, 1:]
         variances = records[:, 1 + len(self._noise) :]
         table = np.searchsorted(self._edges, places, side="right") - 1
@@ -183,9 +200,7 @@ class AdditiveBeliefs(Marked):
             and ((away < PROBES) | (words == 0)).all()
         ):
             raise ValueError("`delta` must hold records of words within 8 places of their own")
-        self._journal = None
-        keys_of(bank)[places] = words
-        records_of(bank)[places] = records
+        return words, records
 
     def rewind(self, mark: Mark) -> None:
         """Go back to a mark, to the last bit; the mark goes on from there.
@@ -198,9 +213,7 @@ class AdditiveBeliefs(Marked):
         with self.lock:
             journal, bank = self._since(mark, self.rows), self._bank()
             places, before = journal.held()
-            keys_of(bank)[places] = np.ascontiguousarray(before).view("int32")[:, 0]
-            width = 1 + 2 * len(self._noise)
-            records_of(bank)[places] = before[:, 1 : 1 + width]
+            put_back(bank, places, before)
             self.rows = mark.clock
             self.version += 1
 
@@ -227,7 +240,8 @@ class AdditiveBeliefs(Marked):
         labels = check_labels(labels, len(words))
         weights, offsets = self._fitting(len(words), weights, offsets)
         tables = np.broadcast_to(np.arange(words.shape[1]), words.shape)
-        ids, place = np.unique(ids_of(tables, words), return_inverse=True)
+        bits = np.broadcast_to(self.bits, words.shape)
+        ids, place = np.unique(ids_of(tables, words, bits), return_inverse=True)
         with self.lock:
             bank, now = self._bank(), float(self.rows)
             numbers = np.zeros((len(ids), 3 * len(bank.noise) + 1))

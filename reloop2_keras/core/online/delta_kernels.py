@@ -20,23 +20,66 @@ AHEAD = 8  # entries, whose records are asked for meanwhile
 
 
 @jit
-def _news(before, places, bank, fresh, start, now, out):
-    table, _, noise, prior, _ = bank
-    cells, width, size = table.reshape(-1), table.shape[1], len(noise)
+def _touched(bank, bits, places, words, ids, then, fresh):
+    table, edges = bank[0], bank[1]
+    cells, width = table.reshape(-1), table.shape[1]
+    keys = cells.view(np.int32)
     for n in range(len(places)):
         if COMPILED and n + AHEAD < len(places):
+            prefetch(cells, places[n + AHEAD] * width)
+        k = np.searchsorted(edges, places[n], side="right") - 1
+        key, b, first = keys[2 * places[n] * width], bits[k], np.int64(k) << 32
+        plain = np.int64(key) & 0xFFFFFFFF
+        ids[n] = first | ((plain << (32 - b)) & 0xFFFFFFFF) | (plain >> b)
+        fresh[n] = words[n] != key
+        plain = np.int64(words[n]) & 0xFFFFFFFF
+        then[n] = first | ((plain << (32 - b)) & 0xFFFFFFFF) | (plain >> b)
+
+
+def touched(
+    bank: Bank, bits: np.ndarray, places: np.ndarray, before: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return who lives at places now, who did before, and whether these are different ones.
+
+    Args:
+        bank: `Bank`.
+        bits: int64 (K,), table k has 2^bits_k places.
+        places: int64 (n,).
+        before: float64 (n, cells of a record), as they were.
+
+    Returns:
+        (ids int64 (n,), see `ids_of`; those of before, int64 (n,); bool (n,))
+    """
+    ids, then, fresh = (np.empty(len(places), kind) for kind in ("int64", "int64", "bool"))
+    words = np.ascontiguousarray(before.view("int32")[:, 0])
+    _touched(tuple(bank), bits, places, words, ids, then, fresh)
+    return ids, then, fresh
+
+
+@jit
+def _news(before, places, order, bank, fresh, start, now, out):
+    table, _, noise, prior, _ = bank
+    cells, width, size = table.reshape(-1), table.shape[1], len(noise)
+    flat = before.reshape(-1)
+    for n in range(len(order)):
+        if COMPILED and n + AHEAD < len(order):
+            i = order[n + AHEAD]
             for line in range(0, width, LINE):
-                prefetch(cells, places[n + AHEAD] * width + line)
-        at = places[n] * width
+                prefetch(flat, i * width + line)
+                prefetch(cells, places[i] * width + line)
+        i = order[n]
+        at, was = places[i] * width, i * width
         for a in range(size):
             grown = cells[at + HEAD + size + a] + noise[a] * (now - cells[at + 1])
             precision, held, mean = 1.0 / min(grown, prior), 1.0 / prior, 0.0
-            if not fresh[n]:
-                grown = before[n, HEAD + size + a] + noise[a] * (start - before[n, 1])
-                held, mean = 1.0 / min(grown, prior), before[n, HEAD + a]
+            if not fresh[i]:
+                grown = flat[was + HEAD + size + a] + noise[a] * (start - flat[was + 1])
+                held, mean = 1.0 / min(grown, prior), flat[was + HEAD + a]
             faded, left = 0.0, held
             if noise[a] > 0.0:
-                faded = np.log(max(held / precision, 1.0)) + noise[a] * (now - start) * precision
+                faded = noise[a] * (now - start) * precision
+                if held > precision:
+                    faded += np.log(held / precision)
                 left = held * np.exp(-faded)
             out[n, a] = precision - left
             out[n, size + a] = cells[at + HEAD + a] * precision - mean * left
@@ -47,12 +90,14 @@ def _news(before, places, bank, fresh, start, now, out):
 def news(
     before: np.ndarray,
     places: np.ndarray,
+    order: np.ndarray,
     fresh: np.ndarray,
     start: float,
     now: float,
     bank: Bank,
+    kind: str = "float64",
 ) -> np.ndarray:
-    """Return what beliefs have learnt and forgotten since a mark: float64 (n, 3 A + 1).
+    """Return what beliefs have learnt and forgotten since a mark: (n, 3 A + 1).
 
     The precision x now is u + w: what is left of the mark's precision x0, and what was learnt.
     While news comes, forgetting takes its part of both: u' = -noise x u, so u = x0 exp(-X), where X
@@ -65,16 +110,39 @@ def news(
     Args:
         before: float64 (n, cells of a record), as they were.
         places: int64 (n,), where they are now.
+        order: int64 (n,), in which they are told: what is told next should lie near in memory.
         fresh: bool (n,), where another word lived before: nothing had been known of this one.
         start, now: float, rows learnt at the mark and now.
         bank: `Bank`.
+        kind: str, what is returned.
 
     Returns:
         A times w; A times its part of m x; A times -X; rows between, one column.
     """
-    out = np.empty((len(places), 3 * len(bank.noise) + 1))
-    _news(before, places, tuple(bank), fresh, start, now, out)
+    out = np.empty((len(places), 3 * len(bank.noise) + 1), kind)
+    _news(before, places, order, tuple(bank), fresh, start, now, out)
     return out
+
+
+@jit
+def _put_back(bank, places, before):
+    table = bank[0]
+    cells, width = table.reshape(-1), table.shape[1]
+    keys, flat = cells.view(np.int32), before.reshape(-1)
+    words = flat.view(np.int32)
+    for n in range(len(places)):
+        if COMPILED and n + AHEAD < len(places):
+            for line in range(0, width, LINE):
+                prefetch(cells, places[n + AHEAD] * width + line)
+        at = places[n] * width
+        keys[2 * at] = words[2 * n * width]  # the other half says since when it is written down
+        for c in range(1, width):
+            cells[at + c] = flat[n * width + c]
+
+
+def put_back(bank: Bank, places: np.ndarray, before: np.ndarray) -> None:
+    """Make records what they were: float64 (n, cells of a record), as `note` copied them."""
+    _put_back(tuple(bank), places, before)
 
 
 @jit
@@ -85,7 +153,7 @@ def _add_beliefs(bank, tables, words, kept, numbers, now, journal):
     # what was let go of is forgotten first: then it is what gives way to what is new
     for forgotten in (True, False):
         for n in range(len(words)):
-            if COMPILED and n + AHEAD < len(words):
+            if COMPILED and not forgotten and n + AHEAD < len(words):
                 k = tables[n + AHEAD]
                 at = (edges[k] + (words[n + AHEAD] & (edges[k + 1] - edges[k] - 1))) * width
                 for line in range(0, width, LINE):
@@ -142,7 +210,7 @@ def add_beliefs(
         now: float, rows learnt, those of the delta included.
         journal: `Journaled` or None, see `note`.
     """
-    numbers, kept = np.ascontiguousarray(numbers, "float64"), np.ascontiguousarray(kept)
+    numbers, kept = np.ascontiguousarray(numbers), np.ascontiguousarray(kept)
     given = None if journal is None else tuple(journal)
     _add_beliefs(tuple(bank), tables, words, kept, numbers, now, given)
 

@@ -70,12 +70,15 @@ class AdditiveOnline(Composite):
         learnt = self.arms.tables.rows - mark.tables.clock
         return max(learnt + mark.waiting - self.waiting.held, 0)
 
-    def delta_since(self, mark: OnlineMark, values: bool = False) -> Delta:
+    def delta_since(
+        self, mark: OnlineMark, values: bool = False, rounded: bool = False
+    ) -> Delta:
         """Return what was learnt since a mark; changes nothing.
 
         Args:
             mark: what the last `mark` returned.
             values: bool, see `AdditiveBeliefs.delta_since`; gates and Hedge as they are now.
+            rounded: bool, see there; of tables alone.
 
         Raises:
             ValueError: if `mark` is not the last one.
@@ -91,7 +94,7 @@ class AdditiveOnline(Composite):
             True
         """
         with self.lock:
-            tables = self.arms.tables.delta_since(mark.tables, values)
+            tables = self.arms.tables.delta_since(mark.tables, values, rounded)
             rows = self._stepped(mark)
             if values:
                 dense = [part.reshape(-1) for part in self._rule()]
@@ -119,8 +122,13 @@ class AdditiveOnline(Composite):
             if (delta.dense[-sizes[-1] :] < 0).any():
                 raise ValueError("`delta` must hold weights >= 0 of the Hedge")
 
-    def apply_delta(self, delta: Delta) -> None:
+    def apply_delta(self, delta: Delta, back_to: OnlineMark | None = None) -> None:
         """Take in what another `Online` of these arguments has learnt from other rows.
+
+        Args:
+            delta: of `delta_since`, or of `merge_deltas`.
+            back_to: a mark to go back to first, see `rewind`: where a delta has what was learnt
+                since as a part.
 
         Raises:
             ValueError: if it is of other arguments, or damaged, or of values that do not begin
@@ -131,7 +139,9 @@ class AdditiveOnline(Composite):
             tables = self.arms.tables
             own = tables._signature()
             part = dataclasses.replace(delta, kind="beliefs", signature=own, dense=np.zeros(0))
-            tables.apply_delta(part)
+            tables.apply_delta(part, None if back_to is None else back_to.tables)
+            if back_to is not None:
+                self._put_back(back_to)
             rows, rest = float(delta.dense[0]), delta.dense[1:]
             if delta.mode == "values":
                 sizes = [part.size for part in self._rule()]
@@ -148,9 +158,12 @@ class AdditiveOnline(Composite):
         """Go back to a mark, rows that wait apart; see `AdditiveBeliefs.rewind`."""
         with self.lock:
             self.arms.tables.rewind(mark.tables)
-            self._put_rule(mark.rule)
-            hedge = self.stage.hedge
-            hedge.summed, hedge.blocks = mark.losses[:-1].copy(), int(mark.losses[-1])
+            self._put_back(mark)
+
+    def _put_back(self, mark):
+        self._put_rule(mark.rule)
+        hedge = self.stage.hedge
+        hedge.summed, hedge.blocks = mark.losses[:-1].copy(), int(mark.losses[-1])
 
     def _put_rule(self, rule: list[np.ndarray]) -> None:
         parts = iter(rule)
