@@ -1,7 +1,7 @@
 """X2: two worker processes over two shards of a stream against one, merged every second.
 
-Each worker serves and learns rows as fast as it can; after a second it tells what it learnt, gets
-what all learnt, goes back to the last merge and takes that in. The parent hands bytes on.
+Each worker serves and learns rows as fast as it can; after a second it tells the other what it
+learnt, goes back to the last merge and takes in what both learnt.
 """
 
 import multiprocessing
@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from benchmarks.common import write
+from reloop2_keras.distributed.peers import connected
 
 BACKENDS = (None,)
 EVERY = 1.0  # seconds between two merges
@@ -51,11 +52,12 @@ def measured(workers, fields, intervals):
     """Events/s of all workers together, and what a merge takes of the time."""
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
-    for me in range(workers):
+    for me, sockets in enumerate(connected(workers)):
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, me, workers, fields, intervals))
+        process = context.Process(target=work, args=(theirs, me, sockets, fields, intervals))
         process.start()
-        theirs.close()
+        for end in (theirs, *sockets.values()):
+            end.close()
         pipes.append(ours)
         processes.append(process)
     try:
@@ -63,11 +65,6 @@ def measured(workers, fields, intervals):
             pipe.recv()  # it has compiled and warmed up
         for pipe in pipes:
             pipe.send("go")
-        for _ in range(WARM + intervals if workers > 1 else 0):
-            parts = [pipe.recv_bytes() for pipe in pipes]
-            for pipe in pipes:
-                for part in parts:
-                    pipe.send_bytes(part)
         told = [pipe.recv() for pipe in pipes]
     finally:
         for process in processes:
@@ -91,12 +88,14 @@ def draw(fields, seed):
     return hashes, (rng.random(POOL) < 1 / (1 + np.exp(-logits))).astype("float64")
 
 
-def work(pipe, me, workers, fields, intervals):
+def work(pipe, me, sockets, fields, intervals):
     """A worker's process."""
     from reloop2_keras.core.deltas import Delta
     from reloop2_keras.core.online import Online
     from reloop2_keras.distributed.merging import Worker
+    from reloop2_keras.distributed.peers import Peers
 
+    peers, workers = Peers(me, sockets), 1 + len(sockets)
     online = Online(fields, crosses=[], bits=17)
     common = draw(fields, 0)
     Worker(online).learn(common[0][:20_000], common[1][:20_000], chunk=CHUNK)
@@ -121,8 +120,7 @@ def work(pipe, me, workers, fields, intervals):
         marks, used = [time.perf_counter()], time.process_time()
         data = worker.delta()
         marks.append(time.perf_counter())
-        pipe.send_bytes(data)
-        parts = [pipe.recv_bytes() for _ in range(workers)]
+        parts = peers.exchange(data)
         marks.append(time.perf_counter())
         worker.take(parts)
         marks.append(time.perf_counter())

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,7 @@ from benchmarks import scale_paper, scale_simulation
 from reloop2_keras.core.online import Online
 from reloop2_keras.distributed.merging import SideBySide, Worker
 from reloop2_keras.distributed.merging_processes import WorkerProcesses
+from reloop2_keras.distributed.peers import Peers, connected
 from reloop2_keras.distributed.shards import by_turns, by_value
 
 
@@ -104,6 +106,19 @@ def test_processes_do_what_one_process_plays_and_tell_of_a_dead_one():
         workers._processes[1].join()
         with pytest.raises(RuntimeError, match="worker 1"):
             workers.merge()
+
+
+def test_many_megabytes_go_to_all_and_where_one_ends_all_learn_of_it():
+    sent = [bytes([n]) * (3_000_000 + n) for n in range(3)]
+    workers = [Peers(n, sockets) for n, sockets in enumerate(connected(3))]
+    with ThreadPoolExecutor() as pool:
+        for _ in range(2):  # the second time in the same memory
+            for parts in pool.map(lambda worker: worker.exchange(sent[worker.me]), workers):
+                assert [bytes(part) for part in parts] == sent
+        workers[1].close()
+        for n in (0, 2):
+            with pytest.raises(OSError):
+                workers[n].exchange(sent[n])
 
 
 def test_every_row_has_one_worker():

@@ -79,19 +79,19 @@ class Delta:
         return b"".join([*parts, seal_of_parts(parts)])
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Delta":
-        """Return what `to_bytes` was of.
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> "Delta":
+        """Return what `to_bytes` was of; its arrays are views of `data`.
 
         Raises:
             ValueError: if they are no delta, of a later schema, cut off, or damaged.
         """
-        data = bytes(data)
-        if not data.startswith(_MAGIC):
+        data = memoryview(data)
+        if data[: len(_MAGIC)] != _MAGIC:
             raise ValueError("`data` must be a delta's bytes. Received: something else")
         if not seal_of(data)[1]:
             raise ValueError("`data` must be a delta's bytes. Received: damaged or cut off ones")
         try:
-            return cls._parsed(memoryview(data))
+            return cls._parsed(data)
         except (KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"`data` must be a delta's bytes. Received: {error!r}") from None
 

@@ -6,7 +6,6 @@ stand there as text. What reads these files takes a flipped bit for another numb
 """
 
 import hashlib
-import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -55,7 +54,7 @@ def seal(path: str | os.PathLike) -> str:
     return digest
 
 
-def seal_of(source: str | os.PathLike | bytes) -> tuple[str | None, bool]:
+def seal_of(source: str | os.PathLike | bytes | memoryview) -> tuple[str | None, bool]:
     """Return the SHA-256 that stands at a file's end (None if none does), and whether it is right.
 
     Args:
@@ -65,17 +64,24 @@ def seal_of(source: str | os.PathLike | bytes) -> tuple[str | None, bool]:
         >>> seal_of(b"no seal"), seal_of(b"")
         ((None, False), (None, False))
     """
-    with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
-        size = file.seek(0, os.SEEK_END) - len(_MARK) - _DIGITS
-        if size < 0:
-            return None, False
+    length = len(_MARK) + _DIGITS
+    if isinstance(source, bytes | memoryview):
+        whole = memoryview(source)
+        size = max(len(whole) - length, 0)
+        found = _digits(bytes(whole[size:]))
+        return found, found is not None and hashlib.sha256(whole[:size]).hexdigest() == found
+    with Path(source).open("rb") as file:
+        size = max(file.seek(0, os.SEEK_END) - length, 0)
         file.seek(size)
-        end = file.read()
-        if not end.startswith(_MARK):
-            return None, False
-        found = end[len(_MARK) :].decode("latin-1")
+        found = _digits(file.read())
         file.seek(0)
-        return found, digest_of_start(file, size) == found
+        return found, found is not None and digest_of_start(file, size) == found
+
+
+def _digits(end):
+    """The SHA-256 that a file's last bytes tell, or None."""
+    right = end.startswith(_MARK) and len(end) == len(_MARK) + _DIGITS
+    return end[len(_MARK) :].decode("latin-1") if right else None
 
 
 def digest_of_start(file: BinaryIO, size: int) -> str:

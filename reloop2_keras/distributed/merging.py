@@ -180,7 +180,7 @@ class Worker:
         self._told = data, told
         return data
 
-    def take(self, parts: Sequence[bytes]) -> None:
+    def take(self, parts: Sequence[bytes | memoryview]) -> None:
         """Go back to the last `take`, and learn what all workers have learnt since.
 
         Args:

@@ -8,18 +8,40 @@ from typing import Any, Self
 from reloop2_keras.core.arguments import MOST_ROWS, integer
 from reloop2_keras.core.online import Online
 from reloop2_keras.distributed.merging import Worker
+from reloop2_keras.distributed.peers import WAIT, Peers, connected
 
-WAIT = 600.0  # seconds for an answer
+
+class PeerWorker(Worker):
+    """A worker that merges with others of its machine by itself.
+
+    Args:
+        online: see `Worker`.
+        peers: `Peers`.
+    """
+
+    def __init__(self, online: Online, peers: Peers) -> None:
+        super().__init__(online)
+        self.peers = peers
+
+    def merge(self) -> int:
+        """Take in what all have learnt since the last merge; return bytes of all their deltas.
+
+        All workers have to call it.
+        """
+        parts = self.peers.exchange(self.delta())
+        self.take(parts)
+        return sum(len(part) for part in parts)
 
 
-def serve_calls(pipe: Connection, online: Online) -> None:
+def serve_calls(pipe: Connection, online: Online, me: int, sockets: dict[int, Any]) -> None:
     """Be a worker's process: answer calls, (method, arguments), until None comes.
 
     Args:
         pipe: where calls come from; an answer is (True, result) or (False, what went wrong).
         online: see `Worker`.
+        me, sockets: see `Peers`.
     """
-    worker = Worker(online)
+    worker = PeerWorker(online, Peers(me, sockets))
     while True:
         try:
             call = pipe.recv()
@@ -37,8 +59,8 @@ def serve_calls(pipe: Connection, online: Online) -> None:
 class WorkerProcesses:
     """N processes, each with a `Worker` of one `Online`; a context manager that ends them.
 
-    What they merge is N deltas, each sent to each; the parent hands bytes on and computes nothing.
-    On several machines an actor of Ray takes the place of a process: `ray.remote(Worker)`.
+    What they merge is N deltas, each sent to each; the parent only says when. On several machines
+    an actor of Ray takes the place of a process: `ray.remote(Worker)`.
 
     Args:
         online: `Online`, started; each process gets a copy.
@@ -53,11 +75,14 @@ class WorkerProcesses:
         context = multiprocessing.get_context("spawn")  # a fork of threads may hang
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
-        for _ in range(count):
+        for me, sockets in enumerate(connected(count)):
             ours, theirs = context.Pipe()
-            process = context.Process(target=serve_calls, args=(theirs, online), daemon=True)
+            given = (theirs, online, me, sockets)
+            process = context.Process(target=serve_calls, args=given, daemon=True)
             process.start()
             theirs.close()
+            for end in sockets.values():  # or nobody would see that it has ended
+                end.close()
             self._pipes.append(ours)
             self._processes.append(process)
 
@@ -112,6 +137,4 @@ class WorkerProcesses:
         Where a worker ends meanwhile, the others may have taken it in or not: begin anew from a
         copy of one that has.
         """
-        parts = self.call("delta", [()] * len(self._pipes))
-        self.call("take", [(parts,)] * len(self._pipes))
-        return sum(len(part) for part in parts)
+        return self.call("merge", [()] * len(self._pipes))[0]

@@ -70,9 +70,7 @@ class AdditiveOnline(Composite):
         learnt = self.arms.tables.rows - mark.tables.clock
         return max(learnt + mark.waiting - self.waiting.held, 0)
 
-    def delta_since(
-        self, mark: OnlineMark, values: bool = False, rounded: bool = False
-    ) -> Delta:
+    def delta_since(self, mark: OnlineMark, values: bool = False, rounded: bool = False) -> Delta:
         """Return what was learnt since a mark; changes nothing.
 
         Args:
