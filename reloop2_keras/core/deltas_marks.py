@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from reloop2_keras.core.array_state import ArrayState
+from reloop2_keras.core.deltas import Delta
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +100,20 @@ class Marked(ArrayState):
         before = np.empty((0, width)) if old is None else old.before
         self._journal = Journal(mark, np.zeros(1, "int64"), places, before, dense)
         return mark
+
+    def _delta(
+        self, kind: str, clock: tuple[int, int], ids: np.ndarray, numbers: np.ndarray, **more: Any
+    ) -> Delta:
+        """Return a delta of this memory; `clock`: (at the mark, now); `more`: what is not usual."""
+        start, now = clock
+        told: dict[str, Any] = {"kind": kind, "signature": self._signature(), "mode": "added"}
+        told |= {"clock": now - start, "start": start, "ids": ids, "numbers": numbers}
+        told |= {"kept": np.ones(len(ids), "uint8"), "dense": np.zeros(0), **more}
+        return Delta(**told)
+
+    def _signature(self) -> str:
+        """All that two memories must share so that one takes the other's delta, as JSON."""
+        raise NotImplementedError
 
     def _since(self, mark: Mark, clock: int) -> Journal:
         """Return the journal; ValueError unless it is the mark's, and not taken back since."""

@@ -107,17 +107,8 @@ class AdditiveSums(Marked, Memory):
                 dense -= journal.dense
                 changed = numbers.any(axis=1)
                 places, numbers = places[changed], numbers[changed]
-            return Delta(
-                kind="sums",
-                signature=self._signature(),
-                mode="values" if values else "added",
-                clock=self.num_writes - mark.clock,
-                start=mark.clock,
-                ids=places.copy(),
-                kept=np.ones(len(places), "uint8"),
-                numbers=numbers,
-                dense=dense,
-            )
+            clock, mode = (mark.clock, self.num_writes), "values" if values else "added"
+            return self._delta("sums", clock, places.copy(), numbers, mode=mode, dense=dense)
 
     def apply_delta(self, delta: Delta) -> None:
         """Take in what another memory of this configuration has learnt.

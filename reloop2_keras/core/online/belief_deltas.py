@@ -53,10 +53,6 @@ class AdditiveBeliefs(Marked):
     def _fitting(self, rows: int, weights: Any, offsets: Any) -> tuple[np.ndarray, np.ndarray]:
         raise NotImplementedError
 
-    def get_config(self) -> dict:
-        """Return the arguments by name."""
-        raise NotImplementedError
-
     def mark(self) -> Mark:
         """Begin to write down what is touched; what was marked before is let go of.
 
@@ -98,24 +94,14 @@ class AdditiveBeliefs(Marked):
         """
         with self.lock:
             journal, bank = self._since(mark, self.rows), self._bank()
+            clock = mark.clock, self.rows
             if values:
                 places = journal.held()[0]
-                ids, kept = places.copy(), np.ones(len(places), "uint8")
-                keys = keys_of(bank)[places]
-                numbers = np.concatenate([keys[:, None], records_of(bank)[places]], axis=1)
-            else:
-                ids, kept, numbers = self._added(journal, "float32" if rounded else "float64")
-            return Delta(
-                kind="beliefs",
-                signature=self._signature(),
-                mode="values" if values else "added",
-                clock=self.rows - mark.clock,
-                start=mark.clock,
-                ids=ids,
-                kept=kept,
-                numbers=numbers,
-                dense=np.zeros(0),
-            )
+                keys, records = keys_of(bank)[places], records_of(bank)[places]
+                numbers = np.concatenate([keys[:, None], records], axis=1)
+                return self._delta("beliefs", clock, places.copy(), numbers, mode="values")
+            ids, kept, numbers = self._added(journal, "float32" if rounded else "float64")
+            return self._delta("beliefs", clock, ids, numbers, kept=kept)
 
     def _added(self, journal, kind):
         """What was added to each belief since, in the order of ids."""
@@ -251,17 +237,11 @@ class AdditiveBeliefs(Marked):
                 taught = row_growths(means, variances, weights, offsets[part], labels[part])
                 at = place.reshape(words.shape)[part].reshape(-1)
                 np.add.at(numbers, at, taught.reshape(len(at), -1))
-            return Delta(
-                kind="beliefs",
-                signature=self._signature(),
-                mode="added",
-                clock=len(words),
-                start=self.rows,
-                ids=ids,
-                kept=np.ones(len(ids), "uint8"),
-                numbers=numbers,
-                dense=np.zeros(0),
-            )
+            return self._delta("beliefs", (self.rows, self.rows + len(words)), ids, numbers)
+
+    def get_config(self) -> dict:
+        """Return the arguments by name."""
+        raise NotImplementedError
 
     def _signature(self) -> str:
         config: dict[str, Any] = {"class": type(self).__name__, **self.get_config()}
