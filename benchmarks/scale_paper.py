@@ -11,7 +11,8 @@ from reloop2_keras.core.command_line import Parser, whole
 
 FIELDS, FEWEST, MOST = 39, 10, 1e7
 ARMS = 6
-ENTRY = 9 + 8 * (3 * ARMS + 1)  # bytes of a delta's entry
+ENTRY = 9 + 4 * (3 * ARMS + 1)  # bytes of an entry, as a worker tells it, in float32
+SUM = 9 + 8 * (3 * ARMS + 1)  # and of one of a merged delta
 RECORD = 32 * -(-(2 + 2 * ARMS) // 4)  # bytes of a place
 SECONDS = (0.1, 1.0, 10.0, 60.0, 600.0)
 
@@ -53,9 +54,8 @@ def lines(events, workers):
     yield "| --- | --- | --- | --- | --- |"
     for seconds in SECONDS:
         own, all_of_them = touched(events / workers * seconds), touched(events * seconds)
-        rate = ENTRY / seconds / 1e6
-        gathered = (workers - 1) * own * rate
-        owned = (own + all_of_them) * (1 - 1 / workers) * rate
+        gathered = (workers - 1) * own * ENTRY / seconds / 1e6
+        owned = (own * ENTRY + all_of_them * SUM) * (1 - 1 / workers) / seconds / 1e6
         yield (
             f"| {seconds:g} | {own / 1e3:,.0f} thousand | {all_of_them / 1e6:.2f} million "
             f"| {gathered:,.0f} MB/s | {owned:,.0f} MB/s |"
