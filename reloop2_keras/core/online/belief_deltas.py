@@ -115,8 +115,9 @@ class AdditiveBeliefs(Marked):
             return ids, kept, numbers
         away = then[fresh & (before.view("int32")[:, 0] != 0)]  # values that gave way
         kept[fresh[order]] = ~np.isin(ids[fresh[order]], away)
-        there = words_of(ids, bits[ids >> 32]) != 0
-        gone = away[~np.isin(away, ids)]
+        there = (ids & 0xFFFFFFFF) != 0  # word 0 is none
+        at = np.minimum(np.searchsorted(ids, away), len(ids) - 1)
+        gone = away[ids[at] != away]
         if len(gone) or not there.all():
             ids = np.concatenate([ids[there], gone])
             kept = np.concatenate([kept[there], np.zeros(len(gone), "uint8")])
