@@ -54,6 +54,21 @@ def test_a_study_killed_at_every_step_of_writing_ends_the_same_and_leaves_nothin
     assert kills > 40 and left == {".step-b", ".step-f", ".state-"}
 
 
+def test_a_study_killed_while_its_states_are_removed_keeps_the_first_seeds(tmp_path):
+    left, step, kills = [], 0, True
+    while kills:
+        folder = tmp_path / str(step)
+        for second, seed in enumerate(("seed-10", "seed-9", "seed-11")):
+            states = RunStates(folder / seed)
+            states.save({"seed": seed}, {})
+            os.utime(states.paths()[0], ns=(0, (second + 1) * 10**9))
+        kills, step = killed_at(step, lambda f=folder: clear_states(f)), step + 1
+        left.append([path.parent.name for path in sorted(folder.rglob("*.state"))])
+    want = [["seed-10", "seed-11", "seed-9"], ["seed-10", "seed-9"], ["seed-10"], []]
+    assert sorted(map(len, left), reverse=True) == [*map(len, left)] and not folder.exists()
+    assert all(one in left for one in want) and all(one in want for one in left)
+
+
 def test_the_next_run_removes_what_was_half_written_before_it_writes(tmp_path):
     states, step, many = RunStates(tmp_path, keep=1), 0, 0
     states.save({"number": 1}, {})

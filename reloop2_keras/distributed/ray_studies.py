@@ -171,9 +171,9 @@ def joined(reports: Sequence[Any], seconds: float) -> Any:
 
 
 def clear_task_states(out: str | Path, seeds: Sequence[int]) -> None:
-    """Remove the states of a study by tasks that has ended."""
+    """Remove the states of a study by tasks that has ended; the first seed's last."""
     states = Path(out) / "state"
-    for seed in seeds:
+    for seed in reversed(seeds):
         clear_states(_state(states, seed))
     if states.is_dir() and not any(states.iterdir()):
         states.rmdir()
