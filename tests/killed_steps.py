@@ -114,7 +114,7 @@ class Watch:
 
 def kind_of(path):
     """The name of a file with N for each number, and one name for all pictures."""
-    name = re.sub(r"\d+", "N", Path(path).name)
+    name = re.sub(r"\d+", "N", Path(os.fsdecode(path)).name)
     return "a picture" if name.endswith(".png") else name
 
 

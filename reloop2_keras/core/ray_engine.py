@@ -248,7 +248,7 @@ def _short_folder():
     """Ray's own folder: of logs and of sockets, whose paths must be short.
 
     Those of processes that were killed are removed, at the start and in the end, once Ray's
-    processes have ended, too: they follow within a second or so.
+    processes have ended, too: its workers follow at once, its agents a minute later.
     """
     place = Path(tempfile.gettempdir())
     if len(str(place)) > LONGEST_PLACE:
