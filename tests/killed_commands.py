@@ -5,7 +5,8 @@ their numbers, 10:20, to go on where FOLDER has the run that was never stopped; 
 words of the command. Each run is a fork of this process, which imports the framework and computes
 nothing. Kills come before a file event in the command's folder, or after some seconds. KILLS "half"
 is one kill for each kind of file that the command writes, while half of it is written; "chain" is
-the same and kills within writes, each of the run that goes on where the one before was killed.
+the same and kills within writes, each of the run that goes on where the one before was killed;
+"1:2,half state-N.state" is kill 1, and one for that kind.
 """
 
 import json
@@ -116,10 +117,20 @@ def killed_run(folder, out, more, moment):
 def told(name, killed, folder, out, more):
     """Run to the end; print what is told of the kills before, and what differs."""
     again = ended(*forked(lambda: run(folder, out, more)))
-    line = {"kill": name, "killed": killed, "again": again}
+    line = {"kill": name, "killed": killed, "states": [kill["states"] for kill in killed]}
+    line["again"] = again
     line["strays"] = sorted(path.relative_to(out).as_posix() for path in out.rglob(".*"))
     line["differ"] = differences(content(folder / "whole"), out) if again else ["all"]
     print(json.dumps(line), flush=True)
+
+
+def numbered_moments(number, whole):
+    """Moments of the kill of a number: seconds, or the number of a file event."""
+    rng, events = random.Random(f"17 {number}"), whole["events"]
+    moments = [whole["seconds"] * rng.random() if number % 2 else rng.randint(1, events)]
+    if number % 3 == 2:  # killed once more on the way
+        moments.append(rng.randint(1, events))
+    return moments
 
 
 def main(folder, kills, more):
@@ -127,20 +138,18 @@ def main(folder, kills, more):
     whole = whole_run(folder, more)
     renamed, sizes = json.loads((folder / "renamed.json").read_text())
     print(json.dumps(whole), flush=True)
-    if kills == "chain":
-        moments = {"chain": [*chained_moments(renamed, sizes, WRITTEN).values()]}
-    elif kills == "half":
-        rng = random.Random(len(renamed))
-        moments = {kind: [moment] for kind, moment in half_moments(renamed, rng).items()}
-    else:
-        first, _, last = kills.rpartition(":")
-        moments = {}
-        for number in range(int(first or 0), int(last)):
-            rng = random.Random(f"17 {number}")
-            events, seconds = whole["events"], whole["seconds"]
-            moments[number] = [seconds * rng.random() if number % 2 else rng.randint(1, events)]
-            if number % 3 == 2:  # killed once more on the way
-                moments[number].append(rng.randint(1, events))
+    moments = {}
+    for word in kills.split(","):
+        if word == "chain":
+            moments["chain"] = [*chained_moments(renamed, sizes, WRITTEN).values()]
+        elif word.startswith("half"):
+            half = half_moments(renamed, random.Random(len(renamed)))
+            kinds = [word[5:]] if word[5:] else [*half]
+            moments |= {kind: [half[kind]] for kind in kinds}
+        else:
+            first, _, last = word.rpartition(":")
+            numbers = range(int(first or 0), int(last))
+            moments |= {number: numbered_moments(number, whole) for number in numbers}
     for name, chain in moments.items():
         out, killed = folder / f"killed {name}", []
         for moment in chain:
