@@ -1,16 +1,17 @@
 """Kills commands and tells whether the next run leaves the files of one that was never stopped.
 
 python killed_commands.py KIND FOLDER KILLS [WORD …] prints one line of JSON a kill; KILLS may be
-their numbers, 10:20, to go on; WORDs are further words of the command. Each run is a fork of this
-process, which imports the framework and computes nothing. Kills come before a file event in the
-command's folder, or after some seconds. KILLS "half" is one kill for each kind of file that the
-command writes, while half of it is written.
+their numbers, 10:20, to go on where FOLDER has the run that was never stopped; WORDs are further
+words of the command. Each run is a fork of this process, which imports the framework and computes
+nothing. Kills come before a file event in the command's folder, or after some seconds. KILLS "half"
+is one kill for each kind of file that the command writes, while half of it is written; "chain" is
+the same and kills within writes, each of the run that goes on where the one before was killed;
+"1:2,half state-N.state" is kill 1, and one for that kind.
 """
 
 import json
 import os
 import random
-import shutil
 import signal
 import sys
 import time
@@ -18,6 +19,8 @@ import types
 from pathlib import Path
 
 KIND = sys.argv[1]
+# what the kernel kills a command within a write of
+WRITTEN = ("metrics.json", "model.json", "report.html", "state-N.state", "base.ckpt")
 if KIND == "compare":
     from absent import hide
 
@@ -37,7 +40,7 @@ else:
     command = ms_train if KIND == "train" else ms_compare
 
 from killed_runs import ended, forked  # noqa: E402
-from killed_steps import Watch, half_moments  # noqa: E402
+from killed_steps import Watch, chained_moments, half_moments  # noqa: E402
 from run_content import content, differences  # noqa: E402
 
 from data_scripts import prepare, synthetic  # noqa: E402
@@ -74,8 +77,8 @@ def run(folder, out, more, kill_at=None):
     os.dup2(2, 1)
     watch = Watch(out, kill_at)
     status = command(words(folder, out, more))
-    if not kill_at:
-        (folder / "renamed.json").write_text(json.dumps(watch.renamed))
+    if out.name == "whole":
+        (folder / "renamed.json").write_text(json.dumps([watch.renamed, watch.sizes]))
     return watch.seen if status == 0 else 1 / 0
 
 
@@ -85,46 +88,75 @@ def prepared(folder):
     return 1
 
 
-def main(folder, kills, more):
-    """Print one line of JSON a kill."""
-    if not (folder / "dataset").exists():
+def whole_run(folder, more):
+    """One that is never stopped, unless FOLDER has one; returns what is told of it."""
+    note = folder / "whole.json"
+    if not note.exists():
         assert ended(*forked(lambda: prepared(folder)))
-    shutil.rmtree(folder / "whole", ignore_errors=True)
-    start = time.monotonic()
-    events = ended(*forked(lambda: run(folder, folder / "whole", more)))
-    seconds = time.monotonic() - start
-    assert events, "the command failed"
-    want = content(folder / "whole")
-    renamed = json.loads((folder / "renamed.json").read_text())
-    whole = {"events": events, "seconds": round(seconds, 1), "files": sorted(want)}
+        start = time.monotonic()
+        events = ended(*forked(lambda: run(folder, folder / "whole", more)))
+        assert events, "the command failed"
+        told = {"events": events, "seconds": round(time.monotonic() - start, 1)}
+        note.write_text(json.dumps({**told, "files": sorted(content(folder / "whole"))}))
+    return json.loads(note.read_text())
+
+
+def killed_run(folder, out, more, moment):
+    """Run until it is killed; returns what is told of it."""
+    seconds = isinstance(moment, float)
+    process, pipe = forked(lambda: run(folder, out, more, None if seconds else moment))
+    if seconds:
+        time.sleep(moment)
+        os.kill(process, signal.SIGKILL)
+    killed = ended(process, pipe) is None
+    states = len([*out.rglob("*.state"), *out.rglob("*.ckpt")]) if out.exists() else 0
+    moment = round(moment, 2) if seconds else moment
+    return {"moment": moment, "killed": killed, "states": states}
+
+
+def told(name, killed, folder, out, more):
+    """Run to the end; print what is told of the kills before, and what differs."""
+    again = ended(*forked(lambda: run(folder, out, more)))
+    line = {"kill": name, "killed": killed, "states": [kill["states"] for kill in killed]}
+    line["again"] = again
+    line["strays"] = sorted(path.relative_to(out).as_posix() for path in out.rglob(".*"))
+    line["differ"] = differences(content(folder / "whole"), out) if again else ["all"]
+    print(json.dumps(line), flush=True)
+
+
+def numbered_moments(number, whole):
+    """Moments of the kill of a number: seconds, or the number of a file event."""
+    rng, events = random.Random(f"17 {number}"), whole["events"]
+    moments = [whole["seconds"] * rng.random() if number % 2 else rng.randint(1, events)]
+    if number % 3 == 2:  # killed once more on the way
+        moments.append(rng.randint(1, events))
+    return moments
+
+
+def main(folder, kills, more):
+    """Print one line of JSON a kill; of a chain, one."""
+    whole = whole_run(folder, more)
+    renamed, sizes = json.loads((folder / "renamed.json").read_text())
     print(json.dumps(whole), flush=True)
-    half = half_moments(renamed, random.Random(len(renamed)))
-    for number in kills or half:
-        rng, out = random.Random(f"17 {number}"), folder / f"killed {number}"
-        if kills:
-            moments = [seconds * rng.random() if number % 2 else rng.randint(1, events)]
-            if number % 3 == 2:  # killed once more on the way
-                moments.append(rng.randint(1, events))
+    moments = {}
+    for word in kills.split(","):
+        if word == "chain":
+            moments["chain"] = [*chained_moments(renamed, sizes, WRITTEN).values()]
+        elif word.startswith("half"):
+            half = half_moments(renamed, random.Random(len(renamed)))
+            kinds = [word[5:]] if word[5:] else [*half]
+            moments |= {kind: [half[kind]] for kind in kinds}
         else:
-            moments = [half[number]]
-        left = []
-        for moment in moments:
-            at = None if isinstance(moment, float) else moment
-            process, pipe = forked(lambda o=out, a=at: run(folder, o, more, a))
-            if at is None:
-                time.sleep(moment)
-                os.kill(process, signal.SIGKILL)
-            ended(process, pipe)
-            left.append(len([*out.rglob("*.state"), *out.rglob("*.ckpt")]) if out.exists() else 0)
-        again = ended(*forked(lambda o=out: run(folder, o, more)))
-        moments = [round(m, 2) if isinstance(m, float) else m for m in moments]
-        line = {"kill": number, "moments": moments, "states": left, "again": again}
-        line["strays"] = sorted(path.relative_to(out).as_posix() for path in out.rglob(".*"))
-        line["differ"] = differences(want, out) if again else ["all"]
-        print(json.dumps(line), flush=True)
+            first, _, last = word.rpartition(":")
+            numbers = range(int(first or 0), int(last))
+            moments |= {number: numbered_moments(number, whole) for number in numbers}
+    for name, chain in moments.items():
+        out, killed = folder / f"killed {name}", []
+        for moment in chain:
+            killed.append(killed_run(folder, out, more, moment))
+            print(json.dumps(killed[-1]), file=sys.stderr, flush=True)
+        told(name, killed, folder, out, more)
 
 
 if __name__ == "__main__":
-    first, _, last = sys.argv[3].rpartition(":")
-    numbers = [] if last == "half" else range(int(first or 0), int(last))
-    main(Path(sys.argv[2]), numbers, sys.argv[4:])
+    main(Path(sys.argv[2]), sys.argv[3], sys.argv[4:])

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import stat
 import sys
@@ -62,25 +63,41 @@ class Watch:
     Args:
         folder: path.
         kill_at: int, the number of an event, just before which it dies; or text, "half 3": it
-            dies before the third renaming, of a file that was written half.
+            dies before the third renaming, of a file that was written half ("half KIND": the first
+            one of this kind); or "write 900 KIND": the system kills it within the write that takes
+            a file of this kind past 900 bytes.
 
     Attributes:
         seen: int, events so far.
         renamed: list of str, kinds of files that were renamed: their names with N for numbers.
+        sizes: dict, kind -> bytes of the last one.
     """
 
     def __init__(self, folder, kill_at=None):
         self.seen, self.renamed, self._folder, self._kill_at = 0, [], str(folder), kill_at
+        self.sizes = {}
         sys.addaudithook(self._event)
 
     def _event(self, event, arguments):
         if event.startswith(EVENTS) and self._folder in str(arguments):
             self.one()
+            if event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+                self._opened(kind_of(arguments[0]))
             if event == "os.rename":
-                self.renamed.append(kind_of(arguments[1]))
-                if self._kill_at == f"half {len(self.renamed)}":
-                    self._kill_at = None  # what follows has events, too
-                    self._cut(Path(arguments[0]))
+                self._renaming(Path(arguments[0]), kind_of(arguments[1]))
+
+    def _opened(self, kind):
+        word, size, of = f"{self._kill_at}  ".split(" ", 2)
+        if word == "write" and of.strip() == kind:
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), int(size)))
+
+    def _renaming(self, path, kind):
+        self.renamed.append(kind)
+        self.sizes[kind] = path.stat().st_size
+        if self._kill_at in (f"half {len(self.renamed)}", f"half {kind}"):
+            self._kill_at = None  # what follows has events, too
+            self._cut(path)
 
     def one(self):
         """Count an event; die if it is the one."""
@@ -97,7 +114,7 @@ class Watch:
 
 def kind_of(path):
     """The name of a file with N for each number, and one name for all pictures."""
-    name = re.sub(r"\d+", "N", Path(path).name)
+    name = re.sub(r"\d+", "N", Path(os.fsdecode(path)).name)
     return "a picture" if name.endswith(".png") else name
 
 
@@ -114,3 +131,18 @@ def half_moments(renamed, rng):
         for kind, numbers in sorted(places.items())
     }
     return {kind: f"half {number}" for kind, number in chosen.items()}
+
+
+def chained_moments(renamed, sizes, written):
+    """A moment for each kind of file, in the order in which a run comes to its last one.
+
+    Each is for a run that goes on where the one before it was killed. Of the kinds `written` there
+    is one more before: within a write, at the half of what a file of the kind came to.
+    """
+    last = {kind: number for number, kind in enumerate(renamed)}
+    moments = {}
+    for kind in sorted(last, key=last.get):
+        if kind in written:
+            moments[f"{kind}, written"] = f"write {sizes[kind] // 2} {kind}"
+        moments[kind] = f"half {kind}"
+    return moments

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 
 from reloop2_keras.core.metrics_content import without_times
 
@@ -24,7 +25,7 @@ def content(out):
         elif path.suffix == ".html":
             text = data.decode()
             text = re.sub(r"\d{4}-\d\d-\d\d(T[\d:]+(\+[\d:]+|Z)?)?", "", text)
-            data = re.sub(r"(seconds</t[hd]>\s*<td[^>]*>)[\d.]+", r"\1", text)
+            data = re.sub(r"(seconds</t[hd]>\s*<td[^>]*>)[\[\]\d., ]+", r"\1", text)
         found[name] = data
     return found
 
@@ -33,3 +34,11 @@ def differences(want, out):
     have = content(out)
     names = sorted(want.keys() | have.keys())
     return [name for name in names if want.get(name) != have.get(name)]
+
+
+def lines_of(command, environment, folder):
+    """Run a script; returns what its lines of JSON say, which a run that is cut off leaves too."""
+    with open(folder / "lines.jsonl", "w") as lines, open(folder / "log.txt", "w") as log:
+        done = subprocess.run(command, env=environment, stdout=lines, stderr=log, check=False)
+    assert done.returncode == 0, (folder / "log.txt").read_text()[-3000:]
+    return [json.loads(line) for line in (folder / "lines.jsonl").read_text().splitlines()]

@@ -1,13 +1,12 @@
 """`fit` that is killed at any moment ends, run again, as one that was never stopped."""
 
-import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import keras
 import pytest
+from run_content import lines_of
 
 pytestmark = pytest.mark.backend
 HERE = Path(__file__).parent
@@ -18,9 +17,7 @@ def test_a_kill_changes_no_bit(kills, tmp_path):
     command = [sys.executable, str(HERE / "killed_fits.py"), str(tmp_path), str(kills)]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     environment["KERAS_BACKEND"] = keras.backend.backend()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    lines = lines_of(command, environment, tmp_path)
     assert len(lines) == kills
     for line in lines:
         assert line["killed"] == -9 and line["again"] == 0 and line["differ"] == [], line

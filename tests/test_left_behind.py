@@ -1,12 +1,16 @@
 """What killed writers leave is gone after the next run; what belongs to live ones stays."""
 
 import os
+import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from killed_steps import killed_at
 
+from reloop2_keras.core import ray_engine
 from reloop2_keras.core.beside import beside, scratch
 from reloop2_keras.core.run_states import RunStates
 from reloop2_keras.core.saved_steps import SavedSteps
@@ -48,6 +52,21 @@ def test_a_study_killed_at_every_step_of_writing_ends_the_same_and_leaves_nothin
         assert not folder.exists(), list(folder.rglob("*"))
     print(f"{kills} kills")
     assert kills > 40 and left == {".step-b", ".step-f", ".state-"}
+
+
+def test_a_study_killed_while_its_states_are_removed_keeps_the_first_seeds(tmp_path):
+    left, step, kills = [], 0, True
+    while kills:
+        folder = tmp_path / str(step)
+        for second, seed in enumerate(("seed-10", "seed-9", "seed-11")):
+            states = RunStates(folder / seed)
+            states.save({"seed": seed}, {})
+            os.utime(states.paths()[0], ns=(0, (second + 1) * 10**9))
+        kills, step = killed_at(step, lambda f=folder: clear_states(f)), step + 1
+        left.append([path.parent.name for path in sorted(folder.rglob("*.state"))])
+    want = [["seed-10", "seed-11", "seed-9"], ["seed-10", "seed-9"], ["seed-10"], []]
+    assert sorted(map(len, left), reverse=True) == [*map(len, left)] and not folder.exists()
+    assert all(one in left for one in want) and all(one in want for one in left)
 
 
 def test_the_next_run_removes_what_was_half_written_before_it_writes(tmp_path):
@@ -92,6 +111,34 @@ def test_scratch_folders_of_the_dead_go_with_the_next_of_their_name(tmp_path, mo
             assert len(list(tmp_path.iterdir())) == 3
         with scratch("reloop2-a") as other:
             assert sorted(tmp_path.iterdir()) == sorted([live, other])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no system that tells what is open")
+def test_rays_folder_stays_while_a_process_has_a_file_of_it_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(ray_engine, "LONGEST_PLACE", 1000)
+
+    def start():
+        with ray_engine._short_folder() as folder:
+            os.unlink(f"{folder}/none")
+
+    assert killed_at(2, start)
+    (left,) = tmp_path.iterdir()
+    wait = [sys.executable, "-c", "input()"]
+    with open(left / "raylet.out", "w") as log:
+        worker = subprocess.Popen(wait, stdin=subprocess.PIPE, stdout=log)
+    try:
+        with ray_engine._short_folder() as folder:
+            assert sorted(tmp_path.iterdir()) == sorted([left, Path(folder)])
+            worker.communicate(b"\n")
+        assert not list(tmp_path.iterdir())  # its process ended meanwhile
+        assert killed_at(2, start) and len(list(tmp_path.iterdir())) == 1
+        with ray_engine._short_folder() as folder:
+            assert [*tmp_path.iterdir()] == [Path(folder)]
+    finally:
+        worker.kill()
+        worker.wait()
     assert not list(tmp_path.iterdir())
 
 

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 try:
@@ -21,20 +21,25 @@ except ImportError:  # On Windows nothing is locked, and what dead writers left 
 NEW, OLD = "new", "old"
 
 
+def _never(folder: Path) -> bool:
+    return False
+
+
 @contextlib.contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def beside(path: Path, in_use: Callable[[Path], bool] = _never) -> Iterator[Path]:
     """Give an empty folder beside `path`; it is removed in the end, with all that is left in it.
 
     What dead writers of the same path left is removed at the start.
 
     Args:
         path: what is to be written; its folder is made if there is none.
+        in_use: see `remove_left`.
 
     Raises:
         OSError: if there can be no such folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_left(path.parent, re.escape(path.name))
+    remove_left(path.parent, re.escape(path.name), in_use)
     folder, handle = _claimed(path)
     try:
         yield folder
@@ -78,7 +83,7 @@ def _claimed(path: Path) -> tuple[Path, int]:
         os.close(handle)
 
 
-def remove_left(folder: Path, names: str) -> None:
+def remove_left(folder: Path, names: str, in_use: Callable[[Path], bool] = _never) -> None:
     """Remove the hidden folders that dead writers left beside files or folders of some names.
 
     Who writes one name again does this by `beside`. This is for names that nobody may write again,
@@ -87,6 +92,8 @@ def remove_left(folder: Path, names: str) -> None:
     Args:
         folder: path of what was written in; nothing is done where there is none.
         names: regular expression of what was written.
+        in_use: function of a hidden folder; where it says True, the folder stays, though who made
+            it is dead: processes that it started may outlive it, and hold no lock.
     """
     if not folder.is_dir():
         return
@@ -97,10 +104,31 @@ def remove_left(folder: Path, names: str) -> None:
             try:
                 replaced = (left / NEW).exists() and (left / OLD).exists()
                 path = left.with_name(left.name[1:-9])
-                if _locked(handle) and not (replaced and not path.exists()):
+                needed = replaced and not path.exists()
+                if _locked(handle) and not needed and not in_use(left):
                     shutil.rmtree(left, ignore_errors=True)
             finally:
                 os.close(handle)
+
+
+def held_open(folder: Path) -> bool:
+    """Whether a process has a file in a folder open; False where the system does not tell (/proc).
+
+    Processes of other users are not seen.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder, open(f"{folder}/rows", "w"):
+        ...     held_open(Path(folder)) or not Path("/proc/self/fd").exists()
+        True
+    """
+    inside = os.path.join(os.path.realpath(folder), "")
+    for handles in Path("/proc").glob("[0-9]*/fd"):
+        with contextlib.suppress(OSError):  # a process that has ended, or is another user's
+            for handle in os.listdir(handles):
+                with contextlib.suppress(OSError):
+                    if os.readlink(handles / handle).startswith(inside):
+                        return True
+    return False
 
 
 def _locked(handle: int) -> bool | None:

@@ -7,7 +7,6 @@ of a file, not through Ray's object store: it lies in /dev/shm, which is small i
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import socket
 import tempfile
@@ -19,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.arguments import integer, optional
+from reloop2_keras.core.beside import beside, held_open, remove_left
 from reloop2_keras.core.compiled import CORES
 from reloop2_keras.core.optional import optional as needed
 
 ROOT = Path(__file__).parents[2]  # what workers must have on their path to import this package
 STARTS = 3  # trials to start it
 OBJECT_STORE = 128 << 20  # bytes of /dev/shm; Ray's own choice would be a third of the memory
-LONGEST_FOLDER = 40  # characters: a socket's path must be below 108, and Ray adds 60 of its own
+FOLDER = "reloop2-ray"
+LONGEST_PLACE = 18  # characters: a socket's path must be below 104; Ray adds 64, a folder's name 22
 PASSED = (
     "KERAS_",
     "TF_",
@@ -244,15 +245,19 @@ def _unreachable(address, who):
 
 @contextlib.contextmanager
 def _short_folder():
-    """Ray's own folder: of logs and of sockets, whose paths must be short."""
-    place = tempfile.gettempdir()
-    if len(place) > LONGEST_FOLDER:
-        place = "/tmp"  # that of a batch system, say, is too long
-    folder = tempfile.mkdtemp(prefix="reloop2-ray-", dir=place)
+    """Ray's own folder: of logs and of sockets, whose paths must be short.
+
+    Those of processes that were killed are removed, at the start and in the end, once Ray's
+    processes have ended, too: its workers follow at once, its agents a minute later.
+    """
+    place = Path(tempfile.gettempdir())
+    if len(str(place)) > LONGEST_PLACE:
+        place = Path("/tmp")  # that of a batch system, say, is too long
     try:
-        yield folder
+        with beside(place / FOLDER, held_open) as folder:
+            yield str(folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_left(place, FOLDER, held_open)
 
 
 @contextlib.contextmanager

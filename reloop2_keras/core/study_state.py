@@ -122,9 +122,18 @@ def about_run(
 
 
 def clear_states(folder: str | Path) -> None:
-    """Remove the states of a study that has ended, and its folder where nothing else is in it."""
-    for part in sorted([*Path(folder).glob("seed-*"), Path(folder) / "shared"]):
+    """Remove the states of a study that has ended, and its folder where nothing else is in it.
+
+    The last seed goes first, so that a kill leaves the first ones: what a search found in the
+    time that it had is in their states, and seeds that are run again take it from there.
+    """
+    parts = [*Path(folder).glob("seed-*"), Path(folder) / "shared"]
+    for part in sorted(parts, key=_last_written, reverse=True):
         SavedSteps(part).clear()
         RunStates(part).clear()
     if Path(folder).is_dir() and not any(Path(folder).iterdir()):
         Path(folder).rmdir()
+
+
+def _last_written(part: Path) -> int:
+    return max((path.stat().st_mtime_ns for path in part.glob("*.state")), default=0)

@@ -4,13 +4,13 @@ import functools
 import logging
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.beside import scratch
 from reloop2_keras.core.encoder import Encoder
 from reloop2_keras.core.files import put_file
 from reloop2_keras.core.online.reading_state import take_values, unfilled
@@ -146,8 +146,8 @@ class Reader:
 
 
 def _loaded(name: str, content: bytes, load: Callable[[Path], Any]) -> Any:
-    """Return what a function makes of a file's path; a kill leaves no file behind afterwards."""
-    with tempfile.TemporaryDirectory(prefix="reloop2-reader-") as folder:
-        path = Path(folder) / name
+    """Return what a function makes of a file's path; what a kill leaves goes with the next one."""
+    with scratch("reloop2-reader") as folder:
+        path = folder / name
         put_file(path, content)
         return load(path)

@@ -6,13 +6,13 @@ task returns goes by a file, because predictions of all arms are big.
 """
 
 import logging
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.base_search import BaseSearch
+from reloop2_keras.core.beside import beside
 from reloop2_keras.core.object_state import put_together, taken_apart
 from reloop2_keras.core.progress import bar
 from reloop2_keras.core.ray_engine import Engine
@@ -70,8 +70,8 @@ def compare_by_seeds(
         )
     seeds = list(seeds)
     Path(out).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".seeds-", dir=out) as folder:
-        place = str(Path(folder).absolute())
+    with beside(Path(out).absolute() / "seeds") as folder:
+        place = str(folder)
         found = None if search_seconds is None else str(Path(place, "found"))
         shared = str(Path(dataset).absolute()), {**options, "max_epochs": max_epochs}
         items = [
@@ -171,9 +171,9 @@ def joined(reports: Sequence[Any], seconds: float) -> Any:
 
 
 def clear_task_states(out: str | Path, seeds: Sequence[int]) -> None:
-    """Remove the states of a study by tasks that has ended."""
+    """Remove the states of a study by tasks that has ended; the first seed's last."""
     states = Path(out) / "state"
-    for seed in seeds:
+    for seed in reversed(seeds):
         clear_states(_state(states, seed))
     if states.is_dir() and not any(states.iterdir()):
         states.rmdir()
