@@ -15,6 +15,7 @@ import config_fuzzers
 import fuzzers
 import more_fuzzers
 import pytest
+import state_fuzzers
 from fuzz_record import FuzzRecord
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,6 +53,16 @@ def test_what_is_nearly_right_is_read_or_refused(name, tmp_path):
     @given(seed=seeds)
     def one(seed):
         READERS[name](seed, tmp_path)
+
+    one()
+
+
+@pytest.mark.parametrize("name", state_fuzzers.READERS)
+def test_what_is_changed_and_sealed_again_is_read_or_refused(name, tmp_path):
+    @settings(few, max_examples=25)
+    @given(seed=seeds)
+    def one(seed):
+        state_fuzzers.READERS[name](seed, tmp_path)
 
     one()
 
@@ -110,7 +121,8 @@ def test_a_body_that_is_nearly_right_is_answered_or_refused(client):
 
 @pytest.mark.parametrize(("name", "seed"), FOUND)
 def test_what_the_long_fuzz_found_is_mended(name, seed, tmp_path):
-    {**READERS, **more_fuzzers.READERS}[name](seed, tmp_path)
+    readers = {**READERS, **more_fuzzers.READERS, **state_fuzzers.READERS}
+    readers[name](seed, tmp_path)
 
 
 def test_a_finding_is_written_at_once_and_the_fuzz_goes_on(tmp_path, monkeypatch):
@@ -137,7 +149,7 @@ def test_all_readers_for_as_long_as_asked(client, tmp_path, record_property, cap
     caplog.set_level("ERROR")  # bad rows are told as warnings
     until = time.monotonic() + float(os.environ.get("RELOOP2_FUZZ_SECONDS", "600"))
     first, record = time.time_ns() % 2**40, FuzzRecord(tmp_path / "record")
-    readers = {**READERS, **more_fuzzers.READERS}
+    readers = {**READERS, **more_fuzzers.READERS, **state_fuzzers.READERS, **state_fuzzers.LONG}
     for name in (*readers, "file"):
         (tmp_path / name).mkdir()
 
@@ -157,11 +169,12 @@ def test_all_readers_for_as_long_as_asked(client, tmp_path, record_property, cap
             with tempfile.TemporaryDirectory() as folder:
                 fuzzers.fuzz_source(name, seed, folder)
 
-    for seed in itertools.count(first):
-        if time.monotonic() > until:
-            break
-        source = fuzzers.SOURCES[seed % len(fuzzers.SOURCES)]
-        for name in (*readers, "body", "question", "file", source):
+    seeds = itertools.count(first)
+    names = itertools.cycle([*readers, "body", "question", "file", *fuzzers.SOURCES])
+    while time.monotonic() < until:  # each reader as long as the others, not as often
+        name, turn = next(names), time.monotonic() + 0.5
+        while time.monotonic() < turn:
+            seed = next(seeds)
             with record.trying(name, seed):
                 one(name, seed)
     record_property("cases", record.executions())
