@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mindspore_port.settings import cast, load_yaml
+from reloop2_keras.core.arguments import shown
 
 DEFAULTS = Path(__file__).with_name("default_config.yaml")
 
@@ -73,7 +74,9 @@ def parse(arguments: Sequence[str]) -> Config:
     if path is not None:
         for name, value in load_yaml(path).items():
             if name not in values:
-                raise ValueError(f"{path}: unknown key {name!r}; {_near(str(name), values)}")
+                key = shown(name)
+                near = _near(key.strip("'"), values)
+                raise ValueError(f"{path}: unknown key {key}; {near}")
             values[name] = cast(f"{path}: {name}", name, value, values[name])
     defaults = load_yaml(DEFAULTS)
     for name, text in given:

@@ -7,21 +7,19 @@ A Keras model is a .keras file or, where Keras is not installed, the neutral .np
 `python -m reloop2_keras.models.neutral dump` (or this command) wrote elsewhere. A MindSpore model
 is a .ckpt file, or .npz. Where both frameworks are installed, both sides are run on one batch and
 the largest differences are printed; Keras runs in a process of its own, on the backend that the
-environment chooses, or in this one where it is in use already, as in a notebook. Elsewhere
+environment chooses, or in this one where a caller hands its end in, as a notebook does. Elsewhere
 checksums and shapes are compared.
 """
 
 import argparse
-import contextlib
-import importlib
+import functools
 import importlib.util
-import io
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 
@@ -40,11 +38,25 @@ TOLERANCE = 1e-4  # of the check; parity in float32 is about 1e-6
 ROWS = 256
 
 
+class KerasEnd(Protocol):
+    """What does Keras' part of a conversion: `reloop2_keras.models.neutral` is one (ours)."""
+
+    def dump_file(self, model: Path, output: Path) -> str:
+        """Write a .keras file as a neutral one; returns the backend's name."""
+
+    def load_file(self, source: Path, model: Path) -> str:
+        """Write a neutral file as a .keras one, in float32; returns the backend's name."""
+
+    def outputs_file(self, model: Path, batch: Path, output: Path) -> str:
+        """Write as .npz what a .keras file says on a batch; returns the backend's name."""
+
+
 def convert(
     direction: str,
     source: str | Path,
     target: str | Path,
     say: Callable[[str], None] | None = None,
+    keras: KerasEnd | None = None,
 ) -> dict[str, float] | None:
     """Convert a file; returns a dict of largest differences, or None where Keras is missing.
 
@@ -52,6 +64,8 @@ def convert(
         direction: "keras-to-mindspore" or "mindspore-to-keras".
         source, target: paths; see the module.
         say: function of a line, or None.
+        keras: what does Keras' part here, such as the module `reloop2_keras.models.neutral`. None:
+            a process of its own does it.
 
     Raises:
         ValueError: for an unknown kind of file, a broken one, or a difference above 1e-4.
@@ -78,11 +92,11 @@ def convert(
             model = neutral.load(middle)  # in float32, as Keras will run it
             keras_file = target
             if target.suffix == ".keras":
-                _keras("load", middle, target)
+                _keras_end(keras, "load")(middle, target)
         else:
             keras_file = source
             if source.suffix == ".keras":
-                _keras("dump", source, middle)
+                _keras_end(keras, "dump")(source, middle)
             else:
                 shutil.copyfile(source, middle)
             model = neutral.load(middle)
@@ -95,45 +109,34 @@ def convert(
                 shutil.copyfile(middle, whole)
         numbers = sum(array.size for array in arrays.values())
         say(f"{source} -> {target}: {len(arrays)} arrays, {numbers:,} numbers")
-        if keras_file.suffix == ".npz" or not _keras_is_here():
+        if keras_file.suffix == ".npz" or not (keras or _keras_is_here()):
             say("Keras side not run (no .keras file or no Keras here): checksums and shapes agree")
             return None
-        return compare(model, keras_file, folder, say)
+        return compare(model, keras_file, folder, say, keras)
 
 
 def _keras_is_here() -> bool:
     return all(importlib.util.find_spec(name) for name in ("keras", "reloop2_keras"))
 
 
+def _keras_end(keras: KerasEnd | None, command: str) -> Callable[..., str]:
+    if keras is None:
+        return functools.partial(_keras, command)
+    return getattr(keras, f"{command}_file")
+
+
 def _keras(*arguments: str | Path) -> str:
-    """Run the Keras end, in a process of its own if need be; returns what it says."""
+    """Run the Keras end in a process of its own; returns its last word, the backend's name."""
     if not _keras_is_here():
         raise ValueError(
             "Keras is not installed here: dump the .keras file where it is, by "
             "`python -m reloop2_keras.models.neutral dump MODEL.keras OUT.npz`, and give the .npz"
         )
-    words, name = [str(argument) for argument in arguments], "reloop2_keras.models.neutral"
-    # What is loaded takes this process's dtype policy; a .keras file brings its own.
-    if "reloop2_keras.models" in sys.modules and words[0] != "load":
-        status, out, errors = _in_this_process(importlib.import_module(name), words)
-    else:
-        command = [sys.executable, "-m", name, *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        status, out, errors = done.returncode, done.stdout, done.stderr
-    if status:
-        raise ValueError(errors.strip()[-2000:])
-    return out.split()[-1]
-
-
-def _in_this_process(module: ModuleType, words: list[str]) -> tuple[int, str, str]:
-    """Run a module's command line here; returns its status, and what it says, as a process."""
-    out, errors = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-        try:
-            status = module.main(words)
-        except SystemExit as end:
-            status = int(end.code or 0)
-    return status, out.getvalue(), errors.getvalue()
+    command = [sys.executable, "-m", "reloop2_keras.models.neutral", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(done.stderr.strip()[-2000:])
+    return done.stdout.split()[-1]
 
 
 def probe(model: DeepFM | ReLoop2, rows: int = ROWS, seed: int = 0) -> dict[str, np.ndarray]:
@@ -161,7 +164,11 @@ def outputs(model: DeepFM | ReLoop2, batch: Mapping[str, np.ndarray]) -> dict[st
 
 
 def compare(
-    model: DeepFM | ReLoop2, keras_file: Path, folder: Path, say: Callable[[str], None]
+    model: DeepFM | ReLoop2,
+    keras_file: Path,
+    folder: Path,
+    say: Callable[[str], None],
+    keras: KerasEnd | None = None,
 ) -> dict[str, float]:
     """Run a Keras file and a MindSpore model on one batch; returns the largest differences.
 
@@ -170,13 +177,15 @@ def compare(
         keras_file: path of the .keras file that should be the same model.
         folder: path, for the batch and the outputs.
         say: function of a line.
+        keras: as of `convert`.
 
     Raises:
         ValueError: if a difference is above 1e-4.
     """
     batch = probe(model)
     np.savez(folder / "batch.npz", **batch)
-    backend = _keras("outputs", keras_file, folder / "batch.npz", folder / "outputs.npz")
+    files = keras_file, folder / "batch.npz", folder / "outputs.npz"
+    backend = _keras_end(keras, "outputs")(*files)
     with np.load(folder / "outputs.npz") as file:
         theirs = dict(file)
     mine = outputs(model, batch)

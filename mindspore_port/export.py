@@ -3,7 +3,8 @@
 OUT ends in .mindir (any batch size), .onnx (any batch size) or .air (Ascend only). Inputs:
 `feature_ids` int32 (batch, F) and `feature_values` float32 (batch, F); output: logits float32
 (batch, 1). With hashed rows also `feature_hashes` int32 (batch, F). A memory is not exported: it
-changes while serving.
+changes while serving. Beside a .mindir or .air file its SHA-256 is written, as OUT.json, and
+printed: such a file has no checksum of its own, and its readers take a flipped bit for a weight.
 
 The .onnx file is core's (`core.serving.deepfm_graph`), from the weights alone: the same file as
 from Keras, with the outputs `probability`, `logit`, `hidden` and `embedding`. It is computed in
@@ -26,8 +27,8 @@ from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.neutral import neutral_form
 from reloop2_keras.core.arguments import MOST_ROWS
 from reloop2_keras.core.command_line import Parser, check_out_file, whole
-from reloop2_keras.core.files import replaced
 from reloop2_keras.core.serving.onnx_file import export_neutral
+from reloop2_keras.core.side_file import check_side_file, replaced_with_side_file
 
 FORMATS = {".mindir": "MINDIR", ".onnx": "ONNX", ".air": "AIR"}
 
@@ -63,6 +64,8 @@ class Logits(nn.Cell):
 def export(checkpoint: str | Path, target: str | Path, rows: int | None = None) -> None:
     """Write the base model of a checkpoint in another format, beside its place, then renamed.
 
+    Beside a .mindir or .air file goes its SHA-256 (`core.side_file`).
+
     Args:
         checkpoint: path of a file of `save_model`, of training or of `convert`.
         target: path that ends in .mindir, .onnx or .air.
@@ -91,7 +94,7 @@ def export(checkpoint: str | Path, target: str | Path, rows: int | None = None) 
         for dtype in dtypes
     ]
     syntax = ms.get_context("jit_syntax_level")
-    with replaced(target) as beside:
+    with replaced_with_side_file(target) as beside:
         try:
             ms.export(Logits(base), *inputs, file_name=str(beside), file_format=kind)
         except (RuntimeError, ValueError, TypeError) as error:
@@ -117,9 +120,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         export(args.checkpoint, args.output, args.rows)
+        own = args.output.suffix == ".onnx"  # it holds its checksum itself
+        digest = "" if own else f", sha256 {check_side_file(args.output)}"
     except (ValueError, OSError, ImportError) as error:
         return fail("export", error)
-    Log()(f"saved: {args.output}")
+    Log()(f"saved: {args.output}{digest}")
     return 0
 
 

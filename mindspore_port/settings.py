@@ -6,7 +6,7 @@ from typing import Any
 from reloop2_keras.core.arguments import MOST_ROWS, integer, number, shown
 from reloop2_keras.core.base_arguments import MOST_LAYERS, MOST_UNITS
 from reloop2_keras.core.delay import Delay
-from reloop2_keras.core.yaml_keys import once_each
+from reloop2_keras.core.yaml_keys import once_each, yaml_text
 
 CHOICES = {
     "device_target": ("Ascend", "GPU", "CPU"),
@@ -58,6 +58,12 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
+def _refused(where: str | Path, error: Exception, otherwise: str) -> ValueError:
+    """What `yaml_text` and `once_each` say stays; what PyYAML says is told in other words."""
+    said = one_line(error)
+    return ValueError(said if said.startswith(f"{where}: ") else f"{where}: {otherwise}")
+
+
 def load_yaml(path: str | Path) -> dict[Any, Any]:
     """Return the `key: value` lines of a YAML file; no tag in it makes an object.
 
@@ -70,14 +76,12 @@ def load_yaml(path: str | Path) -> dict[Any, Any]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: not found. Expected a YAML file of settings")
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        values = yaml.load(text, once_each(yaml.SafeLoader, path)) or {}
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected UTF-8, found {error.object[:20]!r}") from None
+        text = yaml_text(path)
+        values = yaml.load(text, once_each(yaml.SafeLoader, path))
     except (yaml.YAMLError, *_TAGS) as error:
-        said = one_line(error)
-        own = said.startswith(f"{path}: ")  # of `once_each`
-        raise ValueError(said if own else f"{path}: expected YAML: {said}") from error
+        raise _refused(path, error, f"expected YAML: {one_line(error)}") from error
+    if values is None:  # comments alone
+        return {}
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected `key: value` lines, found {type(values).__name__}")
     return values
@@ -106,9 +110,9 @@ def cast(where: str, name: str, value: Any, default: Any) -> Any:
     if isinstance(value, str) and not isinstance(default, str):
         text = value
         try:
-            value = yaml.safe_load(text)
+            value = yaml.load(text, once_each(yaml.SafeLoader, where))
         except (yaml.YAMLError, *_TAGS) as error:
-            raise ValueError(f"{where}: expected a value, found {text[:80]!r}") from error
+            raise _refused(where, error, f"expected a value, found {text[:80]!r}") from error
         value = _worded(value)
     if name in INTEGERS:
         return _whole(where, name, value, *INTEGERS[name])

@@ -3,10 +3,9 @@
 import ast
 import difflib
 import math
-from pathlib import Path
 
 from reloop2_keras.core.arguments import shown
-from reloop2_keras.core.yaml_keys import once_each
+from reloop2_keras.core.yaml_keys import once_each, yaml_text
 
 
 class NotebookError(ValueError):
@@ -62,7 +61,9 @@ def check_known(given, known, where=""):
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)
-            raise NotebookError(f"{where}unknown parameter {name!r}; there is {', '.join(near)}")
+            raise NotebookError(
+                f"{where}unknown parameter {shown(name)}; there is {', '.join(near)}"
+            )
 
 
 def given_parameters(known, file=None, pairs=()):
@@ -153,11 +154,9 @@ def _free(value):
 
 def _read_yaml(path):
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = yaml_text(path, NotebookError)
     except OSError as error:
         raise NotebookError(f"{path}: expected a YAML file, found {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise NotebookError(f"{path}: expected UTF-8, found {error.object[:20]!r}") from error
     content = _load_yaml(text, path)
     if not isinstance(content, dict):
         found = {type(None): "nothing", list: "a list"}.get(type(content), shown(content))

@@ -1,10 +1,12 @@
 """Readers on files and bodies that are nearly right: taken, or refused in one line.
 
 A few hundred seeds here; `RELOOP2_FUZZ_SECONDS=600 pytest -m fuzz tests/test_fuzz.py` goes on for
-that long, each seed a new one, and tells how many there were.
+that long, each seed a new one, and tells how many there were; findings are in files of
+`RELOOP2_FUZZ_FOLDER`, or of the test's own folder, as soon as they are made (`fuzz_record`).
 """
 
 import itertools
+import json
 import os
 import tempfile
 import time
@@ -13,6 +15,8 @@ import config_fuzzers
 import fuzzers
 import more_fuzzers
 import pytest
+import state_fuzzers
+from fuzz_record import FuzzRecord
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +53,16 @@ def test_what_is_nearly_right_is_read_or_refused(name, tmp_path):
     @given(seed=seeds)
     def one(seed):
         READERS[name](seed, tmp_path)
+
+    one()
+
+
+@pytest.mark.parametrize("name", state_fuzzers.READERS)
+def test_what_is_changed_and_sealed_again_is_read_or_refused(name, tmp_path):
+    @settings(few, max_examples=25)
+    @given(seed=seeds)
+    def one(seed):
+        state_fuzzers.READERS[name](seed, tmp_path)
 
     one()
 
@@ -107,7 +121,26 @@ def test_a_body_that_is_nearly_right_is_answered_or_refused(client):
 
 @pytest.mark.parametrize(("name", "seed"), FOUND)
 def test_what_the_long_fuzz_found_is_mended(name, seed, tmp_path):
-    {**READERS, **more_fuzzers.READERS}[name](seed, tmp_path)
+    readers = {**READERS, **more_fuzzers.READERS, **state_fuzzers.READERS}
+    readers[name](seed, tmp_path)
+
+
+def test_a_finding_is_written_at_once_and_the_fuzz_goes_on(tmp_path, monkeypatch):
+    monkeypatch.delenv("RELOOP2_FUZZ_FOLDER", raising=False)
+    record = FuzzRecord(tmp_path / "fuzz", kept=2)
+    for seed, error in enumerate((None, KeyError("a"), SystemExit(2), ValueError("\ud800"))):
+        with record.trying("reader", seed):
+            if error is not None:
+                raise error
+        assert json.loads((record.folder / "now.json").read_text())["seed"] == seed
+        told = record.folder / "findings.txt"
+        assert seed == 0 or f"== reader, seed {seed}\n" in told.read_text("utf-8")
+    assert record.executions() == {"reader": 4}
+    with pytest.raises(BaseExceptionGroup, match=r"3 findings in {'reader': 4}") as group:
+        record.end()
+    assert len(group.value.exceptions) == 2
+    counts = json.loads((record.folder / "counts.json").read_text())
+    assert counts["reader"]["executions"] == 4 and counts["reader"]["findings"] == 3
 
 
 @pytest.mark.fuzz
@@ -115,39 +148,37 @@ def test_what_the_long_fuzz_found_is_mended(name, seed, tmp_path):
 def test_all_readers_for_as_long_as_asked(client, tmp_path, record_property, capsys, caplog):
     caplog.set_level("ERROR")  # bad rows are told as warnings
     until = time.monotonic() + float(os.environ.get("RELOOP2_FUZZ_SECONDS", "600"))
-    first, counts, found = time.time_ns() % 2**40, {}, []
-    readers = {**READERS, **more_fuzzers.READERS}
+    first, record = time.time_ns() % 2**40, FuzzRecord(tmp_path / "record")
+    readers = {**READERS, **more_fuzzers.READERS, **state_fuzzers.READERS, **state_fuzzers.LONG}
     for name in (*readers, "file"):
         (tmp_path / name).mkdir()
-    for seed in itertools.count(first):
-        if time.monotonic() > until or len(found) >= 20:
-            break
-        source = fuzzers.SOURCES[seed % len(fuzzers.SOURCES)]
-        for name in (*readers, "body", "question", "file", source):
-            try:
-                if name in more_fuzzers.FRESH:
-                    with tempfile.TemporaryDirectory() as folder:
-                        readers[name](seed, folder)
-                elif name in readers:
-                    readers[name](seed, tmp_path / name)
-                elif name == "body":
-                    fuzzers.fuzz_body(client, seed)
-                elif name == "question":
-                    more_fuzzers.fuzz_question(client, seed)
-                elif name == "file":
-                    more_fuzzers.fuzz_file(seed, tmp_path / name, capsys)
-                else:
-                    with tempfile.TemporaryDirectory() as folder:
-                        fuzzers.fuzz_source(name, seed, folder)
-            except Exception as error:  # gone on with: one defect must not hide the others
-                error.add_note(f"{name}, seed {seed}, after {counts}")
-                found.append(error)
-                with capsys.disabled():  # a long report may be cut
-                    print(f"{name}, seed {seed}: {error!r}"[:2000], flush=True)
-            counts[name] = counts.get(name, 0) + 1
-    record_property("cases", counts)
+
+    def one(name, seed):
+        if name in more_fuzzers.FRESH:
+            with tempfile.TemporaryDirectory() as folder:
+                readers[name](seed, folder)
+        elif name in readers:
+            readers[name](seed, tmp_path / name)
+        elif name == "body":
+            fuzzers.fuzz_body(client, seed)
+        elif name == "question":
+            more_fuzzers.fuzz_question(client, seed)
+        elif name == "file":
+            more_fuzzers.fuzz_file(seed, tmp_path / name, capsys)
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                fuzzers.fuzz_source(name, seed, folder)
+
+    seeds = itertools.count(first)
+    names = itertools.cycle([*readers, "body", "question", "file", *fuzzers.SOURCES])
+    while time.monotonic() < until:  # each reader as long as the others, not as often
+        name, turn = next(names), time.monotonic() + 0.5
+        while time.monotonic() < turn:
+            seed = next(seeds)
+            with record.trying(name, seed):
+                one(name, seed)
+    record_property("cases", record.executions())
     with capsys.disabled():
-        print(counts)
-    if found:
-        raise ExceptionGroup(f"{len(found)} in {counts}", found)
-    assert sum(counts.values()) > 0
+        print(f"\nfirst seed {first}; {record.folder}: {record.readers}")
+    record.end()
+    assert sum(record.executions().values()) > 0

@@ -11,6 +11,7 @@ FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 # what is written within a block of one of these is renamed, or thrown away, as a whole
 HELPERS = {
     "replaced",
+    "replaced_with_side_file",
     "replaced_folder",
     "beside",
     "scratch",

@@ -119,6 +119,9 @@ def set_weights(
         if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{source}: {name}: expected finite numbers, found NaN or infinity")
     for place, core in learnt(model).items():
-        core.load_state({n: arrays[place + n.replace("/", ".")] for n in core.state()})
+        try:
+            core.load_state({n: arrays[place + n.replace("/", ".")] for n in core.state()})
+        except ValueError as error:
+            raise ValueError(f"{source}: {place}{error}") from error
     for name, parameter in parameters.items():
         assign(parameter, arrays[name])

@@ -80,6 +80,8 @@ def from_bytes(data: bytes, where: str | Path) -> tuple[dict[str, Any], Vocabula
     ):
         if want != found:
             raise ValueError(f"{where}: {name}: expected {want}, of what is there, found {found}")
+    if missing := [name for name in PARTS if name not in parts]:
+        raise ValueError(f"{where}: expected {', '.join(PARTS)}, found no {missing[0]}")
     check_fields(parts, where)
     return {name: parts[name] for name in PARTS}, vocabulary
 

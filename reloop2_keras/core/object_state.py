@@ -23,6 +23,8 @@ _DICTS: dict[str, type] = {
     "Counter": collections.Counter,
     "OrderedDict": collections.OrderedDict,
 }
+# what comes of values that somebody changed: sizes of 2^70 and lists without an end included
+_BROKEN = (KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
 _FACTORIES = {"list": list, "dict": dict, "int": int, "float": float, "set": set}
 
 
@@ -81,7 +83,7 @@ def put_together(
     """
     try:
         return _Maker(nodes, arrays, hooks).value(["r", 0])
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
+    except _BROKEN as error:
         raise ValueError(f"expected the state of a run: {error!r}") from error
 
 

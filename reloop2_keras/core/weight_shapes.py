@@ -52,7 +52,7 @@ def weight_shapes(description: Mapping) -> Shapes:
             found = online_shapes(description["online"]["config"])
             shapes |= {f"online/{name}": shape for name, shape in found.items()}
         return shapes
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"expected the description of a model, found none: {error!r}") from error
 
 

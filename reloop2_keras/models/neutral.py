@@ -9,85 +9,24 @@ layer names, dtype policy, `row_sparse`.
 """
 
 import argparse
+import contextlib
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
-from reloop2_keras import layers
 from reloop2_keras.core import neutral
 from reloop2_keras.core.command_line import Parser, check_out_file
 from reloop2_keras.core.files import replaced
 from reloop2_keras.core.keras_file import check_keras_file
-from reloop2_keras.core.old_names import gate_config
-from reloop2_keras.models.deepfm import DeepFM
+from reloop2_keras.models.plain_form import describe, rebuild
 from reloop2_keras.models.reloop2 import ReLoop2
 
-# of Keras alone; row_sparse says how a model is trained, not what it computes
-NOT_ARGUMENTS = ("name", "trainable", "dtype", "row_sparse")
 _BAD_INPUT = (ValueError, OSError, TypeError, KeyError, zipfile.BadZipFile, EOFError)
-_PARTS = DeepFM | layers.ErrorMemory | layers.OnlineGate | layers.OnlineTables
 numpy = keras.ops.convert_to_numpy
-
-
-def _arguments(layer):
-    return {k: v for k, v in layer.get_config().items() if k not in NOT_ARGUMENTS}
-
-
-def describe(model: keras.layers.Layer) -> dict[str, Any]:
-    """Return class names and arguments of a model and its parts, as plain types.
-
-    Raises:
-        ValueError: if the model is neither a `DeepFM` nor a `ReLoop2` around one.
-    """
-    if isinstance(model, ReLoop2):
-        online = model.online
-        if isinstance(online, str):
-            raise ValueError("expected a model that is built, found one whose tables are not")
-        names = ("compensation", "label_weight", "key")
-        return {
-            "class": "ReLoop2",
-            "config": {name: getattr(model, name) for name in names},
-            "base": describe(model.base),
-            "memory": [describe(memory) for memory in model.memories],
-            "gate": describe(model.gate) if model.gate else None,
-            **({} if online is None else {"online": describe(online)}),
-        }
-    if not isinstance(model, _PARTS):
-        raise ValueError(
-            f"expected a DeepFM, or a ReLoop2 around one. Received: {type(model).__name__}"
-        )
-    return {"class": type(model).__name__, "config": _arguments(model)}
-
-
-def rebuild(description: Mapping[str, Any]) -> keras.layers.Layer:
-    """Make and build the model that `describe` described; its weights are fresh.
-
-    Raises:
-        ValueError: if a class is unknown.
-    """
-    name, config = description["class"], description["config"]
-    if name == "ReLoop2":
-        memories = [rebuild(memory) for memory in description["memory"]]
-        gate = rebuild(description["gate"]) if description["gate"] else None
-        base = rebuild(description["base"])
-        if description.get("online"):
-            model = ReLoop2(base, rule=rebuild(description["online"]))
-        else:
-            model = ReLoop2(base, memories, **config, gate=gate)
-        model.build()
-        return model
-    if name == "DeepFM":
-        model = DeepFM(**config)
-        model.build()
-        return model
-    if name not in layers.__all__:
-        raise ValueError(f"expected a class of this package, found {name!r}")
-    return getattr(layers, name)(**(gate_config(config) if name == "OnlineGate" else config))
 
 
 def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
@@ -177,22 +116,68 @@ def load_model(path: Path) -> keras.Model:
     return keras.saving.load_model(check_keras_file(path), compile=False)
 
 
-def _dump(arguments):
-    check_out_file(arguments.output)
-    dump(load_model(arguments.model), arguments.output)
+@contextlib.contextmanager
+def _one_line(*paths: Path) -> Iterator[None]:
+    """Raise whatever is wrong with a file as one ValueError, of one line that names it."""
+    try:
+        yield
+    except _BAD_INPUT as error:
+        text = (str(error).strip() or repr(error)).splitlines()[0][:500]
+        if not any(str(path) in text for path in paths):
+            text = f"{' '.join(map(str, paths))}: {text}"
+        raise ValueError(text) from error
 
 
-def _load(arguments):
-    check_out_file(arguments.model)
-    load(arguments.neutral).save(arguments.model)
+def dump_file(model: str | Path, output: str | Path) -> str:
+    """Write the model of a .keras file as a neutral file; returns the backend's name (ours).
+
+    Raises:
+        ValueError: in one line that names the file, for whatever cannot be read or written.
+    """
+    model, output = Path(model), Path(output)
+    with _one_line(model, output):
+        check_out_file(output)
+        dump(load_model(model), output)
+    return keras.backend.backend()
 
 
-def _outputs(arguments):
-    check_out_file(arguments.output)
-    model = load_model(arguments.model)
-    found = outputs(model, neutral.read_arrays(arguments.batch))
-    with replaced(arguments.output) as beside:
-        np.savez(beside, **found)
+def load_file(source: str | Path, model: str | Path) -> str:
+    """Write the model of a neutral file as a .keras file; returns the backend's name (ours).
+
+    A neutral file keeps no dtype policy: the model computes in float32, whatever policy is in use.
+
+    Raises:
+        ValueError: in one line that names the file, for whatever cannot be read or written.
+    """
+    source, model = Path(source), Path(model)
+    policy = keras.config.dtype_policy()  # of this thread alone, as Keras keeps it
+    with _one_line(source, model):
+        check_out_file(model)
+        try:
+            keras.config.set_dtype_policy("float32")
+            load(source).save(model)
+        finally:
+            keras.config.set_dtype_policy(policy)
+    return keras.backend.backend()
+
+
+def outputs_file(model: str | Path, batch: str | Path, output: str | Path) -> str:
+    """Write as .npz what the model of a .keras file says on a batch; returns the backend's name.
+
+    Args:
+        model, output: paths.
+        batch: path of a .npz file of feature_ids, feature_values and feature_hashes.
+
+    Raises:
+        ValueError: in one line that names the file, for whatever cannot be read or written.
+    """
+    model, batch, output = Path(model), Path(batch), Path(output)
+    with _one_line(model, batch, output):
+        check_out_file(output)
+        found = outputs(load_model(model), neutral.read_arrays(batch))
+        with replaced(output) as beside:
+            np.savez(beside, **found)
+    return keras.backend.backend()
 
 
 def _file(*endings):
@@ -217,30 +202,28 @@ def _parser():
     commands = parser.add_subparsers(dest="command", required=True)
     model, npz = ("model", _file(".keras")), _file(".npz")
     for name, run, *arguments in (
-        ("dump", _dump, model, ("output", npz)),
-        ("load", _load, ("neutral", npz), model),
-        ("outputs", _outputs, model, ("batch", npz), ("output", npz)),
+        ("dump", dump_file, model, ("output", npz)),
+        ("load", load_file, ("source", npz), model),
+        ("outputs", outputs_file, model, ("batch", npz), ("output", npz)),
     ):
         command = commands.add_parser(name)
         command.set_defaults(run=run)
         for argument, kind in arguments:
-            command.add_argument(argument, type=kind)
+            shown = "neutral" if argument == "source" else None
+            command.add_argument(argument, type=kind, metavar=shown)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 2 for bad input."""
-    arguments = _parser().parse_args(argv)
+    paths = vars(_parser().parse_args(argv))
+    del paths["command"]
     try:
-        arguments.run(arguments)
-    except _BAD_INPUT as error:
-        names = [str(path) for path in vars(arguments).values() if isinstance(path, Path)]
-        text = (str(error).strip() or repr(error)).splitlines()[0][:500]
-        if not any(name in text for name in names):
-            text = f"{' '.join(names)}: {text}"
-        sys.stderr.write(f"neutral: {text}\n")
+        backend = paths.pop("run")(**paths)
+    except ValueError as error:
+        sys.stderr.write(f"neutral: {error}\n")
         return 2
-    sys.stdout.write(keras.backend.backend() + "\n")
+    sys.stdout.write(backend + "\n")
     return 0
 
 

@@ -28,7 +28,8 @@ from reloop2_keras.core.serving.deepfm_graph import OPSET, PROBABILITY
 from reloop2_keras.core.serving.onnx_file import export_neutral, with_outputs, write
 from reloop2_keras.core.serving.same_ids import encoder_mark
 from reloop2_keras.models.deepfm import DeepFM
-from reloop2_keras.models.neutral import arrays_of, describe, load_model
+from reloop2_keras.models.neutral import arrays_of, load_model
+from reloop2_keras.models.plain_form import describe
 from reloop2_keras.models.reloop2 import ReLoop2
 from reloop2_keras.models.serving import Serving, key_dim, tapped
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.array_checks import damage_named
 from reloop2_keras.core.bad_rows import MAX_BAD
 from reloop2_keras.core.command_line import check_out_file, check_out_folder, real, whole
 from reloop2_keras.core.serving.batch_learn import learn_file
@@ -242,7 +243,8 @@ def _standing(
         late_rows=late,
     )
     if head is not None:
-        model.load_state(head, arrays)
+        with damage_named(pinned, "a state of this model"):
+            model.load_state(head, arrays)
     return model, state
 
 

@@ -71,23 +71,54 @@ def refuse(*_, **__):
     raise AssertionError("a process was started")
 
 subprocess.run = refuse
+import keras
 from mindspore_port.convert import convert
-differences = convert("keras-to-mindspore", *sys.argv[1:3])
-assert set(differences) == {"logit", "hidden", "embedding", "corrected"}, differences
+from reloop2_keras.models import neutral
+
+parts = {"logit", "hidden", "embedding", "corrected"}
+model, ours, bad, none, back, mixed = sys.argv[1:]
+assert set(convert("keras-to-mindspore", model, ours, keras=neutral)) == parts
 try:
-    convert("keras-to-mindspore", *sys.argv[3:5])
+    convert("keras-to-mindspore", bad, none, keras=neutral)
 except ValueError as error:
-    assert sys.argv[3] in str(error), error
+    assert bad in str(error) and "\\n" not in str(error), error
 else:
     raise AssertionError("a file of nothing was taken")
+keras.config.set_dtype_policy("mixed_bfloat16")
+assert set(convert("mindspore-to-keras", ours, back, keras=neutral)) == parts
+assert keras.config.dtype_policy().name == "mixed_bfloat16"
+assert neutral.load_model(back).base.compute_dtype == "float32"
+# a load elsewhere takes the policy in use: so the line above can fail
+assert neutral.load(mixed).base.compute_dtype == "bfloat16"
 """
 
 
-def test_keras_that_is_in_use_needs_no_other_process(models, forks, tmp_path):
-    bad, ours = tmp_path / "bad.keras", tmp_path / "m.ckpt"
+def test_a_keras_end_that_is_handed_in_needs_no_other_process(models, forks, tmp_path):
+    bad, ours, back = tmp_path / "bad.keras", tmp_path / "m.ckpt", tmp_path / "k.keras"
     bad.write_bytes(b"nothing")
-    forks("torch").check(IN_USE, models / "gated.keras", ours, bad, tmp_path / "n.ckpt")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.keras", "m.ckpt"]
+    files = [models / "gated.keras", ours, bad, tmp_path / "n.ckpt", back, models / "gated.npz"]
+    forks("torch").check(IN_USE, *files)
+    assert {path.name for path in tmp_path.iterdir()} == {"bad.keras", "m.ckpt", "k.keras"}
+
+
+def test_what_other_threads_print_meanwhile_is_printed(models, tmp_path, capfd):
+    """A process of its own has streams of its own: this one's are left alone."""
+    said = []
+
+    class End:
+        def dump_file(self, model, output):
+            print("of another thread")
+            output.write_bytes((models / "gated.npz").read_bytes())
+            return "torch"
+
+        def outputs_file(self, model, batch, output):
+            raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="^enough$"):
+        convert(
+            "keras-to-mindspore", models / "gated.keras", tmp_path / "m.ckpt", said.append, End()
+        )
+    assert capfd.readouterr().out == "of another thread\n" and len(said) == 1
 
 
 def test_round_trips_keep_every_bit(models, forks, tmp_path):

@@ -169,7 +169,12 @@ def test_a_float16_model_reloads_as_float16_and_leaves_it_out_of_neutral_files(t
     gap = np.abs(Serving(single, ())(x)["logit"] - half).max()
     assert 0 < gap < 0.02
     export(tmp_path / "m.ckpt", tmp_path / "m.mindir")
-    assert {path.name for path in tmp_path.iterdir()} == {"m.ckpt", "m.npz", "m.mindir"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "m.ckpt",
+        "m.npz",
+        "m.mindir",
+        "m.mindir.json",
+    }
 
 
 @pytest.mark.parametrize(

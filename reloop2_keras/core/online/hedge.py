@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from reloop2_keras.core.arguments import MOST_COLUMNS, integer, number
+from reloop2_keras.core.arguments import MOST_COLUMNS, integer, number, shown
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.compiled import COMPILED, jit
 from reloop2_keras.core.newton import log_loss, sigmoid
@@ -78,7 +78,9 @@ class Hedge(ArrayState):
         """See `ArrayState.load_state`; weights must be >= 0 and not all 0."""
         weights = np.asarray(arrays.get("weights", 1.0), "float64")
         if (weights < 0).any() or weights.sum() == 0:
-            raise ValueError(f"weights: expected numbers >= 0, not all 0, found {weights}")
+            raise ValueError(
+                f"weights: expected numbers >= 0, not all 0, found {shown(weights.tolist())}"
+            )
         with self.lock:
             super().load_state(arrays)
             total = self.weights.sum()

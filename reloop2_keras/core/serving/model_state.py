@@ -14,6 +14,7 @@ from reloop2_keras.core.serving.learnt_labels import LearntLabels
 from reloop2_keras.core.serving.releasing import Releasing
 from reloop2_keras.core.serving.requests import Arrays, Requests
 from reloop2_keras.core.serving.seen_values import SeenValues
+from reloop2_keras.core.serving.state_kinds import STATE, check_kinds
 from reloop2_keras.core.serving.trial import Trial, untried
 
 
@@ -173,8 +174,10 @@ class ModelState(Releasing):
             requests: bool; False keeps what waits for labels now, and the base with its trial.
 
         Raises:
-            ValueError: if it is another model's. Nothing is changed then.
+            ValueError: if it is another model's, or a value is of another kind (`state_kinds`).
+                Nothing is changed then.
         """
+        check_kinds(head, STATE)
         with self.writing, self.lock:
             before = None if self.log is None else self.totals()
             online = self.learner.online

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reloop2_keras.core.arguments import integer
+from reloop2_keras.core.arguments import integer, shown
 from reloop2_keras.core.correction import Served
 from reloop2_keras.core.input_checks import HASHES, IDS, VALUES, Fitting, check_inputs, check_shape
 from reloop2_keras.core.optional import optional
@@ -91,9 +91,8 @@ class OnnxBase:
         self.checksum = checksum
         self._session = _session(content, threads, where)
         del content
-        about = json.loads(self._session.get_modelmeta().custom_metadata_map.get(ENTRY, "{}"))
-        if about.get("schema") != SCHEMA:
-            raise ValueError(f"{where}: expected schema {SCHEMA}, found {about.get('schema')}")
+        widths = {output.name: output.shape[-1] for output in self._session.get_outputs()}
+        about = _about(self._session, where, set(widths))
         self.fields: list[dict[str, Any]] | None = about["fields"]
         self.encoder_mark: str | None = about.get("encoder")
         self.inputs: dict[str, tuple[str, tuple]] = {}
@@ -106,7 +105,6 @@ class OnnxBase:
         self._sizes: tuple[int, ...] | None = None
         if self.fields and all(own.get(name) == d for name, (d, _) in self.inputs.items()):
             self._sizes = tuple(field["cardinality"] for field in self.fields)
-        widths = {output.name: output.shape[-1] for output in self._session.get_outputs()}
         self.keys = tuple(about["keys"] if keys is None else keys)
         for key in self.keys:
             if key not in about["keys"]:
@@ -185,6 +183,28 @@ class OnnxBase:
             return self._session.run(names, inputs)
         except Exception as error:  # onnxruntime's errors have no common class of their own
             raise ValueError(f"the base cannot answer for these rows: {error}") from error
+
+
+def _about(session: Any, where: str, outputs: set[str]) -> dict[str, Any]:
+    """What a file says of itself, of the kinds that it must have."""
+    try:
+        about = json.loads(session.get_modelmeta().custom_metadata_map.get(ENTRY, "{}"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: {ENTRY}: expected JSON, found: {error}") from error
+    about = about if isinstance(about, dict) else {}
+    if about.get("schema") != SCHEMA:
+        raise ValueError(f"{where}: expected schema {SCHEMA}, found {shown(about.get('schema'))}")
+    fields, keys, mark = about.get("fields"), about.get("keys"), about.get("encoder")
+    given = [] if fields is None else fields if isinstance(fields, list) else [fields]
+    sizes = [field.get("cardinality") if isinstance(field, dict) else None for field in given]
+    if not all(type(size) is int and 0 < size < 2**31 for size in sizes):
+        raise ValueError(f"{where}: fields: expected cardinalities, found {shown(fields)}")
+    known = outputs - {PROBABILITY}
+    if not isinstance(keys, list) or not all(isinstance(k, str) and k in known for k in keys):
+        raise ValueError(f"{where}: keys: expected some of {sorted(known)}, found {shown(keys)}")
+    if mark is not None and not isinstance(mark, str):
+        raise ValueError(f"{where}: encoder: expected text, found {shown(mark)}")
+    return {"fields": fields, "keys": keys, "encoder": mark}
 
 
 def _session(model: bytes, threads: int, where: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import shown
 from reloop2_keras.core.parquet import read
 from reloop2_keras.core.serving.file_arrays import BadRows, FileArrays
 from reloop2_keras.core.serving.file_rows import RowFile
@@ -94,8 +95,18 @@ class RowsLearnt:
 
     @classmethod
     def of_state(cls, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "RowsLearnt":
-        """Return what `state` was of."""
-        return cls(head["rows"], arrays["runs"], head["bound"])
+        """Return what `state` was of.
+
+        Raises:
+            KeyError: if one of its values is missing.
+            ValueError: if one of them makes no sense.
+        """
+        rows, bound, runs = head["rows"], head["bound"], arrays["runs"]
+        if type(rows) is not int or type(bound) is not int or rows < 0 or not 0 <= bound < 1 << 64:
+            raise ValueError(f"expected counts, found {shown([rows, bound])}")
+        if runs.ndim != 1 or runs.dtype != "uint64" or (runs[1:] <= runs[:-1]).any():
+            raise ValueError("runs: expected uint64 in growing order, found others")
+        return cls(rows, runs, bound)
 
     def first_of(self, file: RowFile, source: FileArrays, chunk: int) -> int:
         """Return how many rows at a file's beginning were learnt already; reading stands there.

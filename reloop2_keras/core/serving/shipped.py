@@ -14,6 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from reloop2_keras.core.arguments import shown
+from reloop2_keras.core.array_checks import damage_named
 from reloop2_keras.core.description import sealed
 from reloop2_keras.core.encoder import Encoder
 from reloop2_keras.core.files import file_checksum, put_file
@@ -154,9 +158,27 @@ def load_shipped(folder: str | os.PathLike, strict: bool = True) -> Shipped:
     folder = Path(folder)
     name, files, card = verified(folder)
     head, arrays = read_state(folder / STATE)
-    online = Online(**head["config"])
-    online.load_state(arrays)
+    with damage_named(folder / STATE, "the tables of a shipped model"):
+        _check_sizes(head["config"], arrays)
+        online = Online(**head["config"])
+        online.load_state(arrays)
     bases = [folder / file for file in files if file.startswith("base.")]
     encoder = Encoder.load(folder / ENCODER, strict=strict)
-    learnt = RowsLearnt.of_state(*read_state(folder / ROWS)) if ROWS in files else None
+    learnt = None
+    if ROWS in files:
+        state = read_state(folder / ROWS)
+        with damage_named(folder / ROWS, "the rows that a shipped model learnt"):
+            learnt = RowsLearnt.of_state(*state)
     return Shipped(name, online, encoder, bases[0] if bases else None, card, learnt)
+
+
+def _check_sizes(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError where arguments ask for more than the arrays that came with them hold."""
+    bits, width, rows = config["bits"], config["width"], config["block_rows"]
+    sizes = [*bits, width, rows]
+    if not all(type(size) is int and size >= 0 for size in sizes) or max(bits, default=0) > 40:
+        raise ValueError(f"expected sizes, found {shown(sizes)}")
+    asked = sum(1 << size for size in bits) + width**2 + rows
+    held = sum(array.size for array in arrays.values())
+    if asked > held:  # in every table, one gate, and the rows that wait
+        raise ValueError(f"expected at least {asked:,} numbers for its arguments, found {held:,}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import shown
 from reloop2_keras.core.files import replaced
 from reloop2_keras.core.serving.packed import pack, unpack
 
@@ -128,9 +129,10 @@ def pin_newest(folder: Path, model: str, pinned: Path) -> str | None:
         try:
             _pin(path, pinned)
             head, _ = read_state(pinned)
-            if head["model"] == model:
+            if head.get("model") == model:
                 return path.name
-            said.append(f"{path}: expected a state of {model!r}, found {head['model']!r}")
+            found = shown(head.get("model"))
+            said.append(f"{path}: expected a state of {model!r}, found {found}")
         except FileNotFoundError:
             continue  # removed meanwhile: there is a newer one
         except ValueError as error:

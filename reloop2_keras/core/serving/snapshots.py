@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.arguments import integer
+from reloop2_keras.core.arguments import shown as known
 from reloop2_keras.core.serving.moments import shown
 from reloop2_keras.core.serving.requests import Arrays
 from reloop2_keras.core.serving.snapshot_file import read_head, read_state, verify, write_state
 from reloop2_keras.core.serving.spaced import spaced
+from reloop2_keras.core.serving.state_kinds import check_kinds
 
 DIGITS = 15
+_ABOUT = {"time?": 0.0, "why?": "", "base?": "", "previous?": "", "counts": {"*": 0}}
 LEFT = "before a rollback"  # why a snapshot was written that no rollback without a number takes
 
 
@@ -74,8 +77,9 @@ class Snapshots:
         """
         path = self.path(number)
         head, arrays = read_state(path)
-        if head["model"] != self._name:
-            raise ValueError(f"{path}: expected a state of {self._name!r}, found {head['model']!r}")
+        if head.get("model") != self._name:
+            found = known(head.get("model"))
+            raise ValueError(f"{path}: expected a state of {self._name!r}, found {found}")
         return head, arrays
 
     def write(self, number: int, head: Mapping[str, Any], arrays: Arrays, why: str = "") -> int:
@@ -113,10 +117,11 @@ class Snapshots:
             about["size"] = found.st_size
             try:
                 head = read_head(path)
+                check_kinds(head, _ABOUT)
                 about |= {name: head[name] for name in ("time", "why", "base") if name in head}
                 about["previous"] = head.get("previous", "")
                 about["labels"] = head["counts"].get("learnt", 0)
-            except (ValueError, KeyError) as error:
+            except ValueError as error:
                 about |= {"error": str(error), "whole": False}
             known = same, about
             with self._lock:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from reloop2_keras.core.array_checks import damage_named
 from reloop2_keras.core.serving.event_log import EventLog
 from reloop2_keras.core.serving.online_model import OnlineModel
 from reloop2_keras.core.serving.segments import Segments
@@ -116,8 +117,9 @@ class Store:
         for number in reversed(numbers):
             try:
                 head, arrays = self.kept.read(number)
-                model.load_state(head, arrays)
-                model.load_memory(head, arrays)
+                with damage_named(self.kept.path(number), "a state of this model"):
+                    model.load_state(head, arrays)
+                    model.load_memory(head, arrays)
             except ValueError as error:
                 self.notes.append(str(error))
                 continue
@@ -222,7 +224,8 @@ class Store:
             with model.writing, model.lock:
                 left = model.state()
                 try:
-                    model.load_state(head, arrays, requests=False)
+                    with damage_named(self.kept.path(number), "a state of this model"):
+                        model.load_state(head, arrays, requests=False)
                     self._write_anew(model, "after a rollback")
                 except BaseException:  # a full disk, say: events to come rest on what was left
                     model.load_state(*left)

@@ -1,0 +1,86 @@
+"""Of which kinds the plain values of a model's state are (ours).
+
+Who can write a snapshot can write its checksum, too. So kinds are compared before a value is
+taken: text where a count should be would stop a service hours later, in the middle of a request.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from reloop2_keras.core.arguments import shown
+
+ANY = object()
+_RECEIPTS = {"names?": [""], "sizes?": [0], "dropped?": 0, "missed?": 0}
+_FILE = {"path": "", "position": ANY, "bad": ANY, "result": ANY, "ends": [ANY]}
+_TRIAL = {"number": 0, "new": "", "old": "", "limit": 0, "ended": ANY}
+_WATCH = dict.fromkeys(("mean", "square", "sum", "least"), 0.0) | {"count": 0, "alarms": 0}
+_ALARMS = {"watches": {"*": _WATCH}, "last": {"*": 0.0}, "raised": [{"*": ANY}], "rows": 0}
+# text, an integer >= 0, a finite number, a list of alike, one of several; "*" is any name, and a
+# name that ends in "?" may be missing, as earlier versions wrote none
+STATE = {
+    "config": {"*": ANY},
+    "base": "",
+    "previous?": "",
+    "trial?": (None, _TRIAL),
+    "counts": {"*": 0},
+    "alarms": {**_ALARMS, "sums": [0.0]},
+    "requests": {"names": [""], "times": [0.0], "sizes": [0], "dropped": 0},
+    "receipts": _RECEIPTS,
+    "learnt?": [""],
+    "files?": [_FILE],
+}
+
+
+def check_kinds(found: Any, wanted: Any, place: str = "state") -> None:
+    """Raise ValueError, naming the place, unless plain values are of the kinds of a pattern.
+
+    Args:
+        found: what JSON gave.
+        wanted: pattern; see `STATE`.
+        place: of `found`.
+
+    Example:
+        >>> check_kinds({"rows": 3}, {"rows": 0, "name?": ""})
+        >>> check_kinds({"rows": "3"}, {"rows": 0})
+        Traceback (most recent call last):
+        ValueError: state.rows: expected an integer >= 0, found '3'
+    """
+    if wanted is ANY:
+        return
+    if isinstance(wanted, tuple):
+        wanted = wanted[0] if found is None and None in wanted else wanted[-1]
+    if wanted is None:
+        return
+    if isinstance(wanted, dict):
+        _is_a(found, Mapping, "an object", place)
+        _check_names(found, wanted, place)
+    elif isinstance(wanted, list):
+        _is_a(found, list, "a list", place)
+        for number, value in enumerate(found):
+            check_kinds(value, wanted[0], f"{place}[{number}]")
+    elif isinstance(wanted, str):
+        _is_a(found, str, "text", place)
+    elif isinstance(wanted, float):
+        _is_a(found, int | float, "a finite number", place)
+        if abs(found) > 1e300 or not math.isfinite(found):
+            raise ValueError(f"{place}: expected a finite number, found {shown(found)}")
+    elif not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < 1 << 63:
+        raise ValueError(f"{place}: expected an integer >= 0, found {shown(found)}")
+
+
+def _check_names(found: Mapping[str, Any], wanted: Mapping[str, Any], place: str) -> None:
+    for name, pattern in wanted.items():
+        plain = name.removesuffix("?")
+        if name == "*":
+            for key, value in found.items():
+                check_kinds(value, pattern, f"{place}.{key}")
+        elif plain in found:
+            check_kinds(found[plain], pattern, f"{place}.{plain}")
+        elif plain == name:
+            raise ValueError(f"{place}.{name}: expected a value, found none")
+
+
+def _is_a(found: Any, kind: Any, words: str, place: str) -> None:
+    if not isinstance(found, kind) or isinstance(found, bool):
+        raise ValueError(f"{place}: expected {words}, found {shown(found)}")
