@@ -4,7 +4,8 @@ python killed_commands.py KIND FOLDER KILLS [WORD …] prints one line of JSON a
 their numbers, 10:20, to go on; WORDs are further words of the command. Each run is a fork of this
 process, which imports the framework and computes nothing. Kills come before a file event in the
 command's folder, or after some seconds. KILLS "half" is one kill for each kind of file that the
-command writes, while half of it is written.
+command writes, while half of it is written; "1:2,half state-N.state" is kill 1, and one for that
+kind.
 """
 
 import json
@@ -100,8 +101,9 @@ def main(folder, kills, more):
     print(json.dumps(whole), flush=True)
     half = half_moments(renamed, random.Random(len(renamed)))
     for number in kills or half:
+        by_half = isinstance(number, str)
         rng, out = random.Random(f"17 {number}"), folder / f"killed {number}"
-        if kills:
+        if not by_half:
             moments = [seconds * rng.random() if number % 2 else rng.randint(1, events)]
             if number % 3 == 2:  # killed once more on the way
                 moments.append(rng.randint(1, events))
@@ -125,6 +127,9 @@ def main(folder, kills, more):
 
 
 if __name__ == "__main__":
-    first, _, last = sys.argv[3].rpartition(":")
-    numbers = [] if last == "half" else range(int(first or 0), int(last))
-    main(Path(sys.argv[2]), numbers, sys.argv[4:])
+    given: list = []
+    for word in sys.argv[3].split(","):
+        first, _, last = word.rpartition(":")
+        half = word.startswith("half")
+        given += [word[5:]] if half else range(int(first or 0), int(last))
+    main(Path(sys.argv[2]), [one for one in given if one != ""], sys.argv[4:])

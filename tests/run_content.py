@@ -24,7 +24,7 @@ def content(out):
         elif path.suffix == ".html":
             text = data.decode()
             text = re.sub(r"\d{4}-\d\d-\d\d(T[\d:]+(\+[\d:]+|Z)?)?", "", text)
-            data = re.sub(r"(seconds</t[hd]>\s*<td[^>]*>)[\d.]+", r"\1", text)
+            data = re.sub(r"(seconds</t[hd]>\s*<td[^>]*>)[\[\]\d., ]+", r"\1", text)
         found[name] = data
     return found
 
