@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from reloop2_keras.core.command_line import Parser
+from reloop2_keras.core.command_line import Parser, check_out_folder
 from reloop2_keras.core.serving import OnnxBase, load_shipped, ship
 from reloop2_keras.models.deepfm import DeepFM
 from reloop2_keras.streaming.arms import FrozenBase
@@ -39,8 +39,11 @@ def main():
     made.add_argument("model")
     made.add_argument("out")
     args = made.parse_args()
-    shipped = load_shipped(args.model)
-    model = twin(shipped.base)
+    made.opened(check_out_folder, args.out)
+    shipped = made.opened(load_shipped, args.model)
+    if shipped.base is None:
+        made.error(f"{args.model}: expected a model over a base, found tables alone")
+    model = made.opened(twin, shipped.base)
     cardinalities = np.array([field["cardinality"] for field in shipped.encoder.fields])
     rng = np.random.default_rng(0)
     ids = (

@@ -6,10 +6,12 @@
 39 fields of 1,000 values, d = 16, MLP 128-64, random weights; `Online` over the base, two crosses.
 """
 
-import argparse
 import os
 import sys
 import time
+
+# of what is imported here nothing needs NumPy, whose import is timed below
+from reloop2_keras.core.command_line import Parser, check_out_file
 
 
 def model():
@@ -52,7 +54,7 @@ def median_ms(function, items):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.light_runtime", description=__doc__)
+    parser = Parser(prog="python -m benchmarks.light_runtime", description=__doc__)
     parser.add_argument("base")
     parser.add_argument(
         "--write", action="store_true", help="write BASE.onnx first, and nothing else"
@@ -61,15 +63,18 @@ def main():
     if args.write:
         from reloop2_keras.core.serving.onnx_file import export_neutral
 
-        export_neutral(*model(), args.base)
+        parser.opened(export_neutral, *model(), parser.opened(check_out_file, args.base, "BASE"))
         return
-    print("import: {:.2f} s, {:.2f} s of CPU".format(*imports()))
+    parser.opened(open, args.base, "rb").close()  # told before anything is timed
+    took = imports()
     import numpy as np
 
     from reloop2_keras.core.online import Online
     from reloop2_keras.core.serving import OnnxBase
 
-    rng, base, online = np.random.default_rng(0), OnnxBase(args.base, keys=()), Online(39, ["deep"])
+    base = parser.opened(OnnxBase, args.base, ())
+    print("import: {:.2f} s, {:.2f} s of CPU".format(*took))
+    rng, online = np.random.default_rng(0), Online(39, ["deep"])
 
     def rows(count):
         ids = (rng.integers(0, 1000, (count, 39)) + 1000 * np.arange(39)).astype("int32")

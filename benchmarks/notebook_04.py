@@ -31,6 +31,8 @@ def main():
     parser.add_argument("--seeds", type=whole(1, 10_000), default=3)
     parser.add_argument("--turns", type=whole(1, 10_000), default=1)
     args = parser.parse_args()
+    for name in ("ratings.dat", "movies.dat"):
+        parser.opened(open, args.raw / name).close()
     os.environ["KERAS_BACKEND"] = args.backend  # before `common` looks
     from benchmarks.common import compare
 

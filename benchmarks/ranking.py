@@ -51,7 +51,8 @@ def main() -> None:
     parser.add_argument("field", help="the field to rank within, such as user")
     parser.add_argument("--seeds", type=whole(1, 10_000), default=3)
     args = parser.parse_args()
-    dataset = PreparedDataset(args.dataset)
+    dataset = parser.opened(PreparedDataset, args.dataset)
+    parser.opened(dataset.columns, args.field)  # told before a base is trained
     found = [scores(dataset, args.field, seed) for seed in range(1001, 1001 + args.seeds)]
     print(f"{'':<12}{'stream':>10}{'in slot':>10}  ({args.seeds} seeds)")
     for name in found[0]:

@@ -38,7 +38,7 @@ def main():
     made.add_argument("--replicas", type=whole(1), nargs="+", default=[1, 2])
     made.add_argument("--paces", type=real("[0, inf)"), nargs="+", default=[50.0])
     args = made.parse_args()
-    rows = raw_rows(load_shipped(args.model).encoder, 5000)
+    rows = raw_rows(made.opened(load_shipped, args.model).encoder, 5000)
     ways = [("one process", ())]
     for replicas in args.replicas:
         for pace in args.paces:

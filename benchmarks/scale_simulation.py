@@ -44,14 +44,13 @@ def made_up(seed=0):
     return ((ids + 1) * 2654435761 & 0x7FFFFFFF).astype("int32"), labels
 
 
-def started(name):
+def started(dataset):
     """An `Online` that has learnt what comes before the stream, and the stream."""
-    if name is None:
+    if dataset is None:
         hashes, labels = made_up()
         online = Online(hashes.shape[1], bits=13)
         online.start([(hashes[:TRAIN], labels[:TRAIN])])
         return online, hashes[TRAIN:], labels[TRAIN:]
-    dataset = PreparedDataset(name)
     online = Online(len(dataset.fields))
     rows = dataset.train_rows(4096, shuffle=False, hashes=True)
     online.start([(part["feature_hashes"], part["label"]) for part in rows])
@@ -91,9 +90,9 @@ def result(online, hashes, labels, workers, every, choose):
     }
 
 
-def simulate(name):
-    """All cells of a log."""
-    online, hashes, labels = started(name)
+def simulate(dataset):
+    """All cells of a log; None: of the made-up one."""
+    online, hashes, labels = started(dataset)
     run = partial(result, online, hashes, labels)
     rows = [run(1, len(hashes), by_row)]
     for choose in (by_row, by_user):
@@ -162,7 +161,8 @@ def main():
     if args.figure:
         draw(args.figure)
         return
-    found = simulate(args.dataset)
+    dataset = None if args.dataset is None else parser.opened(PreparedDataset, args.dataset)
+    found = simulate(dataset)
     FOLDER.mkdir(parents=True, exist_ok=True)
     name = "made-up" if args.dataset is None else Path(args.dataset).name
     (FOLDER / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -206,7 +206,7 @@ def main():
     made.add_argument("--seconds", type=real("(0, inf)"), default=5.0)
     made.add_argument("--in-process", action="store_true", help="leave the service out")
     args = made.parse_args()
-    rows = raw_rows(load_shipped(args.model).encoder, 5000)
+    rows = raw_rows(made.opened(load_shipped, args.model).encoder, 5000)
     in_process(args.model, rows, args.seconds)
     if not args.in_process:
         over_loopback(args.model, rows, args.seconds)

@@ -96,7 +96,7 @@ def main():
     made.add_argument("--seconds", type=real("(0, inf)"), default=600.0)
     made.add_argument("--rate", type=real("(0, inf)"), default=200.0)
     args = made.parse_args()
-    rows = raw_rows(load_shipped(args.model).encoder, 20_000)
+    rows = raw_rows(made.opened(load_shipped, args.model).encoder, 20_000)
     with tempfile.TemporaryDirectory() as state:
         told, labels, memory = soak(args.model, state, rows, args.seconds, args.rate)
         state = next(Path(state).iterdir())  # the one model that was served there

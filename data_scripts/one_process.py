@@ -14,7 +14,7 @@ from data_scripts.writer import PeriodWriter
 
 
 class OneProcess:
-    """Counts rows, counts values, writes files.
+    """The `PreparationWork` of one process.
 
     Args:
         source: `Source`.
@@ -25,15 +25,11 @@ class OneProcess:
         self._source, self._passes = source, passes
 
     def count(self) -> int:
-        """Return the number of good rows."""
+        """See `PreparationWork`."""
         return self._passes.count()
 
     def count_values(self, fields: Sequence[FieldVocabulary], rows: int, threshold: int) -> int:
-        """Count the first `rows` rows' values and give them their ids.
-
-        Returns:
-            int, the number of ids.
-        """
+        """See `PreparationWork`."""
         left = rows
         for frame in self._passes.frames("vocabulary"):
             frame = frame.head(left)
@@ -55,17 +51,7 @@ class OneProcess:
         plan: Sequence[tuple[str, int]],
         output: Path,
     ) -> dict[str, dict[str, Any]]:
-        """Encode all rows and write them.
-
-        Args:
-            fields: with their ids.
-            folder: to write to.
-            plan: list of (file name, rows).
-            output: path that `folder` will have, for messages.
-
-        Returns:
-            dict file name -> its entry in dataset.json.
-        """
+        """See `PreparationWork`."""
         passes = self._passes
         writer = PeriodWriter(folder, plan, output)
         try:

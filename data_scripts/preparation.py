@@ -17,6 +17,7 @@ from data_scripts.one_process import OneProcess
 from data_scripts.output import check_output
 from data_scripts.passes import Passes
 from data_scripts.periods import period_sizes, plan_files
+from data_scripts.preparation_work import PreparationWork
 from data_scripts.ray_preparation import on_ray
 from data_scripts.sources.source import Source
 from data_scripts.vocabulary import FieldVocabulary, vocabulary_table
@@ -26,6 +27,7 @@ from reloop2_keras.core.bad_rows import MAX_BAD
 from reloop2_keras.core.description import SCHEMA_VERSION, sealed
 from reloop2_keras.core.files import file_checksum, put_file, writing
 
+Way = contextlib.AbstractContextManager[PreparationWork]
 CUT = ("train_fraction", "validation_fraction", "slots", "train_rows")
 
 
@@ -123,7 +125,7 @@ def prepare(
         FieldVocabulary(name, kind, source.final_ids, bins=bins) for name, kind in source.fields
     ]
     if engine is None:
-        way: Any = contextlib.nullcontext(OneProcess(source, passes))
+        way: Way = contextlib.nullcontext(OneProcess(source, passes))
     else:
         way = on_ray(engine, source, passes, output, options, chunk_rows)
     with way as work:

@@ -67,7 +67,7 @@ def on_ray(
 
 
 class RayPreparation:
-    """Counts rows, counts values, writes files; as `OneProcess`, by several.
+    """The `PreparationWork` of several workers.
 
     Args:
         engine, source, passes, options: see `on_ray`.
@@ -90,7 +90,7 @@ class RayPreparation:
         self._units: list[Unit] = []
 
     def count(self) -> int:
-        """Return the number of good rows."""
+        """See `PreparationWork`."""
         counted = RowCount(self._source, self._passes, self._how, self._options, self.stage)
         self._units, self._how = counted.units, counted.how
         return counted.rows
@@ -142,7 +142,7 @@ class RayPreparation:
         self._passes.check_files()
 
     def count_values(self, fields: Sequence[FieldVocabulary], rows: int, threshold: int) -> int:
-        """Count the first `rows` rows' values and give them their ids; see `OneProcess`."""
+        """See `PreparationWork`."""
         how, bins = self._how, fields[0].bins
         ends = list(itertools.accumulate(unit.rows for unit in self._units))
         units = self._units[: bisect.bisect_left(ends, rows) + 1]
@@ -209,7 +209,7 @@ class RayPreparation:
         plan: Sequence[tuple[str, int]],
         output: Path,
     ) -> dict[str, dict[str, Any]]:
-        """Encode all rows and write them; see `OneProcess`."""
+        """See `PreparationWork`."""
         ends = list(itertools.accumulate(unit.rows for unit in self._units))
         widest = max(TASK_ROWS, *(unit.rows for unit in self._units))
         told, items, start = counting.told(fields), [], 0

@@ -153,8 +153,12 @@ def _compare(args: argparse.Namespace) -> None:
         raise ValueError(f"--delays: expected distinct ones, found {args.delays}")
     if args.delays and (args.late_clicks is not None or args.delay != "0"):
         raise ValueError("--delays: expected without --delay and --late-clicks")
-    if args.resume and (args.delays or args.late_clicks is not None):
-        raise ValueError("--resume: expected without --delays and --late-clicks")
+    state = Path(args.out) / "state" if args.resume else None
+    if state and not args.engine and any(state.glob("task-*")):
+        raise ValueError(
+            f"{state}: expected the state of one process, found that of tasks; go on with "
+            "--engine ray, or remove it"
+        )
     if args.engine and (args.delays or args.late_clicks is not None):
         raise ValueError("--engine: expected without --delays and --late-clicks")
     if args.engine:  # told before a framework is imported
@@ -196,12 +200,11 @@ def _compare(args: argparse.Namespace) -> None:
     if args.engine:
         report = _by_engine(args, shared, delays[0], kept)
     elif args.delays:
-        report = reloop2_keras.compare_delays(dataset, delays=delays, **shared)
+        report = reloop2_keras.compare_delays(dataset, delays=delays, **shared, state=state)
     elif args.late_clicks is not None:
-        late = {"share": args.late_clicks, "longest": args.longest}
+        late = {"share": args.late_clicks, "longest": args.longest, "state": state}
         report = reloop2_keras.compare_late_clicks(dataset, delay=delays[0], **late, **shared)
     else:
-        state = Path(args.out) / "state" if args.resume else None
         report = reloop2_keras.compare(dataset, delay=delays[0], **shared, kept=kept, state=state)
     written = report.save(args.out)
     print(report.table())
@@ -215,8 +218,8 @@ def _compare(args: argparse.Namespace) -> None:
         from reloop2_keras.distributed.ray_studies import clear_task_states
 
         clear_task_states(args.out, shared["seeds"])
-    elif args.resume:  # now nothing is left that a kill could cost
-        clear_states(Path(args.out) / "state")
+    elif state:  # now nothing is left that a kill could cost
+        clear_states(state)
     print(sentence(report) if one else report.sentence())
 
 

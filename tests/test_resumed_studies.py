@@ -56,7 +56,7 @@ def test_what_was_done_is_not_done_again_and_other_runs_are_refused(folder, monk
     with monkeypatch.context() as patched:
         patched.setattr(choice, "replay", stopped)  # the forms of the feature memory are kept
         report = study(folder, made, state=state)
-    assert made == [3, 3] and not list(state.rglob("step-*"))
+    assert made == [3, 3] and not list(state.rglob("seed-*/step-*"))
     for arm in ARMS:
         np.testing.assert_array_equal(report.predictions[arm], whole.predictions[arm], arm)
 
@@ -68,6 +68,7 @@ def test_what_was_done_is_not_done_again_and_other_runs_are_refused(folder, monk
         ({"incremental_options": {"epochs": 2}}, "incremental.epochs: none then, 2 now"),
         ({"slots": 4}, "slots: 2 then, 4 now"),
         ({"seeds": [3, 4]}, r"seeds: \[3\] then, \[3, 4\] now"),
+        ({"seeds": [5]}, r"seeds: \[3\] then, \[5\] now"),
     ):
         with pytest.raises(ValueError, match=f"expected the state of this run.*{told}"):
             study(folder, made, state=state, **changed)

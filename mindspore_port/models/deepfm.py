@@ -12,30 +12,12 @@ from mindspore_port.layers.field_embedding import FieldEmbedding
 from mindspore_port.layers.seeded_dropout import SeededDropout
 from mindspore_port.tensors import assign, state, to_numpy
 from reloop2_keras.core.arguments import integer
-from reloop2_keras.core.base_arguments import checked_deepfm, checked_fields
+from reloop2_keras.core.deepfm_arguments import DeepFMArguments
 from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
 from reloop2_keras.core.input_checks import HASHES, IDS, VALUES, check_inputs
 
-PRESETS: dict[str, dict[str, Any]] = {
-    # docs/method.md, section 1; learning rates and batch sizes stand in default_config.yaml
-    "criteo": {
-        "embedding_dim": 80,
-        "hidden_units": (1024, 512, 256, 128),
-        "dropout": 0.0,
-        "embedding_l2": 8e-5,
-        "initializer_stddev": 0.01,
-    },
-    "small": {
-        "embedding_dim": 16,
-        "hidden_units": (128, 64),
-        "dropout": 0.0,
-        "embedding_l2": 0.0,
-        "initializer_stddev": None,
-    },
-}
 
-
-class DeepFM(nn.Cell):
+class DeepFM(DeepFMArguments, nn.Cell):
     """DeepFM over F fields in one embedding table (Guo et al., 2017; docs/method.md, section 1).
 
     v_f = V[id_f] * value_f, w_f = w[id_f] * value_f;
@@ -91,24 +73,14 @@ class DeepFM(nn.Cell):
         linear_l2: float | None = None,
     ) -> None:
         super().__init__()
-        self.fields = checked_fields(fields)
         if compute_dtype not in ("float32", "float16"):
             raise ValueError(
                 f'`compute_dtype` must be "float32" or "float16". Received: {compute_dtype!r}'
             )
-        (
-            self.embedding_dim,
-            self.hidden_units,
-            self.dropout,
-            self.embedding_l2,
-            self.linear_l2,
-            self.initializer_stddev,
-        ) = checked_deepfm(
-            embedding_dim, hidden_units, dropout, embedding_l2, linear_l2, initializer_stddev
-        )
+        base = embedding_dim, hidden_units, dropout, embedding_l2, linear_l2, initializer_stddev
+        self.keep_arguments(fields, *base)
         self.compute_dtype = compute_dtype
         seed = integer("seed", seed, 0)
-        self.num_ids = sum(f["cardinality"] for f in self.fields)
         self.hashed = checked_bits(self.fields, hashed)
         self.takes_hashes = self.hashed is not None
         rows = HashedRows.of(self.fields, self.hashed or [0] * len(self.fields))
@@ -152,15 +124,6 @@ class DeepFM(nn.Cell):
         layer = nn.Dense(width, units, Tensor(weight.astype("float32")), "zeros", True, activation)
         return layer.to_float(ms.float16) if self.compute_dtype == "float16" else layer
 
-    @classmethod
-    def from_preset(
-        cls, preset: str, fields: Sequence[int | Mapping[str, Any]], **overrides: Any
-    ) -> Self:
-        """Build the configuration "criteo" (the reference) or "small" (CPU and teaching)."""
-        if preset not in PRESETS:
-            raise ValueError(f"`preset` must be one of {sorted(PRESETS)}. Received: {preset!r}")
-        return cls(fields, **{**PRESETS[preset], **overrides})
-
     def with_hashed(self, hashed: bool | int | Sequence[int] = True) -> Self:
         """Return a copy of this trained model with rows of their own for new values.
 
@@ -184,11 +147,6 @@ class DeepFM(nn.Cell):
             # tables alone are longer
             assign(mine, table if mine.shape == theirs.shape else made.hashed_rows.grown(table))
         return made
-
-    @property
-    def key_dims(self) -> dict[str, int]:
-        """Dict: the width of each key that a memory can use."""
-        return {"hidden": self.hidden_units[-1], "embedding": self.width}
 
     def rows(self, feature_ids: Tensor, feature_hashes: Tensor | None = None) -> Tensor:
         """Return the row of the tables that each value has, int32; see `core.hashed_rows`."""

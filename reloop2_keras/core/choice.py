@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -48,9 +49,7 @@ BATCH = 4096  # training rows served at once
 
 
 class Choice:
-    """What validation picked for one trained base, and fresh arms of it.
-
-    Made by `choose`.
+    """What validation picked for one trained base, and fresh arms of it; made by `choose`.
 
     Attributes:
         grid: list of dicts, validation's scores of each memory of similarity, lambda and gamma.
@@ -59,6 +58,7 @@ class Choice:
             learning rate), "online+incremental" (which of the two) and names of rivals -> the
             picked row of those, for those asked for.
         rivals: name -> what `choose_rival` returned: has a `part` and a `setting`.
+        drawn: state of Python's random numbers when all was chosen; arms to come draw from them.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Choice:
             self.picked[kind] = best_setting(rates)
         if incremental:
             self.picked[BOTH] = best_setting(incremental)
-        self.rivals = rivals
+        self.rivals, self.drawn = rivals, random.getstate()
         self.picked |= {name: rival.setting for name, rival in rivals.items()}
 
     def _best(self, name: str) -> dict[str, Any]:

@@ -11,9 +11,11 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from reloop2_keras.core.arguments import LARGEST, integer, number, shown
+
+T = TypeVar("T")
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,6 +49,23 @@ class Parser(argparse.ArgumentParser):
         text = " ".join(message.split())
         text = text if len(text) <= 400 else f"{text[:397]}..."
         self.exit(2, f"{self.prog}: {text} (see --help)\n")
+
+    def opened(self, read: Callable[..., T], *given: Any) -> T:
+        """Return what `read` makes of what was given; if it can not, exit with status 2, one line.
+
+        Args:
+            read: function that opens a model or a folder of data, and raises ValueError, OSError or
+                ImportError with a message that names it.
+            *given: its arguments.
+
+        Example:
+            >>> Parser(prog="log").opened(int, "7")
+            7
+        """
+        try:
+            return read(*given)
+        except (ValueError, OSError, ImportError) as error:
+            self.error(str(error) or type(error).__name__)
 
     def _known(self, word: str) -> bool:
         return word.partition("=")[0] in self._option_string_actions

@@ -1,7 +1,6 @@
 """One comparison at several delays, or with clicks that come late: a table of all arms."""
 
 import dataclasses
-import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Any
 
 from reloop2_keras.core.curve_content import curve_content, curve_sentence
 from reloop2_keras.core.curve_page import curve_page
+from reloop2_keras.core.curve_studies import CurveStudies
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.files import put_file
 from reloop2_keras.core.late_clicks import WAYS, LateClicks
 from reloop2_keras.core.report import PrequentialReport
-from reloop2_keras.core.study import compare
 
 METRICS = ("auc", "gauc", "logloss", "ece")
 
@@ -96,13 +95,14 @@ def delay_curve(
 ) -> Curve:
     """Run one comparison at several delays; at each all is chosen anew, on validation alone.
 
-    A base is trained once a seed.
+    A base is trained once a seed. A point is what `compare` gives at that delay alone, to the bit.
 
     Args:
         dataset, make_base, arms, seeds: see `core.study.compare`.
         delays: distinct ones; see `iter_prequential`.
         made: class of the answer.
-        **options: further arguments of `core.study.compare`.
+        **options: further arguments of `core.study.compare`; `state` is a folder for all points,
+            each of which goes on as `compare` does.
 
     Raises:
         ValueError: if `delays` are not distinct, or there is none; and as `compare`.
@@ -110,12 +110,9 @@ def delay_curve(
     points = {str(delay): delay for delay in map(Delay.of, delays)}
     if not points or len(points) < len(delays):
         raise ValueError(f"`delays` must be distinct, at least one. Received: {list(delays)}")
-    cached = functools.cache(make_base)
-    reports = {
-        name: compare(dataset, cached, arms, list(seeds), delay, **options)
-        for name, delay in points.items()
-    }
-    return made("delay", reports)
+    given = dataset, make_base, arms, seeds, list(points.values()), options
+    studies = CurveStudies(*given, delays=list(points))
+    return made("delay", {name: studies.report(name, delay) for name, delay in points.items()})
 
 
 def late_curve(
@@ -139,21 +136,18 @@ def late_curve(
         delay: the window; see `iter_prequential`.
         share, longest: see `LateClicks`.
         made: class of the answer.
-        **options: further arguments of `core.study.compare`.
+        **options: further arguments of `core.study.compare`; `state` is a folder for all points,
+            each of which goes on as `compare` does.
 
     Raises:
         ValueError: if an argument is out of range; and as `compare`.
     """
     ways: dict[str, LateClicks | None] = {"none late": None}
     ways |= {way: LateClicks(share, longest, way) for way in WAYS}
-    for late in filter(None, ways.values()):
-        late.check(Delay.of(delay))  # told before hours of training
-    cached = functools.cache(make_base)
-    choices: dict[int, Any] = {}
-    options = {**options, "choices": choices}
-    reports = {
-        name: compare(dataset, cached, arms, list(seeds), delay, late=late, **options)
-        for name, late in ways.items()
-    }
     window = Delay.of(delay)
+    for late in filter(None, ways.values()):
+        late.check(window)  # told before hours of training
+    given = dataset, make_base, arms, seeds, [window], options
+    studies = CurveStudies(*given, ways["wait"], delay=window.plain())
+    reports = {name: studies.report(name, window, late, chosen=True) for name, late in ways.items()}
     return made(f"{share:.0%} late, {window} + {Delay.of(longest)}", reports, "none late")

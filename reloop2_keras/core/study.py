@@ -3,14 +3,14 @@
 import dataclasses
 import datetime
 import logging
+import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from reloop2_keras.core.arguments import integer, sequence
 from reloop2_keras.core.candidates import Candidates
-from reloop2_keras.core.choice import ARMS, Choice, choose, needed
+from reloop2_keras.core.choice import ARMS, Choice, choose
 from reloop2_keras.core.delay import Delay
 from reloop2_keras.core.description import sealed
 from reloop2_keras.core.late_clicks import LateClicks
@@ -20,9 +20,8 @@ from reloop2_keras.core.prequential import prequential
 from reloop2_keras.core.provenance import provenance
 from reloop2_keras.core.report import PrequentialReport
 from reloop2_keras.core.saved_steps import SavedSteps
-from reloop2_keras.core.study_checks import check_study
+from reloop2_keras.core.study_checks import check_arms, check_study, checked_seeds
 from reloop2_keras.core.study_state import StudyState, about_run
-from reloop2_keras.core.verdict import RIVALS
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +61,8 @@ def compare(
         settings: `Candidates`, what may be chosen; None: its defaults.
         info: dict, noted in the report, such as the backend's name.
         choices: dict seed -> `Choice`: one that is there is taken instead of choosing, and others
-            are put there, to look at what validation saw; or None.
+            are put there, to look at what validation saw; or None. Arms of one that was made
+            before draw the random numbers that they would have drawn then.
         progress: bool, or None to show bars on terminals and in notebooks only.
         report: class of the report.
         choose_rival: see `choose`.
@@ -86,15 +86,9 @@ def compare(
         ValueError: if an argument is out of range, an arm is unknown, or `state` is of another
             run.
     """
-    seeds = [integer("seeds", seed, 0) for seed in sequence("seeds", seeds, "numbers")]
-    settings = settings or Candidates()
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise ValueError(f"`seeds` must be distinct, at least one. Received: {seeds}")
-    needed(arms)  # an unknown name is told before hours of training
-    rivals = [arm for arm in arms if arm in RIVALS]
-    if rivals and choose_rival is None:
-        raise ValueError(f"`choose_rival` must be given for the arms {rivals}")
-    delay = Delay.of(delay)
+    delay, settings = Delay.of(delay), settings or Candidates()
+    seeds = checked_seeds(seeds)
+    check_arms(arms, choose_rival)
     check_study(dataset, settings, delay, slots)
     start, stream, reports, picked = time.perf_counter(), dataset.slots(slots), [], []
     tables = tables or StartedTables(dataset, settings.online_crosses, settings.max_crosses)
@@ -111,7 +105,7 @@ def compare(
         settings=dataclasses.asdict(settings),
     )
     states = StudyState(state, make_base, tables, **about)
-    shared = settings, progress, tables, _once(choose_rival, states.shared)
+    shared = settings, progress, tables, once_for_seeds(choose_rival, states.shared)
     for seed in seeds:
         backup = states.of(seed)
         if backup is not None and backup.running is not None:
@@ -125,11 +119,12 @@ def compare(
             choice = (choices or {}).get(seed)
             if choice is None:
                 choice = choose(base, dataset, arms, seed, delay, *shared, steps)
+            random.setstate(choice.drawn)
             made = choice.arms(arms, base)
             if backup is not None:
                 states.begin(seed, backup, choice, made, delay, late)
         if choices is not None:
-            choices[seed] = choice
+            choices.setdefault(seed, choice)
         picked += [{"seed": seed, "arm": arm, **row} for arm, row in choice.picked.items()]
         warmup = dataset.validation_slots(settings.validation_slots)
         _log.info("seed %s: streaming %d slots", seed, len(stream))
@@ -182,8 +177,15 @@ def _log_arms(seed: int, report: PrequentialReport) -> None:
         _log.info("seed %s, %s: AUC %.4f, log loss %.4f%s", seed, arm, *scores, cost)
 
 
-def _once(choose_rival: Callable[..., Any] | None, steps: SavedSteps) -> Callable[..., Any] | None:
-    """Choose rivals without a base once for all seeds: they do not depend on them."""
+def once_for_seeds(
+    choose_rival: Callable[..., Any] | None, steps: SavedSteps
+) -> Callable[..., Any] | None:
+    """Return `choose_rival`, but rivals without a base are chosen once for all seeds.
+
+    Args:
+        choose_rival: see `choose`; None: there are no rivals, and None is returned.
+        steps: that serve all seeds.
+    """
     chosen: dict[str, Any] = {}
 
     def choose_once(name: str, dataset: Any, base: Any, *rest: Any) -> Any:

@@ -1,11 +1,14 @@
 """What a study is told before hours of training: whether its dataset can give what is asked."""
 
 import difflib
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from reloop2_keras.core.arguments import integer, sequence
 from reloop2_keras.core.candidates import Candidates
+from reloop2_keras.core.choice import needed
 from reloop2_keras.core.delay import Delay
+from reloop2_keras.core.verdict import RIVALS
 
 
 def check_study(dataset: Any, settings: Candidates, delay: Delay, slots: int | None = None) -> None:
@@ -36,6 +39,30 @@ def check_study(dataset: Any, settings: Candidates, delay: Delay, slots: int | N
             f"`delay` must be in slots or rows, as {dataset.folder} has no `time`. "
             f"Received: {delay}"
         )
+
+
+def checked_seeds(seeds: Iterable[int]) -> list[int]:
+    """Return the seeds of a study as a list.
+
+    Raises:
+        ValueError: if one is no integer >= 0, there is none, or they are not distinct.
+
+    Example:
+        >>> checked_seeds(range(1, 3))
+        [1, 2]
+    """
+    found = [integer("seeds", seed, 0) for seed in sequence("seeds", seeds, "numbers")]
+    if not found or len(set(found)) != len(found):
+        raise ValueError(f"`seeds` must be distinct, at least one. Received: {found}")
+    return found
+
+
+def check_arms(arms: Sequence[str], choose_rival: Callable[..., Any] | None) -> None:
+    """Raise ValueError if an arm is unknown, or a rival that nothing is there to choose."""
+    needed(arms)
+    rivals = [arm for arm in arms if arm in RIVALS]
+    if rivals and choose_rival is None:
+        raise ValueError(f"`choose_rival` must be given for the arms {rivals}")
 
 
 def _slots(name, count, rows, what):

@@ -30,20 +30,29 @@ class PickedBefore:
 class StudyState:
     """The folder of a study: a folder a seed, each a `StreamBackup`, before it `SavedSteps`.
 
+    The folder itself says which run it is of: another one is refused before anything is done.
+
     Args:
         folder: path, made when first written to; None: nothing is kept.
         make_base: function of the seed; its attribute `hooks` says how slow parts are kept, and
-            `search`, if there is one, is the `BaseSearch` that all seeds share.
+            `search`, if there is one, is the `BaseSearch` that all seeds share. Where `keeps` is
+            true, it keeps bases by itself.
         tables: `StartedTables`.
         **about: what a run must have in common with one that it goes on with, beside code and
             versions; see `run_identity`.
 
     Attributes:
         shared: `SavedSteps` that serve all seeds.
+        whole: `SavedSteps` of the folder itself.
+
+    Raises:
+        ValueError: if the folder is of another run, naming what differs.
 
     Example:
-        >>> state = StudyState("runs/mine/state", lambda seed: None, None, delay=0)
-        >>> state.of(1001).done
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     state = StudyState(folder, lambda seed: None, None, delay=0)
+        ...     state.of(1001).done
         0
     """
 
@@ -58,10 +67,13 @@ class StudyState:
         self.tables, self._make_base = tables, make_base
         self._hooks = getattr(make_base, "hooks", ())
         self._search = getattr(make_base, "search", None)
+        self._keeps = getattr(make_base, "keeps", False)
         if self._search:
             about["search"] = {"seconds": self._search.seconds, "axes": self._search.axes}
         self._about = {} if folder is None else run_identity(**about)
         self.shared = self.steps("shared")
+        self.whole = SavedSteps(self.folder, self._about, self._hooks, draws=False)
+        self.whole("run", dict)
 
     def steps(self, part: str | int) -> SavedSteps:
         """Return the steps of a seed, or of "shared"."""
@@ -78,7 +90,7 @@ class StudyState:
             base = self._make_base(seed)
             return {"base": base, "search": self._search.found() if self._search else None}
 
-        found = steps("base", train)
+        found = train() if self._keeps else steps("base", train)
         if self._search:
             self._search.take_found(found["search"])
         steps.shares(getattr(found["base"], "model", None), "base model")
@@ -131,6 +143,9 @@ def clear_states(folder: str | Path) -> None:
     for part in sorted(parts, key=_last_written, reverse=True):
         SavedSteps(part).clear()
         RunStates(part).clear()
+    for point in sorted(Path(folder).glob("point-*"), reverse=True):
+        clear_states(point)
+    SavedSteps(folder).clear()  # last, since it says which run the others are of
     if Path(folder).is_dir() and not any(Path(folder).iterdir()):
         Path(folder).rmdir()
 

@@ -8,7 +8,7 @@ from keras import ops
 
 from reloop2_keras.backend import Shape, Tensor
 from reloop2_keras.core.arguments import flag
-from reloop2_keras.core.base_arguments import checked_deepfm, checked_fields
+from reloop2_keras.core.deepfm_arguments import DeepFMArguments
 from reloop2_keras.core.hashed_rows import HashedRows, checked_bits
 from reloop2_keras.core.input_checks import (
     HASHES,
@@ -26,27 +26,11 @@ from reloop2_keras.models.onnx_files import OnnxFiles
 from reloop2_keras.models.portable_files import PortableFiles
 from reloop2_keras.models.row_sparse_training import RowSparseTraining
 
-PRESETS = {
-    # docs/method.md, section 1; the learning rates and batch sizes belong to compile and fit
-    "criteo": {
-        "embedding_dim": 80,
-        "hidden_units": (1024, 512, 256, 128),
-        "dropout": 0.0,
-        "embedding_l2": 8e-5,
-        "initializer_stddev": 0.01,
-    },
-    "small": {
-        "embedding_dim": 16,
-        "hidden_units": (128, 64),
-        "dropout": 0.0,
-        "embedding_l2": 0.0,
-        "initializer_stddev": None,
-    },
-}
-
 
 @keras.saving.register_keras_serializable(package="reloop2")
-class DeepFM(CheckedInputs, OnnxFiles, PortableFiles, RowSparseTraining, keras.Model):
+class DeepFM(
+    DeepFMArguments, CheckedInputs, OnnxFiles, PortableFiles, RowSparseTraining, keras.Model
+):
     """DeepFM over F fields in one embedding table (Guo et al., 2017; docs/method.md, section 1).
 
     v_f = V[id_f] * value_f, w_f = w[id_f] * value_f;
@@ -103,19 +87,9 @@ class DeepFM(CheckedInputs, OnnxFiles, PortableFiles, RowSparseTraining, keras.M
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.fields = checked_fields(fields)
-        (
-            self.embedding_dim,
-            self.hidden_units,
-            self.dropout,
-            self.embedding_l2,
-            self.linear_l2,
-            self.initializer_stddev,
-        ) = checked_deepfm(
-            embedding_dim, hidden_units, dropout, embedding_l2, linear_l2, initializer_stddev
-        )
+        base = embedding_dim, hidden_units, dropout, embedding_l2, linear_l2, initializer_stddev
+        self.keep_arguments(fields, *base)
         self.row_sparse = flag("row_sparse", row_sparse)
-        self.num_ids = sum(f["cardinality"] for f in self.fields)
         self.hashed = checked_bits(self.fields, hashed)
         self._rows = HashedRows.of(self.fields, self.hashed) if self.hashed else None
 
@@ -158,15 +132,6 @@ class DeepFM(CheckedInputs, OnnxFiles, PortableFiles, RowSparseTraining, keras.M
         ]
         self.deep_logit = dense(1, "deep_logit")
 
-    @classmethod
-    def from_preset(
-        cls, preset: str, fields: Sequence[int | Mapping[str, Any]], **overrides: Any
-    ) -> "DeepFM":
-        """Build the configuration "criteo" (the reference) or "small" (CPU and teaching)."""
-        if preset not in PRESETS:
-            raise ValueError(f"`preset` must be one of {sorted(PRESETS)}. Received: {preset!r}")
-        return cls(fields, **{**PRESETS[preset], **overrides})
-
     def with_hashed(self, hashed: bool | int | Sequence[int] = True) -> "DeepFM":
         """Return a copy of this trained model with rows of their own for new values.
 
@@ -206,14 +171,6 @@ class DeepFM(CheckedInputs, OnnxFiles, PortableFiles, RowSparseTraining, keras.M
             layer.build((None, width))
             width = units
         self.deep_logit.build((None, width))
-
-    @property
-    def key_dims(self) -> dict[str, int]:
-        """Dict: the width of each key that a memory can use."""
-        return {
-            "hidden": self.hidden_units[-1],
-            "embedding": len(self.fields) * self.embedding_dim,
-        }
 
     @property
     def takes_hashes(self) -> bool:

@@ -135,7 +135,7 @@ def compare_delays(
     Args:
         dataset, base, arms, seeds, base_options, incremental_options: see `compare`.
         delays: numbers of slots, or texts such as "5000rows" and "2h".
-        **options: `slots`, `settings`, `progress`, see `compare`.
+        **options: `slots`, `settings`, `progress`, `state`, see `compare`.
 
     Returns:
         `Curve`: `table()` is AUC and log loss, `save(folder)` writes curve.json and a figure.
@@ -170,7 +170,7 @@ def compare_late_clicks(
         dataset, base, arms, seeds, base_options, incremental_options: see `compare`.
         delay: the window after which a row without a click is taken for a negative.
         share, longest: see `core.late_clicks.LateClicks`.
-        **options: `slots`, `settings`, `progress`, see `compare`.
+        **options: `slots`, `settings`, `progress`, `state`, see `compare`.
 
     Returns:
         `Curve` of "none late", "wait", "assume", "retract".
