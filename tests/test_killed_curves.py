@@ -124,3 +124,16 @@ def test_many_kills_change_no_file(curve, kills, tmp_path):
         assert {"state-N.state", "step-base.state", "step-point-N.state", "curve.json"} <= {
             line["kill"] for line in lines
         }
+
+
+@pytest.mark.slow
+def test_a_point_is_what_the_command_gives_at_that_delay_alone(tmp_path):
+    prepare(synthetic(2500, users=30, items=10), tmp_path / "data", slots=4, progress=False)
+    few = ["--quiet", "--no-search", "--max-epochs", "1", "--validation-slots", "3", *MANY]
+    for name, words in (("curve", ["--delays", "0,1"]), ("alone", ["--delay", "1"])):
+        assert main(["compare", str(tmp_path / "data"), str(tmp_path / name), *few, *words]) == 0
+    curve = json.loads((tmp_path / "curve" / "curve.json").read_text())
+    alone = json.loads((tmp_path / "alone" / "metrics.json").read_text())
+    for arm, found in curve["arms"].items():
+        for metric, (_, at_one) in found.items():
+            assert at_one == alone["arms"][arm][metric], (arm, metric)
