@@ -1,7 +1,8 @@
 """Kills comparisons and tells whether the next run writes the metrics.json of one never stopped.
 
-python killed_studies.py FOLDER KILLS [ARM …] prints one line of JSON a kill. Each run is a fork of
-this process, which imports the framework and computes nothing.
+python killed_studies.py FOLDER KILLS [WAY] [ARM …] prints one line of JSON a kill. Each run is a
+fork of this process, which imports the framework and computes nothing. WAY is "delays" or "late",
+for a comparison at two delays, or with clicks that come late: then it is their curve.json.
 """
 
 import json
@@ -14,10 +15,10 @@ if "KERAS_BACKEND" in os.environ:
     from absent import hide
 
     hide(*{"tensorflow", "jax", "torch"} - {os.environ["KERAS_BACKEND"]})
-    from reloop2_keras import PreparedDataset, compare
+    from reloop2_keras import PreparedDataset, compare, compare_delays, compare_late_clicks
 else:
     from mindspore_port.data import PreparedDataset
-    from mindspore_port.streaming.study import compare
+    from mindspore_port.streaming.study import compare, compare_delays, compare_late_clicks
 
 from killed_runs import ended, forked  # noqa: E402
 
@@ -51,11 +52,15 @@ def study(folder, name, arms, kill_at=None, delay=1):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
-    report = compare(
+    ways = {
+        "delays": lambda *given, **more: compare_delays(*given, delays=[0, delay], **more),
+        "late": lambda *given, **more: compare_late_clicks(*given, delay=delay, longest=1, **more),
+    }
+    run = ways.get(arms[0], lambda *given, **more: compare(*given, delay=delay, **more))
+    report = run(
         PreparedDataset(folder / "dataset"),
-        arms=arms,
+        arms=arms[1:] if arms[0] in ways else arms,
         seeds=[1, 2],
-        delay=delay,
         settings=SMALL,
         base_options=BASE,
         progress=False,
@@ -72,7 +77,8 @@ def made(folder):
 
 
 def metrics(folder, name):
-    return without_times(json.loads((folder / name / "metrics.json").read_text()))
+    path = next(path for path in (folder / name).glob("*.json"))
+    return without_times(json.loads(path.read_text()))
 
 
 def main(folder, kills, arms):

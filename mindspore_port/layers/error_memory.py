@@ -10,10 +10,11 @@ from mindspore_port.layers.shown_state import ShownState
 from mindspore_port.tensors import TensorLike, to_numpy
 from reloop2_keras.core.memories import Memory, Reading
 from reloop2_keras.core.shown import shows
+from reloop2_keras.core.shown_memory import ShownMemory
 
 
 @shows("sampling_rate", "decay", "seed", "num_writes", "width")
-class ErrorMemory(ShownState):
+class ErrorMemory(ShownState, ShownMemory):
     """Base class: a fixed-size memory of what a model got wrong.
 
     Calling it answers, for query keys, what was observed for rows like them, as part of a graph.
@@ -34,11 +35,6 @@ class ErrorMemory(ShownState):
     """
 
     core: Memory
-
-    @property
-    def read_batch_size(self) -> int:
-        """int: rows that a reader should ask for at once."""
-        return self.core.read_batch_size
 
     def build(self, dim: int) -> None:
         """Allocate the state for keys of width `dim`.
@@ -83,11 +79,6 @@ class ErrorMemory(ShownState):
             ValueError: if keys are misshapen, of another width or kind, or not finite.
         """
         return self.core.look_up(to_numpy(keys))
-
-    @property
-    def num_offsets(self) -> int:
-        """int: how many inputs of an `OnlineGate` one reading gives."""
-        return self.core.num_offsets
 
     def offsets(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
         """Return a reading as offsets in logits, which an `OnlineGate` weighs: float32 (batch, K).
@@ -138,18 +129,7 @@ class ErrorMemory(ShownState):
         self.sync()
         return written
 
-    def merge(self, other: "ErrorMemory") -> None:
-        """Take in all that another memory of the same configuration and key width holds.
-
-        Raises:
-            ValueError: if the configurations or widths differ, or a memory is not built.
-        """
-        if type(other) is not type(self):
-            raise ValueError(
-                f"`other` must be a {type(self).__name__} of the same configuration. "
-                f"Received: {type(other).__name__}"
-            )
-        self.core.merge(other.core)
+    def _changed(self) -> None:
         self.sync()
 
     def copy(self) -> Self:

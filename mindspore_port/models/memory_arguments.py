@@ -1,13 +1,16 @@
 """What memories and gate a `ReLoop2` was given, checked, and by which keys they are read."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from mindspore_port.layers.error_memory import ErrorMemory
 from mindspore_port.layers.feature_error_memory import FeatureErrorMemory
 from mindspore_port.layers.online_gate import OnlineGate
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.serving import HASHES, key_dim
+from reloop2_keras.core import memory_arguments as core
+
+KINDS = core.MemoryKinds(ErrorMemory, FeatureErrorMemory, OnlineGate)
 
 
 def checked_memories(
@@ -24,21 +27,7 @@ def checked_memories(
     Raises:
         ValueError: if an argument is out of range or arguments do not fit together.
     """
-    given: list[Any] = list(memory) if isinstance(memory, list | tuple) else [memory]
-    if not given or not all(isinstance(m, ErrorMemory) for m in given):
-        raise ValueError(f"`memory` must be an ErrorMemory or a list of them. Received: {memory!r}")
-    features = [isinstance(m, FeatureErrorMemory) for m in given]
-    if not gate and (len(given) > 1 or features[0]):
-        raise ValueError(
-            "`gate` must be given for several memories or a FeatureErrorMemory: the paper's "
-            f"compensation takes one memory of similarity. Received: gate={gate!r}"
-        )
-    if gate and gate is not True and not isinstance(gate, OnlineGate):
-        raise ValueError(f"`gate` must be None, True or an OnlineGate. Received: {gate!r}")
-    names: list[Any] = list(key) if isinstance(key, list | tuple) else [key] * len(given)
-    if len(names) != len(given) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"`key` must list one name a memory, {len(given)}. Received: {key!r}")
-    keys = [HASHES if f else name for f, name in zip(features, names, strict=True)]
+    given, keys = core.checked_memories(memory, key, gate, KINDS)
     for each, name in zip(given, keys, strict=True):
         width = len(base.fields) if name == HASHES else key_dim(base, name)
         if not each.built or name != HASHES:  # hashes may have more columns than the base

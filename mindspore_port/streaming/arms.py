@@ -7,13 +7,13 @@ import numpy as np
 
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.row_sparse_step import RowSparseStep
-from mindspore_port.models.serving import HASHES, Serving, inputs
+from mindspore_port.models.serving import Serving, inputs
 from mindspore_port.models.train_step import TrainStep, adam
 from mindspore_port.tensors import assign, to_tensor
 from reloop2_keras.core.arms import Arm, Corrected, Gated, Memory, Recalibration, arms_of
 from reloop2_keras.core.array_checks import FEATURES
-from reloop2_keras.core.correction import Served
 from reloop2_keras.core.late_rows import LateRows
+from reloop2_keras.core.slow_bases import FrozenPart
 
 __all__ = [
     "Arm",
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-class FrozenBase:
+class FrozenBase(FrozenPart):
     """The base model as it was trained. Arms that share one object share its predictions.
 
     Args:
@@ -34,21 +34,8 @@ class FrozenBase:
         keys: names of the keys that fast parts will ask for.
     """
 
-    learns_from: tuple[str, ...] = ()
-
     def __init__(self, base: DeepFM, keys: Sequence[str] = ("hidden", "embedding")) -> None:
-        self.base, self.keys = base, tuple(keys)
-        self._serving = Serving(base, keys)
-
-    def serve(self, arrays: Mapping[str, np.ndarray]) -> Served:
-        """Return `Served` for a slot's arrays: `probability` (rows,) and keys (rows, dim)."""
-        served = Served(self._serving(arrays))
-        if HASHES in arrays:
-            served[HASHES] = arrays[HASHES]
-        return served
-
-    def observe(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Labels arrived: a frozen model does nothing."""
+        super().__init__(base, keys, Serving(base, keys))
 
 
 class IncrementalBase(LateRows, FrozenBase):

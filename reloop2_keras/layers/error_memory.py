@@ -8,11 +8,12 @@ from keras import ops
 
 from reloop2_keras.backend import Shape, Tensor
 from reloop2_keras.core.shown import shows
+from reloop2_keras.core.shown_memory import ShownMemory
 from reloop2_keras.layers.shown_state import ShownState
 
 
 @shows("sampling_rate", "decay", "seed", "num_writes", "width")
-class ErrorMemory(ShownState):
+class ErrorMemory(ShownState, ShownMemory):
     """Base class: a fixed-size memory of what a model got wrong.
 
     `read` answers, for query keys, what was observed for rows like them; it is traced. `write`,
@@ -34,11 +35,6 @@ class ErrorMemory(ShownState):
     """
 
     reads_whole = False  # whether a compiled read scans all of the state, empty or not
-
-    @property
-    def read_batch_size(self) -> int:
-        """int: rows that a reader should ask for at once."""
-        return self.core.read_batch_size
 
     def build(self, keys_shape: Shape) -> None:
         if not self.core.built:
@@ -71,11 +67,6 @@ class ErrorMemory(ShownState):
         found = self.core.look_up(_numpy(keys))  # first: keys that are refused must fix no width
         self._ensure_built(keys)
         return found
-
-    @property
-    def num_offsets(self) -> int:
-        """int: how many inputs of an `OnlineGate` one reading gives."""
-        return self.core.num_offsets
 
     def offsets(self, reading: Mapping[str, Tensor], probabilities: Tensor) -> Tensor:
         """Return a reading as offsets in logits, which an `OnlineGate` weighs: float32 (batch, K).
@@ -134,20 +125,6 @@ class ErrorMemory(ShownState):
         with self.core.lock:  # two first calls must not add the weights twice
             if not self.built:
                 self.build((None, np.shape(keys)[-1]))
-
-    def merge(self, other: "ErrorMemory") -> None:
-        """Take in all that another memory of the same configuration and key width holds.
-
-        Raises:
-            ValueError: if the configurations or widths differ, or a memory is not built.
-        """
-        if type(other) is not type(self):
-            raise ValueError(
-                f"`other` must be a {type(self).__name__} of the same configuration. "
-                f"Received: {type(other).__name__}"
-            )
-        self.core.merge(other.core)
-        self._changed()
 
     def copy(self) -> "ErrorMemory":
         """Return a new layer of the same configuration and content that shares nothing."""

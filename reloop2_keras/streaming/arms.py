@@ -8,9 +8,9 @@ import numpy as np
 
 from reloop2_keras.core.arms import Arm, Corrected, Gated, Memory, Recalibration, arms_of
 from reloop2_keras.core.array_checks import FEATURES
-from reloop2_keras.core.correction import Served
 from reloop2_keras.core.late_rows import LateRows
-from reloop2_keras.models.serving import HASHES, Serving
+from reloop2_keras.core.slow_bases import FrozenPart
+from reloop2_keras.models.serving import Serving
 
 __all__ = [
     "Arm",
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-class FrozenBase:
+class FrozenBase(FrozenPart):
     """The base model as it was trained. Arms that share one object share its predictions.
 
     Args:
@@ -32,21 +32,12 @@ class FrozenBase:
         keys: names of the keys that fast parts will ask for.
     """
 
-    learns_from: Sequence[str] = ()
-
     def __init__(self, base: keras.Model, keys: Sequence[str] = ("hidden", "embedding")) -> None:
-        self.base, self.keys = base, tuple(keys)
-        self._serving = Serving(base, keys)
+        super().__init__(base, keys, Serving(base, keys))
 
-    def serve(self, arrays: Mapping[str, np.ndarray]) -> Served:
-        """Return `Served` for a slot's arrays: `probability` (rows,) and keys (rows, dim)."""
-        served = Served(self._serving(inputs(arrays, self.base)))
-        if HASHES in arrays:
-            served[HASHES] = arrays[HASHES]
-        return served
-
-    def observe(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Labels arrived: a frozen model does nothing."""
+    def inputs_of(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return ids and values, and hashes if the model reads them."""
+        return inputs(arrays, self.base)
 
 
 class IncrementalBase(LateRows, FrozenBase):

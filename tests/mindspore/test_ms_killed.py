@@ -1,5 +1,8 @@
 """Training and `compare --resume` that are killed leave, run again, what others leave."""
 
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,3 +31,17 @@ def test_a_kill_changes_no_file(kind, kills, tmp_path):
     assert lines and all(line["differ"] == [] and line["strays"] == [] for line in lines), lines
     if kills in ("half", "chain"):
         assert all(kill["killed"] for line in lines for kill in line["killed"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["delays", "late"])
+def test_a_kill_changes_no_curve(way, tmp_path):
+    script = SCRIPT.with_name("killed_studies.py")
+    arms = ["frozen", "feature", "incremental", "online"]
+    command = [sys.executable, str(script), str(tmp_path), "4", way, *arms]
+    env = {name: word for name, word in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == 4 and all(line["equal"] for line in lines), lines
+    assert any(sum(line["states"]) for line in lines)
