@@ -90,6 +90,7 @@ class Watch:
         word, size, of = f"{self._kill_at}  ".split(" ", 2)
         if word == "write" and of.strip() == kind:
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), int(size)))
 
     def _renaming(self, path, kind):

@@ -1,6 +1,7 @@
 """What killed writers leave is gone after the next run; what belongs to live ones stays."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -8,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from killed_steps import killed_at
+from killed_steps import Watch, killed_at
 
 from reloop2_keras.core import ray_engine
 from reloop2_keras.core.beside import beside, scratch
+from reloop2_keras.core.files import put_file
 from reloop2_keras.core.run_states import RunStates
 from reloop2_keras.core.saved_steps import SavedSteps
 from reloop2_keras.core.stream_backup import StreamBackup
@@ -140,6 +142,24 @@ def test_rays_folder_stays_while_a_process_has_a_file_of_it_open(tmp_path, monke
         worker.kill()
         worker.wait()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_whose_writer_is_killed_within_its_write_stays_and_is_written_next_time(tmp_path):
+    path = tmp_path / "metrics.json"
+    put_file(path, "old")
+    child = os.fork()
+    if child == 0:
+        try:
+            Watch(tmp_path, "write 5 metrics.json")
+            put_file(path, "new metrics")
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXFSZ
+    (half,) = tmp_path.glob(".*/metrics.json")
+    assert half.read_bytes() == b"new m" and path.read_text() == "old"
+    put_file(path, "new metrics")
+    assert path.read_text() == "new metrics" and os.listdir(tmp_path) == ["metrics.json"]
 
 
 def test_vowpal_wabbit_leaves_nothing_in_the_folder_of_the_system(tmp_path, monkeypatch):
