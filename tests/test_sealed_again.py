@@ -42,7 +42,7 @@ def test_a_shipped_model_that_asks_for_large_tables_is_refused_before_they_are_m
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"counts": {"rows": "x"}}, "state.counts.rows: expected an integer >= 0, found 'x'"),
+        ({"counts": {"rows": "x"}}, "`state.counts.rows` must be an integer >= 0. Received: 'x'"),
         ({"alarms": None}, "state.alarms: expected an object, found None"),
         ({"base": ["first"]}, "state.base: expected text, found"),
         ({"trial": {"number": 1}}, "state.trial.new: expected a value, found none"),
