@@ -5,9 +5,11 @@ import os
 import tracemalloc
 
 import pytest
+from onnx_case import deepfm
 from served_model import Clock, labels, model, rows
 from service_case import ship_tables
 
+from reloop2_keras.core import neutral
 from reloop2_keras.core.description import sealed
 from reloop2_keras.core.files import file_checksum
 from reloop2_keras.core.serving import load_shipped
@@ -65,6 +67,17 @@ def test_a_snapshot_of_other_kinds_is_told_and_the_one_before_it_is_taken(change
     assert after.notes[1].startswith("started from snapshot-")
     assert again.counts == served.counts  # the events after it were done again
     after.close()
+
+
+def test_a_number_that_float32_does_not_hold_is_refused(tmp_path):
+    described, arrays = deepfm()
+    name = next(iter(arrays))
+    arrays[name] = arrays[name].astype("float64")
+    arrays[name].flat[3] = 1e300
+    with pytest.raises(ValueError, match=f"{name}: expected numbers that float32 holds, found"):
+        neutral.write(tmp_path / "m.npz", described, arrays)
+    arrays[name].flat[3] = 3e38
+    neutral.write(tmp_path / "m.npz", described, arrays)
 
 
 def test_what_a_model_says_of_itself_is_of_the_kinds():

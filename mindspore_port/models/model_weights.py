@@ -121,6 +121,8 @@ def set_weights(
     for name in kept.keys() - parameters.keys():
         if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{source}: {name}: expected finite numbers, found NaN or infinity")
+        if (np.abs(arrays[name].astype("float64")) > float(np.finfo("float32").max)).any():
+            raise ValueError(f"{source}: {name}: expected numbers that float32 holds")
     for place, core in learnt(model).items():
         try:
             core.load_state({n: arrays[place + n.replace("/", ".")] for n in core.state()})

@@ -227,6 +227,9 @@ class _Maker:
             state = self.value(value)
             if state["bit_generator"] not in _BITS:
                 raise ValueError(f"expected one of {_BITS}, found {state['bit_generator']!r}")
+            held = [*state.values(), *dict(state["state"]).values()]
+            if any(isinstance(part, int) and part < 0 for part in held):
+                raise ValueError("expected a generator's state, found a number below 0")
             bits = getattr(np.random, state["bit_generator"])()
             bits.state = state
             return np.random.Generator(bits)
