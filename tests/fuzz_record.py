@@ -26,6 +26,7 @@ class FuzzRecord:
         self.kept, self.found, self.findings = kept, [], 0
         self.readers = {}
         self._written = 0.0
+        self._now = os.open(self.folder / "now.json", os.O_WRONLY | os.O_CREAT, 0o644)
 
     def executions(self):
         return {name: about["executions"] for name, about in self.readers.items()}
@@ -33,7 +34,8 @@ class FuzzRecord:
     @contextlib.contextmanager
     def trying(self, name, seed):
         """Count one execution of a reader; what it raises is written, and not raised."""
-        (self.folder / "now.json").write_text(json.dumps({"reader": name, "seed": seed}))
+        text = json.dumps({"reader": name, "seed": seed})
+        os.pwrite(self._now, text.ljust(200).encode(), 0)  # in place: a file a time would be slow
         about = self.readers.setdefault(
             name, {"executions": 0, "findings": 0, "seconds": 0.0, "slowest": 0.0, "its seed": seed}
         )
@@ -73,6 +75,7 @@ class FuzzRecord:
     def end(self):
         """Raise all that is kept, if anything was found."""
         self.write()
+        os.close(self._now)
         if self.found:
             counts = self.executions()
             raise BaseExceptionGroup(f"{self.findings} findings in {counts}", self.found)

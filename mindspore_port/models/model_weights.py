@@ -13,6 +13,7 @@ from mindspore_port.layers.shown_state import ShownState
 from mindspore_port.models.deepfm import DeepFM
 from mindspore_port.models.reloop2 import ReLoop2
 from mindspore_port.tensors import EXECUTOR, assign, to_numpy
+from reloop2_keras.core.array_checks import one_line
 from reloop2_keras.core.array_state import ArrayState
 from reloop2_keras.core.old_names import gate_config
 
@@ -40,7 +41,9 @@ def rebuild(description: Mapping[str, Any], source: str | Path = "`description`"
     try:
         return _rebuilt(description)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{source}: expected a model of this package: {error}") from error
+        raise ValueError(
+            f"{source}: expected a model of this package: {one_line(error)}"
+        ) from error
 
 
 def _rebuilt(description: Mapping[str, Any]) -> nn.Cell:
@@ -118,6 +121,8 @@ def set_weights(
     for name in kept.keys() - parameters.keys():
         if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{source}: {name}: expected finite numbers, found NaN or infinity")
+        if (np.abs(arrays[name].astype("float64")) > float(np.finfo("float32").max)).any():
+            raise ValueError(f"{source}: {name}: expected numbers that float32 holds")
     for place, core in learnt(model).items():
         try:
             core.load_state({n: arrays[place + n.replace("/", ".")] for n in core.state()})

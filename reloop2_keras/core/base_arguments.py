@@ -71,13 +71,13 @@ def checked_deepfm(
         >>> checked_deepfm(4, (8, 4.0), 0, 0, None, 0.1)
         (4, [8, 4], 0.0, 0.0, None, 0.1)
     """
-    return (
+    return (  # 1e30 is far from sense, but still a float32
         integer("embedding_dim", embedding_dim, 1, MOST_UNITS),
         checked_units(hidden_units),
         number("dropout", dropout, "[0, 1)"),
-        number("embedding_l2", embedding_l2, "[0, inf)"),
-        optional(number, "linear_l2", linear_l2, "[0, inf)"),
-        optional(number, "initializer_stddev", initializer_stddev, "[0, inf)"),
+        number("embedding_l2", embedding_l2, "[0, 1e30]"),
+        optional(number, "linear_l2", linear_l2, "[0, 1e30]"),
+        optional(number, "initializer_stddev", initializer_stddev, "[0, 1e30]"),
     )
 
 

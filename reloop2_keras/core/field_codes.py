@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop2_keras.core.arguments import number, shown
 from reloop2_keras.core.derived import raw_text
 from reloop2_keras.core.hashing import hash_text
 from reloop2_keras.core.numeric_field import bin_numbers, bin_text, scaled
@@ -86,14 +87,22 @@ class NumericFields:
     Args:
         fields: their entries in dataset.json.
         hashes: `TextHashes`.
+
+    Raises:
+        ValueError: if a maximum or an edge makes no sense: NaN would go into every value.
     """
 
     def __init__(self, fields: Sequence[Mapping[str, Any]], hashes: TextHashes) -> None:
-        self._maxima = np.array([field["maximum"] for field in fields], "float64")
+        maxima = [number("maximum", field["maximum"], "(0, inf)") for field in fields]
+        self._maxima = np.array(maxima, "float64")
         self._hashes = hashes
         self._edges, self._of_bins = [], []
         for field in fields:
             edges = np.asarray(field["edges"], "float64") if "edges" in field else None
+            if edges is not None and (edges.ndim != 1 or not np.isfinite(edges).all()):
+                raise ValueError(f"edges: expected finite numbers, found {shown(field['edges'])}")
+            if edges is not None and (edges[1:] < edges[:-1]).any():
+                raise ValueError(f"edges: expected growing, found {shown(field['edges'])}")
             self._edges.append(edges)
             bins = [] if edges is None else [bin_text(b) for b in range(len(edges) + 1)]
             self._of_bins.append(hash_text([*bins, None]))

@@ -22,6 +22,7 @@ from reloop2_keras.core.weight_shapes import check_shapes
 
 DESCRIPTION = "description"
 SCHEMA = 1
+_LARGEST = float(np.finfo("float32").max)
 _BROKEN = (
     zipfile.BadZipFile,
     ValueError,
@@ -163,6 +164,9 @@ def _check_dtype(name: str, dtype: np.dtype) -> None:
 def _check_finite(name: str, array: np.ndarray) -> None:
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: expected finite numbers, found NaN or infinity")
+    # what learns is held in float64, and shown to a framework in float32: as infinity, then
+    if array.dtype.kind == "f" and (np.abs(array) > _LARGEST).any():
+        raise ValueError(f"{name}: expected numbers that float32 holds, found larger ones")
 
 
 def _sha256(array: np.ndarray) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from reloop2_keras.core.arguments import integer
 from reloop2_keras.core.thin_arrays import filled, thinned
 
 _PLAIN = (bool, int, float, str, type(None))
@@ -227,6 +228,9 @@ class _Maker:
             state = self.value(value)
             if state["bit_generator"] not in _BITS:
                 raise ValueError(f"expected one of {_BITS}, found {state['bit_generator']!r}")
+            for name, part in {**state, **state["state"]}.items():
+                if isinstance(part, int):  # NumPy casts what is below 0, and says that it will not
+                    integer(f"rng.{name}", part, 0, 2**128)
             bits = getattr(np.random, state["bit_generator"])()
             bits.state = state
             return np.random.Generator(bits)

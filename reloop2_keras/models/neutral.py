@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from reloop2_keras.core import neutral
+from reloop2_keras.core.array_checks import one_line
 from reloop2_keras.core.command_line import Parser, check_out_file
 from reloop2_keras.core.files import replaced
 from reloop2_keras.core.keras_file import check_keras_file
@@ -97,7 +98,7 @@ def load(path: str | Path) -> keras.Model:
                     {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
                 )
     except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: expected a model of this package: {error}") from error
+        raise ValueError(f"{path}: expected a model of this package: {one_line(error)}") from error
     return model
 
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from reloop2_keras.core.array_checks import one_line
 from reloop2_keras.core.encoder import Encoder
 from reloop2_keras.core.files import file_checksum, replaced
 from reloop2_keras.core.keras_file import check_keras_file
@@ -31,10 +32,12 @@ def load_base(path: Path) -> Base:
 
     try:
         return FrozenBase(keras.saving.load_model(path), keys=())
-    except (OSError, ImportError, ValueError):
+    except (OSError, ImportError):
         raise
     except Exception as error:  # Keras lets out what reading a damaged file happens to raise
-        raise ValueError(f"{path}: expected a model that Keras saved: {error}") from error
+        if isinstance(error, ValueError) and str(path) in str(error) and "\n" not in str(error):
+            raise
+        raise ValueError(f"{path}: expected a model that Keras saved: {one_line(error)}") from error
 
 
 def check_fits(base: Base, encoder: Encoder) -> None:

@@ -15,11 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reloop2_keras.core.array_checks import damage_named
+from reloop2_keras.core.array_checks import damage_named, one_line
 from reloop2_keras.core.serving.event_log import EventLog
 from reloop2_keras.core.serving.online_model import OnlineModel
 from reloop2_keras.core.serving.segments import Segments
 from reloop2_keras.core.serving.snapshots import LEFT, Snapshots
+
+# what comes of an event that somebody changed
+_BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
 
 
 class Store:
@@ -138,9 +141,11 @@ class Store:
         for head, arrays in self._segments.after(position):
             try:
                 model.replay(head, arrays)
-            except (ValueError, KeyError, TypeError) as error:
+            except _BROKEN as error:
                 where = f"{self._segments.reading}: event {position}"
-                raise ValueError(f"{where}: expected one of this model: {error}") from error
+                raise ValueError(
+                    f"{where}: expected one of this model: {one_line(error)}"
+                ) from error
             position += 1
         self.notes += self._segments.notes
         self.notes.append(f"{position - start} events done again")
