@@ -8,9 +8,9 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import tempfile
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,9 +21,11 @@ from reloop2_keras.core.arguments import integer, optional
 from reloop2_keras.core.beside import beside, held_open, remove_left
 from reloop2_keras.core.compiled import CORES
 from reloop2_keras.core.optional import optional as needed
+from reloop2_keras.core.ray_address import answers, check_address, unreachable
 
 ROOT = Path(__file__).parents[2]  # what workers must have on their path to import this package
 STARTS = 3  # trials to start it
+LOOK, AWAY = 5.0, 20.0  # seconds between two looks at a cluster's head; Ray itself waits for 60
 OBJECT_STORE = 128 << 20  # bytes of /dev/shm; Ray's own choice would be a third of the memory
 FOLDER = "reloop2-ray"
 LONGEST_PLACE = 18  # characters: a socket's path must be below 104; Ray adds 64, a folder's name 22
@@ -44,6 +46,10 @@ class WorkerDied(OSError):
     """A task's worker died, and so did those on which the task was tried again."""
 
 
+class ClusterGone(OSError):
+    """The head of the cluster answers no more: a new run goes on where this one kept something."""
+
+
 class Engine:
     """A Ray that runs; `ray_engine` gives it.
 
@@ -52,10 +58,14 @@ class Engine:
         workers: int, tasks at a time.
         started: bool, whether it was started here, with as many processors, and ends with its
             block.
+        address: str, of its head.
+        gone: bool, whether that was found to answer no more.
     """
 
     def __init__(self, ray: Any, workers: int, started: bool) -> None:
         self.ray, self.workers, self.started = ray, workers, started
+        self.address: str = ray.get_runtime_context().gcs_address
+        self.gone = False
 
     def each(
         self,
@@ -80,6 +90,7 @@ class Engine:
         Raises:
             Exception: what a task raised, as it raised it. The others are then cancelled.
             WorkerDied: if a task's workers died time and again.
+            ClusterGone: if the head of a cluster that was not started here is away for `AWAY`.
         """
         at_once = self.workers + self.started if at_once is None else at_once
         task = self.ray.remote(**{"num_cpus": 1, "max_retries": retries, **options})(_call)
@@ -91,13 +102,35 @@ class Engine:
                     running[task.remote(here, function, *following[1])] = following[0]
                 if not running:
                     return
-                (done, *_), _ = self.ray.wait(list(running), num_returns=1)
+                done = self._wait(list(running))
                 yield running.pop(done), self.result(done)
+        except Exception as error:
+            self._raise_if_gone(error)
+            raise
         finally:
-            for one in running:
-                self.ray.cancel(one)
-            if running:  # A task that still writes would write over what comes next.
+            if not self.gone:
+                for one in running:
+                    self.ray.cancel(one)
+            if running and not self.gone:  # One that still writes would write over what comes next.
                 self.ray.wait(list(running), num_returns=len(running), timeout=60)
+
+    def _wait(self, running):
+        """Return one that has ended; a head that is away so long is taken for gone."""
+        seen = time.monotonic()
+        while True:
+            done, _ = self.ray.wait(running, num_returns=1, timeout=LOOK)
+            if done:
+                return done[0]
+            if self.started or answers(self.address, LOOK):
+                seen = time.monotonic()
+            elif time.monotonic() - seen > AWAY:
+                self._raise_if_gone(None)
+
+    def _raise_if_gone(self, error):
+        if not (self.started or self.gone or answers(self.address, LOOK)):
+            self.gone = True
+            told = f"the Ray cluster at {self.address} has gone: its head answers no more"
+            raise ClusterGone(told) from error
 
     def result(self, reference: Any) -> Any:
         """Return what a task returned; raise what it raised, without Ray's words around it."""
@@ -138,7 +171,8 @@ def ray_engine(
 
     Raises:
         ImportError: in one line that says how to install it.
-        ValueError: if no Ray answers at the address. OSError: if none can be started here.
+        ValueError: if no Ray answers at the address, or it does not take this process. OSError: if
+            none can be started here.
 
     Example:
         >>> with ray_engine("this", workers=2) as engine:  # doctest: +SKIP
@@ -147,6 +181,7 @@ def ray_engine(
     """
     optional(integer, "workers", workers, 1)
     address = address or os.environ.get("RAY_ADDRESS")
+    address = None if address == "local" else address  # Ray's word for one that it starts
     with _environment(QUIET):
         ray = needed("ray", who, "scale")
         if ray.is_initialized():
@@ -165,7 +200,7 @@ def ray_engine(
                 how |= {"object_store_memory": object_store, "_temp_dir": folder}
                 how |= {"include_dashboard": False}
             else:
-                _check_address(address, who)
+                check_address(ray, address, who)
                 how["address"] = address
             stack.callback(ray.shutdown)
             with _sigterm_kept(), warnings.catch_warnings():
@@ -173,7 +208,10 @@ def ray_engine(
                 try:
                     _start(ray, how)
                 except ConnectionError as error:
-                    raise ValueError(_unreachable(address, who)) from error
+                    raise ValueError(unreachable(address or "auto", who)) from error
+                except (RuntimeError, ray.exceptions.RayError) as error:  # other versions, say
+                    told = " ".join(str(error).split())
+                    raise ValueError(f"{who}: Ray at {address or 'work'}: {told}") from error
             yield Engine(ray, workers or _processors(ray), address is None)
 
 
@@ -218,29 +256,6 @@ def _passed():
 
 def _processors(ray):
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
-
-
-def _check_address(address, who):
-    """A head that does not answer is told at once; Ray itself would try for minutes."""
-    if address in ("auto", "local"):
-        return
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal()) or "/" in host:
-        raise ValueError(
-            f"{who}: expected the address of a Ray cluster's head as host:port, or auto, found "
-            f"{address!r}"
-        )
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        raise ValueError(_unreachable(address, who)) from error
-
-
-def _unreachable(address, who):
-    return (
-        f"{who}: expected a Ray cluster at {address}, found none (`ray start --head` starts one; "
-        "without an address one is started on this machine)"
-    )
 
 
 @contextlib.contextmanager
