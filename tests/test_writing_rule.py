@@ -58,6 +58,7 @@ EXCEPTIONS = {
     "reloop2_keras/core/serving/event_log.py EventLog.append": "cuts off what is not whole",
     "reloop2_keras/core/serving/event_log.py read_events": "cuts off what is not whole",
     "reloop2_keras/core/serving/snapshot_file.py _pin": "a second name, made in one step",
+    "reloop2_keras/core/ray_address.py _said_nowhere": "the null device",
     "reloop2_keras/core/serving/parts.py Parts.__init__": "a lock, which nobody reads",
     "reloop2_keras/core/serving/store.py Store.__init__": "a lock, which nobody reads",
     "reloop2_keras/service/process.py ServiceProcess.__init__": "what a child says, for its parent",
