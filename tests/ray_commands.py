@@ -19,7 +19,7 @@ import os, sys, time
 sys.path.insert(0, {root!r})
 notes, pause = {notes!r}, {pause!r}
 from reloop2_keras.core import ray_engine
-call = ray_engine._call
+call = ray_engine.call
 def noted(here, function, *given):
     import ray
     begin = time.time()
@@ -31,7 +31,7 @@ def noted(here, function, *given):
     with open(name, "a") as file:
         file.write(f"{{begin}} {{time.time()}}\\n")
     return found
-ray_engine._call = noted
+ray_engine.call = noted
 """
 
 

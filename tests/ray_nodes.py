@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -21,6 +22,15 @@ def environment(**more):
     """This process' environment without what would say which Ray to take."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return {**kept, **QUIET, **more}
+
+
+def can_cover():
+    """Whether this process may mount a folder over another one in a namespace of its own."""
+    try:
+        found = subprocess.run(["unshare", "-m", "mount", "--bind", "/tmp", "/tmp"])
+    except OSError:
+        return False
+    return found.returncode == 0
 
 
 def free_port():
@@ -56,13 +66,22 @@ class Nodes:
             self.close()
             raise
 
-    def _start(self, *words, **env):
+    def _start(self, *words, covered=()):
         code = "import sys; from ray.scripts.scripts import main; sys.exit(main())"
         words = [*words, "--num-cpus", "1", "--object-store-memory", "80000000", "--block"]
-        given = {name: v for name, v in {**self.env, **env}.items() if name != "PYTHONPATH"}
+        words = [sys.executable, "-c", code, "start", *words]
+        if covered:  # what is mounted in a namespace of its own nobody else sees
+            mounts = [shlex.join(["mount", "--bind", str(a), str(b)]) for a, b in covered]
+            words = [
+                "unshare",
+                "-m",
+                "sh",
+                "-c",
+                " && ".join([*mounts, "exec " + shlex.join(words)]),
+            ]
         run = subprocess.Popen(
-            [sys.executable, "-c", code, "start", *words],
-            env={**given, "PYTHONPATH": env.get("PYTHONPATH", "")},
+            words,
+            env={name: value for name, value in self.env.items() if name != "PYTHONPATH"},
             cwd=self._folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -78,9 +97,13 @@ class Nodes:
                 return run
         raise RuntimeError("".join(lines))
 
-    def add(self, **env):
-        """Start a second node; returns its process."""
-        return self._start("--address", self.address, **env)
+    def add(self, covered=()):
+        """Start a second node; returns its process.
+
+        Args:
+            covered: pairs of folders: the node sees the first in the place of the second.
+        """
+        return self._start("--address", self.address, covered=covered)
 
     def raylet(self, run):
         """The number of a node's raylet, whose workers end with it."""

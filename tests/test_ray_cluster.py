@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from prepared_files import same_files
 from ray_commands import PREPARATION, STUDY, Noted
-from ray_nodes import Nodes
+from ray_nodes import ROOT, Nodes, can_cover
 from test_ray_studies import without_times
 
 from data_scripts import criteo, prepare, synthetic, table
@@ -165,22 +169,73 @@ def test_a_head_that_goes_away_ends_a_command_which_is_gone_on_with(logs, tmp_pa
 
 
 LOOP = """
-import sys
 import numpy as np
 import ray
 from reloop2_keras.core.online import Online
 from reloop2_keras.distributed.merging import Worker
 
-rng = np.random.default_rng(5)
-parts = [
-    [(rng.integers(0, 50, (40, 3)).astype("int32"), rng.integers(0, 2, 40)) for _ in range(2)]
-    for _ in range(5)
-]
-online = Online(3, [], bits=6)
-ray.init(address="auto", log_to_driver=False)
-spread = {"scheduling_strategy": "SPREAD"}
-workers = [ray.remote(Worker).options(**spread).remote(online) for _ in range(2)]
+rng, seen, init = np.random.default_rng(5), set(), ray.init
+probe = rng.integers(0, 50, (64, 3)).astype("int32")
+def drawn():
+    return rng.integers(0, 50, (40, 3)).astype("int32"), rng.integers(0, 2, 40)
+rounds = [[drawn() for _ in range(16)] for _ in range(4)]
+left, online, alone = list(rounds), Online(3), [Worker(Online(3)) for _ in range(16)]
+def next_rows():
+    return left.pop(0) if left else []
+ray.init = lambda address: init(address=address, log_to_driver=False)
+{printed}
+for rows in rounds:
+    for worker, part in zip(alone, rows):
+        worker.learn(*part)
+    parts = [worker.delta() for worker in alone]
+    for worker in alone:
+        worker.take(parts)
+expected = alone[0].learn(probe, np.ones(64))
+for found in ray.get([w.learn.remote(probe, np.ones(64)) for w in workers]):
+    assert np.array_equal(found, expected)
+states = ray._private.state.actors().values()
+print(len({{state["Address"]["NodeID"] for state in states if state["State"] == "ALIVE"}}))
 """
+
+
+def test_workers_that_merge_as_the_page_prints_it(cluster, tmp_path):
+    page = (ROOT / "docs" / "scale.md").read_text()
+    (printed,) = [part for part in page.split("```") if 'ray.init(address="auto")' in part]
+    code = LOOP.format(printed=printed.removeprefix("python\n"))
+    env = {**cluster.env, "RAY_ADDRESS": cluster.address, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", code]
+    run = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split()[-1] == "2", run.stdout
+
+
+@pytest.mark.skipif(not can_cover(), reason="needs the right to mount: run as root")
+def test_a_machine_without_this_package_or_with_another_one_is_told(logs, tmp_path):
+    code = "import importlib.util as u; s = u.find_spec('data_scripts'); print(s and s.origin)"
+    words = [sys.executable, "-c", code]
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    found = subprocess.run(words, env=env, cwd="/", capture_output=True, text=True, check=True)
+    installed = {Path(found.stdout.strip()).parent} if "None" not in found.stdout else set()
+    (empty := tmp_path / "empty").mkdir()
+    other = shutil.copytree(ROOT / "data_scripts", tmp_path / "other")
+    (other / "more.py").write_text("# another version\n")
+    missing = [(empty, path) for path in {ROOT / "data_scripts", *installed}]
+    with Nodes() as nodes:
+        for covered, expected in (
+            (
+                missing,
+                "No module named 'data_scripts.* on a machine of the cluster: expected this ",
+            ),
+            ([(other, ROOT / "data_scripts")], f"other code at {ROOT} on .*: expected this very"),
+        ):
+            second = nodes.add(covered)
+            words = [*words_of("criteo", logs, tmp_path / "out"), "--address", nodes.address]
+            with Noted(PREPARATION, words, tmp_path, nodes.env, pause=0.2) as run:
+                status, said = run.end(120)
+            assert status == 2 and "Traceback" not in said, said
+            assert re.match(f"data_scripts: {expected}", said.strip().splitlines()[-1]), said
+            assert not (tmp_path / "out").exists()
+            nodes.kill(second)
 
 
 def test_words_that_are_refused(head, tmp_path):

@@ -14,7 +14,6 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from reloop2_keras.core.arguments import integer, optional
@@ -22,8 +21,8 @@ from reloop2_keras.core.beside import beside, held_open, remove_left
 from reloop2_keras.core.compiled import CORES
 from reloop2_keras.core.optional import optional as needed
 from reloop2_keras.core.ray_address import answers, check_address, unreachable
+from reloop2_keras.core.ray_task import ROOT, call, code, not_there
 
-ROOT = Path(__file__).parents[2]  # what workers must have on their path to import this package
 STARTS = 3  # trials to start it
 LOOK, AWAY = 5.0, 20.0  # seconds between two looks at a cluster's head; Ray itself waits for 60
 OBJECT_STORE = 128 << 20  # bytes of /dev/shm; Ray's own choice would be a third of the memory
@@ -93,13 +92,13 @@ class Engine:
             ClusterGone: if the head of a cluster that was not started here is away for `AWAY`.
         """
         at_once = self.workers + self.started if at_once is None else at_once
-        task = self.ray.remote(**{"num_cpus": 1, "max_retries": retries, **options})(_call)
-        left, here = enumerate(items), os.getcwd()
+        task = self.ray.remote(**{"num_cpus": 1, "max_retries": retries, **options})(call)
+        left, where = enumerate(items), (os.getcwd(), None if self.started else code())
         running: dict[Any, int] = {}
         try:
             while True:
                 while len(running) < at_once and (following := next(left, None)) is not None:
-                    running[task.remote(here, function, *following[1])] = following[0]
+                    running[task.remote(where, function, *following[1])] = following[0]
                 if not running:
                     return
                 done = self._wait(list(running))
@@ -137,6 +136,8 @@ class Engine:
         try:
             return self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
+            if not self.started and (told := not_there(error.cause)):
+                raise ImportError(told) from error
             raise error.cause from error
         except (
             self.ray.exceptions.WorkerCrashedError,
@@ -238,13 +239,6 @@ def _end_half_started(error):
         node: Any = frame.f_locals.get("self")
         if hasattr(node, "kill_all_processes"):
             node.kill_all_processes(check_alive=False, allow_graceful=False)
-
-
-def _call(here, function, *given):
-    """Call a function in the folder that the caller works in, where the machine has it."""
-    with contextlib.suppress(OSError):
-        os.chdir(here)
-    return function(*given)
 
 
 def _passed():

@@ -6,7 +6,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reloop2_keras.core.arguments import integer, number
@@ -35,7 +35,7 @@ def serving_on_ray(
     """Start one writer and some readers of a shipped model; end them with the block.
 
     The writer stays on this machine, where its store is; an actor that dies is started again by
-    Ray. Readers go to any machine of the cluster.
+    Ray. Readers go to the machines of the cluster in turns, see `spread`.
 
     Args:
         model: folder that `compare` shipped.
@@ -58,7 +58,11 @@ def serving_on_ray(
         made = _writer(ray, replicas).options(name=WRITER, namespace=space)
         writer = made.remote(os.path.abspath(model), options, pace)
         names = [f"reader-{place}" for place in range(replicas)]
-        readers = {name: _reader(ray).remote(name, WRITER, space) for name in names}
+        places = spread(ray.nodes(), ray.get_runtime_context().get_node_id(), replicas)
+        readers = {
+            name: _reader(ray, place).remote(name, WRITER, space)
+            for name, place in zip(names, places, strict=True)
+        }
         try:
             taken(got(asked(writer.opened, LOOK, START), START + 10.0))
             _wait_for(readers)
@@ -107,10 +111,33 @@ def _writer(ray: Any, replicas: int) -> Any:
     )(Writer)
 
 
-def _reader(ray: Any) -> Any:
-    return ray.remote(**FOR_EVER, concurrency_groups={LOOK: 2}, scheduling_strategy="SPREAD")(
-        Reader
-    )
+def _reader(ray: Any, place: str) -> Any:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    there = NodeAffinitySchedulingStrategy(place, soft=True)  # or elsewhere once it has died
+    return ray.remote(**FOR_EVER, concurrency_groups={LOOK: 2}, scheduling_strategy=there)(Reader)
+
+
+def spread(nodes: Sequence[Mapping[str, Any]], here: str, replicas: int) -> list[str]:
+    """Return a node for each reader, in turns: Ray's own SPREAD may put all of them on one.
+
+    This machine, which has the writer and answers HTTP, is the last one of each turn; nodes
+    without processors, as heads often are, get none unless all are such.
+
+    Args:
+        nodes: of `ray.nodes()`.
+        here: name of this machine's node.
+        replicas: int, readers.
+
+    Example:
+        >>> nodes = [{"NodeID": n, "Alive": n != "c", "Resources": {"CPU": 4.0}} for n in "abcd"]
+        >>> spread(nodes, "a", 4)
+        ['b', 'd', 'a', 'b']
+    """
+    alive = [node for node in nodes if node["Alive"]]
+    working = [node for node in alive if node["Resources"].get("CPU")] or alive
+    names = sorted((node["NodeID"] for node in working), key=lambda name: (name == here, name))
+    return [names[number % len(names)] for number in range(replicas)]
 
 
 def _wait_for(readers):
