@@ -115,7 +115,9 @@ def _reader(ray: Any, place: str) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     there = NodeAffinitySchedulingStrategy(place, soft=True)  # or elsewhere once it has died
-    return ray.remote(**FOR_EVER, concurrency_groups={LOOK: 2}, scheduling_strategy=there)(Reader)
+    # an actor that asks for nothing at all is put anywhere: a byte is asked for
+    how = {**FOR_EVER, "memory": 1, "concurrency_groups": {LOOK: 2}}
+    return ray.remote(**how, scheduling_strategy=there)(Reader)
 
 
 def spread(nodes: Sequence[Mapping[str, Any]], here: str, replicas: int) -> list[str]:
