@@ -33,6 +33,16 @@ def can_cover():
     return found.returncode == 0
 
 
+def covered_package(name, empty):
+    """Pairs for `Nodes.add` that hide a package of ours, here and where it is installed."""
+    code = f"import importlib.util as u; s = u.find_spec({name!r}); print(s.origin if s else '')"
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    words = [sys.executable, "-c", code]
+    found = subprocess.run(words, env=env, cwd="/", capture_output=True, text=True, check=True)
+    places = {Path(line).parent for line in found.stdout.split()}
+    return [(empty, path) for path in {ROOT / name, *places}]
+
+
 def free_port():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

@@ -6,13 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from prepared_files import same_files
 from ray_commands import PREPARATION, STUDY, Noted
-from ray_nodes import ROOT, Nodes, can_cover
+from ray_nodes import ROOT, Nodes, can_cover, covered_package
 from test_ray_studies import without_times
 
 from data_scripts import criteo, prepare, synthetic, table
@@ -211,15 +210,10 @@ def test_workers_that_merge_as_the_page_prints_it(cluster, tmp_path):
 
 @pytest.mark.skipif(not can_cover(), reason="needs the right to mount: run as root")
 def test_a_machine_without_this_package_or_with_another_one_is_told(logs, tmp_path):
-    code = "import importlib.util as u; s = u.find_spec('data_scripts'); print(s and s.origin)"
-    words = [sys.executable, "-c", code]
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    found = subprocess.run(words, env=env, cwd="/", capture_output=True, text=True, check=True)
-    installed = {Path(found.stdout.strip()).parent} if "None" not in found.stdout else set()
     (empty := tmp_path / "empty").mkdir()
     other = shutil.copytree(ROOT / "data_scripts", tmp_path / "other")
     (other / "more.py").write_text("# another version\n")
-    missing = [(empty, path) for path in {ROOT / "data_scripts", *installed}]
+    missing = covered_package("data_scripts", empty)
     with Nodes() as nodes:
         for covered, expected in (
             (

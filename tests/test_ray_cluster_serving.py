@@ -5,7 +5,7 @@ import signal
 
 import numpy as np
 import pytest
-from ray_nodes import Nodes, until
+from ray_nodes import Nodes, can_cover, covered_package, until
 
 for needed in ("ray", "fastapi", "uvicorn", "prometheus_client", "onnxruntime", "onnx"):
     pytest.importorskip(needed, reason="not installed: pip install 'reloop2[scale,serve,onnx]'")
@@ -135,3 +135,13 @@ def test_a_head_that_goes_away_ends_the_service_and_costs_no_label(nodes, tmp_pa
         )
     finally:
         alone.end()
+
+
+@pytest.mark.skipif(not can_cover(), reason="needs the right to mount: run as root")
+def test_a_machine_that_cannot_make_a_reader_is_told(nodes, tmp_path):
+    nodes.kill(nodes.second)
+    (empty := tmp_path / "empty").mkdir()
+    nodes.add(covered_package("reloop2_keras", empty))
+    with pytest.raises(RuntimeError, match="No module named 'reloop2_keras.* on a machine of the"):
+        Served(nodes, tmp_path / "served")
+    until(lambda: not actors(nodes, nodes.head), lambda: nodes.workers(nodes.head))

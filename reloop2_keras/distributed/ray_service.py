@@ -13,7 +13,16 @@ from reloop2_keras.core.arguments import integer, number
 from reloop2_keras.core.ray_engine import ray_engine
 from reloop2_keras.distributed.ray_reader import Reader
 from reloop2_keras.distributed.ray_serving import RayRunning
-from reloop2_keras.distributed.ray_serving_calls import LOOK, NEWS, WORK, Lost, asked, got, taken
+from reloop2_keras.distributed.ray_serving_calls import (
+    LOOK,
+    NEWS,
+    WORK,
+    Lost,
+    Unmade,
+    asked,
+    got,
+    taken,
+)
 from reloop2_keras.distributed.ray_writer import Writer
 
 START = 300.0  # seconds that a model may take to load
@@ -146,9 +155,13 @@ def _wait_for(readers):
     until, left = time.monotonic() + START, dict(readers)
     while left:
         for name, actor in list(left.items()):
-            with contextlib.suppress(Lost):
+            try:
                 if got(asked(actor.ready, LOOK), 10.0):
                     del left[name]
+            except Unmade:
+                raise
+            except Lost:  # started again
+                continue
         if time.monotonic() > until:
             raise OSError(f"{WHO}: readers did not start: {', '.join(left)}")
         time.sleep(0.02)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from reloop2_keras.core.optional import optional
+from reloop2_keras.core.ray_task import not_there
 
 RETRY_SECONDS = 1
 NEWS, WORK, LOOK = "news", "work", "look"  # groups of an actor's threads
@@ -18,6 +19,10 @@ class Away(OSError):
 
 class Lost(Exception):
     """An actor died, or did not answer in time: whether it has done it is not known."""
+
+
+class Unmade(Lost):
+    """An actor could not be made where it was put, and Ray does not try again."""
 
 
 class Late(Lost):
@@ -88,12 +93,16 @@ def got(reference: Any, seconds: float) -> Any:
 
     Raises:
         Lost: if the actor died.
+        Unmade: if it was never there.
         Late: if it did not answer in time.
     """
     ray = optional("ray", "`serve --ray`", "scale")
     try:
         return ray.get(reference, timeout=seconds)
     except ray.exceptions.RayActorError as error:
+        if "in its creation task" in str(error):
+            last = str(error).strip().split("\n")[-1]
+            raise Unmade(not_there(error) or last) from None
         raise Lost(_first_line(error)) from None
     except ray.exceptions.GetTimeoutError:
         raise Late(f"no answer within {seconds:g} seconds") from None
