@@ -10,14 +10,14 @@ from ray_nodes import ROOT, end, until
 
 PREPARATION = """
 from data_scripts import ray_preparation, ray_rows
-ray_rows.PART, ray_preparation.TASK_ROWS = 8000, 150
+ray_rows.PART, ray_rows.TASK_PARTS, ray_preparation.TASK_ROWS = 8000, 3, 150
 from data_scripts.__main__ import main
 """
 STUDY = "from reloop2_keras.__main__ import main\n"
 NOTED = """
 import os, sys, time
 sys.path.insert(0, {root!r})
-notes, pause = {notes!r}, {pause!r}
+notes, pause, nodes = {notes!r}, {pause!r}, {nodes!r}
 from reloop2_keras.core import ray_engine
 call = ray_engine.call
 def noted(here, function, *given):
@@ -26,6 +26,9 @@ def noted(here, function, *given):
     name = os.path.join(notes, ray.get_runtime_context().get_node_id())
     with open(name, "a") as file:
         file.write(f"{{begin}} begins\\n")
+    last = time.time() + 30
+    while len(os.listdir(notes)) < nodes and time.time() < last:
+        time.sleep(0.05)
     time.sleep(pause)
     found = call(here, function, *given)
     with open(name, "a") as file:
@@ -44,14 +47,16 @@ class Noted:
         folder: path, for notes.
         env: dict.
         pause: float, seconds that each task takes more.
+        nodes: int, that must have begun a task before one goes on: a node whose workers start
+            late would else find all done by the other one.
         cwd: path.
         more: code, before the command.
     """
 
-    def __init__(self, command, words, folder, env, pause=0.0, cwd=None, more=""):
+    def __init__(self, command, words, folder, env, pause=0.0, nodes=1, cwd=None, more=""):
         self.notes = Path(folder) / f"notes-{time.monotonic_ns()}"
         self.notes.mkdir()
-        head = NOTED.format(root=str(ROOT), notes=str(self.notes), pause=pause)
+        head = NOTED.format(root=str(ROOT), notes=str(self.notes), pause=pause, nodes=nodes)
         code = head + more + command + "sys.exit(main(sys.argv[1:]))\n"
         self.run = subprocess.Popen(
             [sys.executable, "-c", code, *map(str, words)],

@@ -69,7 +69,7 @@ def clean(folder):
 @pytest.mark.parametrize("source", ["criteo", "table"])
 def test_preparation_on_two_nodes_is_that_of_one_process(source, killed, cluster, logs, tmp_path):
     words = [*words_of(source, logs, tmp_path / "out"), "--address", cluster.address]
-    with Noted(PREPARATION, words, tmp_path, cluster.env, pause=0.2) as run:
+    with Noted(PREPARATION, words, tmp_path, cluster.env, pause=0.2, nodes=2) as run:
         run.on_both()
         if killed:
             assert run.run.poll() is None
@@ -127,7 +127,7 @@ def test_studies_on_two_nodes_are_those_of_one_process_and_a_killed_node_costs_n
 
     def compare(out, *more, node=None):
         given = ["compare", dataset, tmp_path / out, *words, *more]
-        with Noted(STUDY, given, tmp_path, env) as run:
+        with Noted(STUDY, given, tmp_path, env, nodes=2 if more else 1) as run:
             if node is not None:
                 run.on_both(1)
                 assert run.run.poll() is None
@@ -148,7 +148,7 @@ def test_a_head_that_goes_away_ends_a_command_which_is_gone_on_with(logs, tmp_pa
     with Nodes() as nodes:
         nodes.add()
         given = [*words, "--address", nodes.address]
-        with Noted(PREPARATION, given, tmp_path, nodes.env, pause=0.2) as run:
+        with Noted(PREPARATION, given, tmp_path, nodes.env, pause=0.2, nodes=2) as run:
             run.on_both()
             nodes.kill(nodes.head)
             status, said = run.end(90)
@@ -224,7 +224,7 @@ def test_a_machine_without_this_package_or_with_another_one_is_told(logs, tmp_pa
         ):
             second = nodes.add(covered)
             words = [*words_of("criteo", logs, tmp_path / "out"), "--address", nodes.address]
-            with Noted(PREPARATION, words, tmp_path, nodes.env, pause=0.2) as run:
+            with Noted(PREPARATION, words, tmp_path, nodes.env, pause=0.5) as run:
                 status, said = run.end(120)
             assert status == 2 and "Traceback" not in said, said
             assert re.match(f"data_scripts: {expected}", said.strip().splitlines()[-1]), said
