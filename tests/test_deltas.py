@@ -13,6 +13,7 @@ from reloop2_keras.core.deltas import Delta, merge_deltas
 from reloop2_keras.core.memories import ExactMemory, FeatureMemory, SketchMemory
 from reloop2_keras.core.memories import deltas as sum_deltas
 from reloop2_keras.core.online import BeliefTables, belief_kernels
+from reloop2_keras.core.online.belief_ids import ids_of, words_of
 
 NOISES = [0.0, 30.0]
 TABLES = [[0], [1], [0, 1], []]
@@ -286,6 +287,45 @@ def test_a_worker_that_rewinds_and_takes_the_merged_delta_is_what_the_others_are
         for worker in workers:
             for name, array in start.state().items():
                 np.testing.assert_array_equal(array, worker.state()[name])
+
+
+def test_going_back_and_taking_in_is_one_step_that_lets_go_of_the_mark():
+    one = beliefs(bits=4)
+    learn(one, 0, 200, values=60)
+    mark = one.mark()
+    learn(one, 1, 80, values=60)
+    delta, rounded = one.delta_since(mark), one.delta_since(mark, rounded=True)
+    np.testing.assert_array_equal(rounded.numbers, delta.numbers.astype("float32"))
+    assert rounded.numbers.dtype == Delta.from_bytes(rounded.to_bytes()).numbers.dtype == "float32"
+    assert merge_deltas([rounded, rounded]).numbers.dtype == "float32"
+    assert merge_deltas([rounded, delta]).numbers.dtype == "float64"
+    before = one.state()
+    wrong = dataclasses.replace(delta, ids=delta.ids | (1 << 40))
+    with pytest.raises(ValueError, match="tables' words"):
+        one.apply_delta(wrong, back_to=mark)
+    for name, array in one.state().items():
+        np.testing.assert_array_equal(array, before[name])
+    one.rewind(mark)
+    twin = one.copy()
+    twin.apply_delta(delta)
+    one.apply_delta(delta, back_to=mark)
+    for name, array in one.state().items():
+        np.testing.assert_array_equal(array, twin.state()[name])
+    with pytest.raises(ValueError, match="last one"):
+        one.delta_since(mark)
+    again = one.mark()
+    learn(one, 2, 10)
+    assert len(one.delta_since(again).ids) > 0
+
+
+def test_ids_go_by_where_words_live():
+    rng = np.random.default_rng(0)
+    words, tables = rng.integers(-(2**31), 2**31, 500).astype("int32"), rng.integers(0, 3, 500)
+    bits = np.array([3, 16, 24])[tables]
+    ids = ids_of(tables, words, bits)
+    np.testing.assert_array_equal(words_of(ids, bits), words)
+    places = (tables << 24) + (words & ((1 << bits) - 1))
+    np.testing.assert_array_equal(np.sort(places), places[np.argsort(ids)])
 
 
 def test_values_that_gave_way_are_told_and_come_back_as_new():

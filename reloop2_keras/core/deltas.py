@@ -227,7 +227,8 @@ def merge_deltas(deltas: Sequence[Delta]) -> Delta:
     clocks = [delta.clock for delta in deltas]
     together = max(clocks) if one.kind == "sums" else sum(clocks)
     ids, places = _united([delta.ids for delta in deltas])
-    numbers = np.zeros((len(ids), one.numbers.shape[1]))
+    kind = np.result_type(*[delta.numbers.dtype for delta in deltas])
+    numbers = np.zeros((len(ids), one.numbers.shape[1]), kind)
     kept = np.zeros(len(ids), "uint8")
     for delta, at in zip(deltas, places, strict=True):
         given = (np.ascontiguousarray(delta.numbers), np.ascontiguousarray(delta.kept))

@@ -23,6 +23,9 @@ class Mark:
     clock: int
 
 
+NO_MARK = Mark(0, 0)
+
+
 @dataclasses.dataclass
 class Journal:
     """What was touched since a mark, as it was before: at most one entry a place.
@@ -114,6 +117,11 @@ class Marked(ArrayState):
     def _signature(self) -> str:
         """All that two memories must share so that one takes the other's delta, as JSON."""
         raise NotImplementedError
+
+    def _let_go(self) -> None:
+        """Write nothing down until the next mark; the journal's space is kept for it."""
+        if self._journal is not None:
+            self._journal.mark = NO_MARK
 
     def _since(self, mark: Mark, clock: int) -> Journal:
         """Return the journal; ValueError unless it is the mark's, and not taken back since."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reloop2_keras.core.deltas import Delta, check_same, check_start, checked_delta
-from reloop2_keras.core.deltas_marks import Mark, Marked
+from reloop2_keras.core.deltas_marks import NO_MARK, Mark, Marked
 from reloop2_keras.core.online.belief_bank import PROBES, Bank, Journaled, keys_of, records_of
 from reloop2_keras.core.online.belief_ids import ids_of, words_of
 from reloop2_keras.core.online.belief_numpy import beliefs_numpy
@@ -16,7 +16,6 @@ from reloop2_keras.core.online.delta_kernels import (
     note_words,
     put_back,
     row_growths,
-    touched,
 )
 from reloop2_keras.core.rows import check_labels
 
@@ -64,9 +63,9 @@ class AdditiveBeliefs(Marked):
 
     def _room(self, more: int) -> Journaled | None:
         """Return the journal as the loops take it, with room for more; None without a mark."""
-        if self._journal is None:
-            return None
         journal = self._journal
+        if journal is None or journal.mark == NO_MARK:
+            return None
         journal.make_room(more, len(self._bank().cells))
         return Journaled(journal.mark.serial, journal.places, journal.before, journal.count)
 
@@ -104,25 +103,22 @@ class AdditiveBeliefs(Marked):
             return self._delta("beliefs", clock, ids, numbers, kept=kept)
 
     def _added(self, journal, kind):
-        """What was added to each belief since, in the order of ids."""
-        bank, bits = self._bank(), np.array(self.bits)
-        (places, before), start = journal.held(), journal.mark.clock
-        ids, then, fresh = touched(bank, bits, places, before)
-        order = np.argsort(ids)
-        numbers = news(before, places, order, fresh, float(start), float(self.rows), bank, kind)
-        ids, kept = ids[order], np.ones(len(ids), "uint8")
-        if not fresh.any():
-            return ids, kept, numbers
-        away = then[fresh & (before.view("int32")[:, 0] != 0)]  # values that gave way
-        kept[fresh[order]] = ~np.isin(ids[fresh[order]], away)
-        there = (ids & 0xFFFFFFFF) != 0  # word 0 is none
-        at = np.minimum(np.searchsorted(ids, away), len(ids) - 1)
-        gone = away[ids[at] != away]
-        if len(gone) or not there.all():
-            ids = np.concatenate([ids[there], gone])
-            kept = np.concatenate([kept[there], np.zeros(len(gone), "uint8")])
-            none = np.zeros((len(gone), numbers.shape[1]), kind)
-            numbers = np.concatenate([numbers[there], none])
+        """What was added to each belief since, about in the order of ids."""
+        bits, clock = np.array(self.bits), (float(journal.mark.clock), float(self.rows))
+        places, before = journal.held()
+        found = news(before, places, bits, *clock, self._bank(), kind)
+        ids, kept, numbers = found.ids, np.ones(len(places), "uint8"), found.numbers
+        away = found.then[found.fresh]  # of values that gave way
+        away = away[(away & 0xFFFFFFFF) != 0]  # word 0 is none
+        if len(away):
+            kept[found.fresh] = ~np.isin(ids[found.fresh], away)
+            gone = away[~np.isin(away, ids[np.isin(ids, away)])]  # few, against many
+            ids = np.concatenate([ids, gone])
+            kept = np.concatenate([kept, np.zeros(len(gone), "uint8")])
+            numbers = np.concatenate([numbers, np.zeros((len(gone), numbers.shape[1]), kind)])
+        there = (ids & 0xFFFFFFFF) != 0
+        if not there.all():
+            ids, kept, numbers = ids[there], kept[there], numbers[there]
         return ids, kept, numbers
 
     def apply_delta(self, delta: Delta, back_to: Mark | None = None) -> None:
@@ -135,7 +131,7 @@ class AdditiveBeliefs(Marked):
         Args:
             delta: of `delta_since`, `batch_delta` or `merge_deltas`.
             back_to: a mark to go back to first, see `rewind`: where a delta has what was learnt
-                since as a part.
+                since as a part. It is let go of.
 
         Raises:
             ValueError: if it is of other arguments, or damaged, or of values that do not begin
@@ -150,6 +146,7 @@ class AdditiveBeliefs(Marked):
                 tables, words = self._named(delta)
             if back_to is not None:
                 self.rewind(back_to)
+                self._let_go()  # to write down all that comes now would take longer than it does
             bank = self._bank()
             if delta.mode == "values":
                 self._journal = None

@@ -1,5 +1,7 @@
 """Loops over deltas of belief tables: what was learnt, and taking it in."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from reloop2_keras.core.compiled import COMPILED, jit, prefetch
@@ -20,47 +22,11 @@ AHEAD = 8  # entries, whose records are asked for meanwhile
 
 
 @jit
-def _touched(bank, bits, places, words, ids, then, fresh):
-    table, edges = bank[0], bank[1]
-    cells, width = table.reshape(-1), table.shape[1]
-    keys = cells.view(np.int32)
-    for n in range(len(places)):
-        if COMPILED and n + AHEAD < len(places):
-            prefetch(cells, places[n + AHEAD] * width)
-        k = np.searchsorted(edges, places[n], side="right") - 1
-        key, b, first = keys[2 * places[n] * width], bits[k], np.int64(k) << 32
-        plain = np.int64(key) & 0xFFFFFFFF
-        ids[n] = first | ((plain << (32 - b)) & 0xFFFFFFFF) | (plain >> b)
-        fresh[n] = words[n] != key
-        plain = np.int64(words[n]) & 0xFFFFFFFF
-        then[n] = first | ((plain << (32 - b)) & 0xFFFFFFFF) | (plain >> b)
-
-
-def touched(
-    bank: Bank, bits: np.ndarray, places: np.ndarray, before: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return who lives at places now, who did before, and whether these are different ones.
-
-    Args:
-        bank: `Bank`.
-        bits: int64 (K,), table k has 2^bits_k places.
-        places: int64 (n,).
-        before: float64 (n, cells of a record), as they were.
-
-    Returns:
-        (ids int64 (n,), see `ids_of`; those of before, int64 (n,); bool (n,))
-    """
-    ids, then, fresh = (np.empty(len(places), kind) for kind in ("int64", "int64", "bool"))
-    words = np.ascontiguousarray(before.view("int32")[:, 0])
-    _touched(tuple(bank), bits, places, words, ids, then, fresh)
-    return ids, then, fresh
-
-
-@jit
-def _news(before, places, order, bank, fresh, start, now, out):
-    table, _, noise, prior, _ = bank
+def _news(before, places, order, bank, bits, start, now, ids, then, fresh, out):
+    table, edges, noise, prior, _ = bank
     cells, width, size = table.reshape(-1), table.shape[1], len(noise)
-    flat = before.reshape(-1)
+    keys, flat, k = cells.view(np.int32), before.reshape(-1), 0
+    words = flat.view(np.int32)
     for n in range(len(order)):
         if COMPILED and n + AHEAD < len(order):
             i = order[n + AHEAD]
@@ -69,10 +35,18 @@ def _news(before, places, order, bank, fresh, start, now, out):
                 prefetch(cells, places[i] * width + line)
         i = order[n]
         at, was = places[i] * width, i * width
+        while places[i] >= edges[k + 1]:
+            k += 1
+        key, word, b, first = keys[2 * at], words[2 * was], bits[k], np.int64(k) << 32
+        plain = np.int64(key) & 0xFFFFFFFF
+        ids[n] = first | ((plain << (32 - b)) & 0xFFFFFFFF) | (plain >> b)
+        plain = np.int64(word) & 0xFFFFFFFF
+        then[n] = first | ((plain << (32 - b)) & 0xFFFFFFFF) | (plain >> b)
+        fresh[n] = word != key
         for a in range(size):
             grown = cells[at + HEAD + size + a] + noise[a] * (now - cells[at + 1])
             precision, held, mean = 1.0 / min(grown, prior), 1.0 / prior, 0.0
-            if not fresh[i]:
+            if word == key:
                 grown = flat[was + HEAD + size + a] + noise[a] * (start - flat[was + 1])
                 held, mean = 1.0 / min(grown, prior), flat[was + HEAD + a]
             faded, left = 0.0, held
@@ -87,17 +61,32 @@ def _news(before, places, order, bank, fresh, start, now, out):
         out[n, 3 * size] = now - start
 
 
+class News(NamedTuple):
+    """What beliefs have learnt and forgotten since a mark, in the order of places.
+
+    Attributes:
+        ids: int64 (n,), of who lives there now, see `ids_of`.
+        then: int64 (n,), of who did at the mark.
+        fresh: bool (n,), whether these are different ones: of who is there nothing had been known.
+        numbers: (n, 3 A + 1), A times w, A times its part of m x, A times -X, rows between.
+    """
+
+    ids: np.ndarray
+    then: np.ndarray
+    fresh: np.ndarray
+    numbers: np.ndarray
+
+
 def news(
     before: np.ndarray,
     places: np.ndarray,
-    order: np.ndarray,
-    fresh: np.ndarray,
+    bits: np.ndarray,
     start: float,
     now: float,
     bank: Bank,
     kind: str = "float64",
-) -> np.ndarray:
-    """Return what beliefs have learnt and forgotten since a mark: (n, 3 A + 1).
+) -> News:
+    """Return what beliefs have learnt and forgotten since a mark.
 
     The precision x now is u + w: what is left of the mark's precision x0, and what was learnt.
     While news comes, forgetting takes its part of both: u' = -noise x u, so u = x0 exp(-X), where X
@@ -110,18 +99,17 @@ def news(
     Args:
         before: float64 (n, cells of a record), as they were.
         places: int64 (n,), where they are now.
-        order: int64 (n,), in which they are told: what is told next should lie near in memory.
-        fresh: bool (n,), where another word lived before: nothing had been known of this one.
+        bits: int64 (K,), table k has 2^bits_k places.
         start, now: float, rows learnt at the mark and now.
         bank: `Bank`.
-        kind: str, what is returned.
-
-    Returns:
-        A times w; A times its part of m x; A times -X; rows between, one column.
+        kind: str, of the numbers that are returned.
     """
-    out = np.empty((len(places), 3 * len(bank.noise) + 1), kind)
-    _news(before, places, order, tuple(bank), fresh, start, now, out)
-    return out
+    count = len(places)
+    ids, then, fresh = (np.empty(count, each) for each in ("int64", "int64", "bool"))
+    out = np.empty((count, 3 * len(bank.noise) + 1), kind)
+    order = np.argsort(places)  # what comes next should lie near in memory
+    _news(before, places, order, tuple(bank), bits, start, now, ids, then, fresh, out)
+    return News(ids, then, fresh, out)
 
 
 @jit

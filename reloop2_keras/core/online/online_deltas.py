@@ -126,7 +126,7 @@ class AdditiveOnline(Composite):
         Args:
             delta: of `delta_since`, or of `merge_deltas`.
             back_to: a mark to go back to first, see `rewind`: where a delta has what was learnt
-                since as a part.
+                since as a part. It is let go of.
 
         Raises:
             ValueError: if it is of other arguments, or damaged, or of values that do not begin
