@@ -9,6 +9,7 @@ the same and kills within writes, each of the run that goes on where the one bef
 "1:2,half state-N.state" is kill 1, and one for that kind.
 """
 
+import functools
 import json
 import os
 import random
@@ -25,10 +26,19 @@ if KIND == "compare":
     from absent import hide
 
     hide(*{"tensorflow", "jax", "torch"} - {os.environ["KERAS_BACKEND"]})
-    import reloop2_keras.streaming.shipping  # noqa: F401
+    import bokeh.embed
+    import bokeh.layouts
+    import bokeh.plotting  # noqa: F401
+
+    import reloop2_keras.streaming.figures
+    import reloop2_keras.streaming.shipping
     import reloop2_keras.streaming.study  # noqa: F401
-    from reloop2_keras.__main__ import main as command
+    from reloop2_keras import __main__ as made
     from reloop2_keras.rivals import grids
+
+    command = made.main
+    # 2^18 buckets a field took most of a run
+    made.Candidates = functools.partial(made.Candidates, feature_bits=10)
 
     # what rivals are chosen from: less of it, for a run of seconds
     grids.RATES = {"linear": ("-l", (0.2, 0.5)), "coin": (None, (None,))}

@@ -10,6 +10,7 @@ from data_scripts.bins import bin_texts
 from reloop2_keras.core.hashing import hash_text
 from reloop2_keras.core.metrics import auc, gauc
 from reloop2_keras.core.online import Crosses, Online, with_coarser_bins
+from reloop2_keras.core.online.belief_bank import Cells
 from reloop2_keras.core.online.fast_part import OnlinePart, StartedTables
 from reloop2_keras.core.report import PrequentialReport
 
@@ -165,6 +166,16 @@ def test_a_study_can_name_what_was_tried():
     assert [names for names, _ in tables.tried()] == [["user", "item"]]
     assert tables.online(("base",)).found == first.found
     assert OnlinePart(first).online is first
+
+
+def test_a_start_lays_out_its_tables_once(monkeypatch):
+    places, made = [], Cells.__init__
+    counted = lambda self, *given: (places.append(given[0]), made(self, *given))[1]  # noqa: E731
+    monkeypatch.setattr(Cells, "__init__", counted)
+    online = StartedTables(Dataset(*users_log(5)), crosses=[]).online()
+    whole = sum(1 << bits for bits in [*online.bits, 3])
+    # crosses are looked for with tables of their own, without the constant
+    assert sorted(places) == [3 * 8, whole - 8, whole] and whole < 1 << 16
 
 
 def test_a_control_is_started_alike_whatever_was_started_before():

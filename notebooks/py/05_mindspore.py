@@ -9,7 +9,7 @@
 # `reloop2_keras` 1:1 and imports no Keras. One function makes the arms of both, both stream the
 # same slots, and their tables stand side by side.
 #
-# Run all takes two to four minutes on two cores; with the exercises, 30 minutes.
+# Run all takes about two minutes on two cores; with the exercises, 30 minutes.
 
 # %% tags=["parameters"]
 DATASET_DIR = "runs/demo/dataset"  # notebook 01 or `make demo` makes it

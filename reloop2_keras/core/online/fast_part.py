@@ -8,6 +8,7 @@ import numpy as np
 from reloop2_keras.core.correction import Served
 from reloop2_keras.core.online.crosses import Crosses
 from reloop2_keras.core.online.online import Online
+from reloop2_keras.core.online.table_arms import LEAST_BITS
 from reloop2_keras.core.retraction import Receipt
 
 HASHES = "feature_hashes"
@@ -127,7 +128,8 @@ class StartedTables:
         if kind not in self._started:
             crosses, found = self._of_controls if shuffled else (self._crosses, self._found)
             given = None if found is None else found.to_dict()
-            made = Online(len(self._dataset.fields), bases, crosses, found=given)
+            # the least room: `start` chooses how large tables are
+            made = Online(len(self._dataset.fields), bases, crosses, LEAST_BITS, found=given)
             made.start(self._shuffled if shuffled else self._batches, self._max)
             if crosses is None and shuffled:
                 self._of_controls = made.crosses, made.found

@@ -125,6 +125,12 @@ class Online(Retracting):
         self.waiting = Waiting(self.block_rows, columns)
         self.recent = Recent(self.width, arms.crosses) if self.again else None
 
+    def _take(self, other) -> None:
+        """Take all that another object, which is dropped, has laid out."""
+        self.crosses, self.bits, self.form = other.crosses, other.bits, other.form
+        self.arms, self.names, self.stage = other.arms, other.names, other.stage
+        self.waiting, self.recent = other.waiting, other.recent
+
     def start(
         self,
         batches: Batches,
@@ -162,8 +168,7 @@ class Online(Retracting):
             bits, crosses, chosen = plan(training, self.crosses, self.prior, sample_rows, rule)
             fresh = type(self)(**{**self.get_config(), "crosses": crosses, "bits": bits})
             learn_alone(fresh.arms, training)
-            self._lay_out(fresh.crosses, fresh.bits)
-            self.arms = fresh.arms  # learnt
+            self._take(fresh)
             self.found = chosen or self.found
             self.version += 1
         return chosen
@@ -253,9 +258,7 @@ class Online(Retracting):
             twin = self.copy()
             twin._lay_out(self.crosses, self.bits, form)
             Composite.load_state(twin, arrays)  # or a ValueError, and nothing is changed here
-            self.form, self.names = twin.form, twin.names
-            self.arms, self.stage, self.waiting = twin.arms, twin.stage, twin.waiting
-            self.recent = twin.recent
+            self._take(twin)
             self.version += 1
 
     def _parts(self) -> dict[str, ArrayState]:
