@@ -147,11 +147,11 @@ def _compare(args: argparse.Namespace) -> None:
         raise ValueError("expected DATASET and OUT, or --table METRICS; see --help")
     needed(args.arms or ARMS)  # wrong words and folders are told before a framework is imported
     known = PreparedDataset(args.dataset)
-    given = args.delays.split(",") if args.delays else [args.delay]
+    given = [args.delay] if args.delays is None else args.delays.split(",")
     delays = [Delay.of(text, "--delay") for text in given]
     if len(set(delays)) < len(delays):
         raise ValueError(f"--delays: expected distinct ones, found {args.delays}")
-    if args.delays and (args.late_clicks is not None or args.delay != "0"):
+    if args.delays is not None and (args.late_clicks is not None or args.delay != "0"):
         raise ValueError("--delays: expected without --delay and --late-clicks")
     state = Path(args.out) / "state" if args.resume else None
     if state and not args.engine and any(state.glob("task-*")):

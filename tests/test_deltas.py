@@ -15,6 +15,7 @@ from reloop2_keras.core.memories import deltas as sum_deltas
 from reloop2_keras.core.online import BeliefTables, belief_kernels
 from reloop2_keras.core.online.belief_ids import ids_of, words_of
 
+PARTS = ("ids", "kept", "numbers")
 NOISES = [0.0, 30.0]
 TABLES = [[0], [1], [0, 1], []]
 CLOSE = {"rtol": 1e-9, "atol": 1e-10}
@@ -316,6 +317,38 @@ def test_going_back_and_taking_in_is_one_step_that_lets_go_of_the_mark():
     again = one.mark()
     learn(one, 2, 10)
     assert len(one.delta_since(again).ids) > 0
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_what_is_known_is_taken_in_before_what_is_new_takes_its_place(compiled, monkeypatch):
+    """In a full table the new word comes first, and would displace the one that is told next."""
+    if not compiled:
+        plain(monkeypatch)
+    full = BeliefTables(1, bits=[3], noises=[0.0], prior=5.0)
+    hashes = np.arange(1, 500, dtype="int32")[:, None]
+    words, first = full.words(hashes), []
+    for n in range(len(words)):  # eight words fill the table
+        if words[n, 0] not in first and len(first) < 8:
+            first.append(words[n, 0])
+    for word in first[1:]:
+        full.learn(np.full((20, 1), word, "int32"), np.zeros(20))
+    least = np.full((1, 1), first[0], "int32")
+    full.learn(least, np.zeros(1))  # of this one least is known
+    assert (full.keys != 0).all()
+    taught = full.copy()
+    mark = taught.mark()
+    taught.learn(np.repeat(least, 60, 0), np.zeros(60))
+    known = taught.delta_since(mark)
+    empty = BeliefTables(1, bits=[3], noises=[0.0], prior=5.0)
+    mark = empty.mark()
+    other = next(word for word in words[:, 0] if word not in first)
+    empty.learn(np.full((2, 1), other, "int32"), np.ones(2))
+    new = empty.delta_since(mark)
+    assert len(known.ids) == len(new.ids) == 1
+    parts = {name: np.concatenate([getattr(new, name), getattr(known, name)]) for name in PARTS}
+    full.apply_delta(dataclasses.replace(known, clock=62, **parts))
+    assert other in full.keys and first[0] in full.keys
+    np.testing.assert_allclose(full.read(least), taught.read(least), **CLOSE)
 
 
 def test_ids_go_by_where_words_live():

@@ -148,12 +148,22 @@ def check_same(mine: str, delta: Delta, kind: str) -> None:
     """Raise ValueError, naming what differs, unless a delta is of a memory of this signature."""
     if delta.kind == kind and delta.signature == mine:
         return
-    own, theirs = (json.loads(text) for text in (mine, delta.signature))
+    own, theirs = json.loads(mine), _parsed_signature(delta)
     differing = sorted(n for n in {*own, *theirs} if own.get(n) != theirs.get(n))
     raise ValueError(
         f"`delta` must be of a {own['class']} of the same configuration. "
         f"Received: one of a {theirs.get('class')} that differs in {differing}"
     )
+
+
+def _parsed_signature(delta):
+    try:
+        theirs = json.loads(delta.signature)
+    except (TypeError, ValueError, RecursionError):
+        theirs = None
+    if not isinstance(theirs, dict):
+        raise ValueError("`delta.signature` must be a JSON object. Received: something else")
+    return theirs
 
 
 def check_start(delta: Delta, clock: int) -> None:

@@ -151,6 +151,7 @@ class Worker:
         self.online = online.copy()
         self._mark = self.online.mark()
         self._told: tuple[bytes, Delta] | None = None  # what `delta` returned last
+        self._rows = 0  # rows learnt then
 
     def learn(
         self,
@@ -177,7 +178,7 @@ class Worker:
         """Return what was learnt since the last `take`, see `Delta.to_bytes`."""
         told = self.online.delta_since(self._mark, rounded=True)
         data = told.to_bytes()
-        self._told = data, told
+        self._told, self._rows = (data, told), self.online.arms.tables.rows
         return data
 
     def take(self, parts: Sequence[bytes | memoryview]) -> None:
@@ -187,8 +188,11 @@ class Worker:
             parts: what all `delta` returned, in the same order for every worker.
 
         Raises:
-            ValueError: if one is damaged, or of another configuration. Nothing is changed then.
+            ValueError: if one is damaged, or of another configuration, or if this worker has
+                learnt since its `delta`: going back would forget it. Nothing is changed then.
         """
+        if self._told is not None and self.online.arms.tables.rows != self._rows:
+            raise ValueError("`take` must come before more is learnt than `delta` has told of")
         deltas = [self._read(part) for part in parts]
         self.online.apply_delta(merge_deltas(deltas), back_to=self._mark)
         self._mark, self._told = self.online.mark(), None

@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Self
 
 from reloop2_keras.core.arguments import MOST_ROWS, integer
@@ -112,10 +113,18 @@ class WorkerProcesses:
         Args:
             method: str, of `Worker`.
             arguments: a tuple for each worker.
+
+        Raises:
+            ValueError: if there are not as many. Nobody is called then.
         """
-        for n, (pipe, given) in enumerate(zip(self._pipes, arguments, strict=True)):
+        if len(arguments) != len(self._pipes):  # some would answer, and be heard at the next call
+            raise ValueError(
+                f"`arguments` must be {len(self._pipes)} tuples. Received: {len(arguments)}"
+            )
+        calls = [ForkingPickler.dumps((method, given)) for given in arguments]
+        for n, (pipe, call) in enumerate(zip(self._pipes, calls, strict=True)):
             try:
-                pipe.send((method, given))
+                pipe.send_bytes(call)
             except OSError:
                 raise RuntimeError(f"worker {n} has ended") from None
         answers, wrong = [], []

@@ -138,10 +138,14 @@ def _add_beliefs(bank, tables, words, kept, numbers, now, journal):
     table, edges, noise, prior, fastest = bank
     cells, width, size = table.reshape(-1), table.shape[1], len(noise)
     keys = cells.view(np.int32)
-    # what was let go of is forgotten first: then it is what gives way to what is new
-    for forgotten in (True, False):
-        for n in range(len(words)):
-            if COMPILED and not forgotten and n + AHEAD < len(words):
+    waiting, left = np.empty(len(words), np.int64), 0
+    # What was let go of is forgotten first: then it is what gives way to what is new. What has a
+    # record comes before what needs one, or it might give way before its own entry comes, whose
+    # numbers are of what was known.
+    for step in range(3):
+        for i in range(left if step == 2 else len(words)):
+            n = waiting[i] if step == 2 else i
+            if COMPILED and step == 1 and n + AHEAD < len(words):
                 k = tables[n + AHEAD]
                 at = (edges[k] + (words[n + AHEAD] & (edges[k + 1] - edges[k] - 1))) * width
                 for line in range(0, width, LINE):
@@ -151,12 +155,15 @@ def _add_beliefs(bank, tables, words, kept, numbers, now, journal):
                 if not nothing:
                     break
                 nothing = numbers[n, a] == 0.0
-            if nothing != forgotten:
+            if nothing != (step == 0):
                 continue
             k, word = tables[n], words[n]
             bounds = (edges[k], edges[k + 1] - edges[k] - 1, width)
             at = room_for(cells, keys, bounds, word, now, noise, prior, fastest)
-            if nothing and keys[2 * at] != word:
+            if keys[2 * at] != word and step < 2:
+                if not nothing:
+                    waiting[left] = n
+                    left += 1
                 continue
             if journal is not None:
                 note(journal, cells, keys, at, width)

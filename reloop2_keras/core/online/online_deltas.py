@@ -15,6 +15,8 @@ from reloop2_keras.core.online.second_stage import SecondStage
 from reloop2_keras.core.online.table_arms import TableArms
 from reloop2_keras.core.online.waiting import Waiting
 
+MOST_OF_RULE = 1e100  # what is more has no eigenvectors in float64
+
 
 @dataclasses.dataclass(frozen=True)
 class OnlineMark:
@@ -108,15 +110,17 @@ class AdditiveOnline(Composite):
                 tables, kind="online", signature=self._signature(), dense=whole
             )
 
-    def check_delta(self, delta: Delta) -> None:
-        """Raise ValueError unless a delta, of values from here on or added, can be taken in."""
+    def check_delta(self, delta: Delta, back_to: OnlineMark | None = None) -> None:
+        """Raise ValueError unless a delta can be taken in, see `apply_delta`."""
         check_same(self._signature(), checked_delta(delta), "online")
         sizes = [part.size for part in self._rule()]
         numbers = 1 + sum(sizes) + (delta.mode == "added")
         if len(delta.dense) != numbers:
             raise ValueError(f"`delta` must hold {numbers} numbers of the rule")
+        if (np.abs(delta.dense) > MOST_OF_RULE).any():
+            raise ValueError(f"`delta` must hold numbers of the rule up to {MOST_OF_RULE:g}")
         if delta.mode == "values":
-            check_start(delta, self.arms.tables.rows)
+            check_start(delta, self.arms.tables.rows if back_to is None else back_to.tables.clock)
             if (delta.dense[-sizes[-1] :] < 0).any():
                 raise ValueError("`delta` must hold weights >= 0 of the Hedge")
 
@@ -133,7 +137,7 @@ class AdditiveOnline(Composite):
                 where the tables stand. Nothing is changed then.
         """
         with self.lock:
-            self.check_delta(delta)
+            self.check_delta(delta, back_to)
             tables = self.arms.tables
             own = tables._signature()
             part = dataclasses.replace(delta, kind="beliefs", signature=own, dense=np.zeros(0))
