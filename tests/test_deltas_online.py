@@ -179,6 +179,30 @@ def test_a_reader_of_online_is_what_the_writer_is(values):
         assert writer.arms.tables.rows == reader.arms.tables.rows
 
 
+def test_values_go_back_to_a_mark_and_absurd_ones_change_nothing():
+    writer = started()
+    reader, first = writer.copy(), writer.mark()
+    mine = reader.mark()
+    teach(writer, 1, 100)
+    teach(reader, 2, 60)
+    absurd = dataclasses.replace(
+        writer.delta_since(first), dense=np.full_like(writer.delta_since(first).dense, 1e200)
+    )
+    state = reader.state()
+    for wrong, match in (
+        (absurd, "numbers of the rule up to 1e"),
+        (dataclasses.replace(absurd, signature="[]"), "`delta.signature` must be"),
+        (dataclasses.replace(absurd, signature="x"), "`delta.signature` must be"),
+        (dataclasses.replace(absurd, signature=7), "`delta.signature` must be"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            reader.apply_delta(wrong, back_to=mine)
+    for name, array in reader.state().items():
+        np.testing.assert_array_equal(array, state[name])
+    reader.apply_delta(writer.delta_since(first, values=True), back_to=mine)
+    np.testing.assert_array_equal(*(predicted(one)["logits"] for one in (writer, reader)))
+
+
 def test_workers_that_rewind_and_take_the_merged_delta_are_one():
     start = started()
     workers = [start.copy() for _ in range(3)]

@@ -83,7 +83,12 @@ def test_a_worker_s_wrong_part_changes_nothing():
             worker.take([part, wrong])
         for name, array in before.items():
             np.testing.assert_array_equal(array, worker.online.state()[name])
+    worker.learn(hashes, labels, p)
+    with pytest.raises(ValueError, match="`take` must come before more is learnt"):
+        worker.take([part])
+    part = worker.delta()
     worker.take([part])
+    assert worker.online.arms.tables.rows == started().arms.tables.rows + 100
 
 
 def test_processes_do_what_one_process_plays_and_tell_of_a_dead_one():
@@ -102,6 +107,9 @@ def test_processes_do_what_one_process_plays_and_tell_of_a_dead_one():
         np.testing.assert_array_equal(*again)
         with pytest.raises(RuntimeError, match="worker 1: ValueError: `hashes`"):
             workers.call("learn", [given[0], (hashes[:, :2], labels, None)])
+        with pytest.raises(ValueError, match="`arguments` must be 2 tuples. Received: 1"):
+            workers.call("learn", given[:1])
+        assert workers.call("delta", [(), ()]) == workers.call("delta", [(), ()])
         os.kill(workers._processes[1].pid, signal.SIGKILL)
         workers._processes[1].join()
         with pytest.raises(RuntimeError, match="worker 1"):

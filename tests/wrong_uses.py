@@ -119,6 +119,7 @@ STUDY = [
     (f"{COMPARE} --late-clicks .3 --longest 2h", "longest"),
     (f"{COMPARE} --late-clicks .3 --longest 0", "longest"),
     (f"{COMPARE} --delays 0,x", "delay"),
+    (f"{COMPARE} --delays ''", "delay"),
     (f"{COMPARE} --delays 0,1 --delay 1", "--delays: expected without --delay"),
     (f"{COMPARE} --delays 0,1 --late-clicks .3", "--delays: expected without"),
     (f"{COMPARE} --delays 1,1", "delays"),
