@@ -4,39 +4,23 @@ Importing it imports Keras; what TensorFlow's C++ then says of itself, whatever 
 kept out of the cell, where it would be a red box.
 """
 
-import contextlib
 import html
 import importlib
 import importlib.util
 import io
 import os
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
+from reloop2_keras.core.native_output import native_output_dropped
 from reloop2_keras.core.provenance import provenance
 from reloop2_keras.core.root_folder import at_root as at_root
 
-
-@contextlib.contextmanager
-def _native_output_dropped() -> Iterator[None]:
-    """Send file descriptor 2 nowhere; exceptions of Python come as always."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-with _native_output_dropped():
+with native_output_dropped():
     import reloop2_keras.needs_keras  # noqa: F401, I001
     import keras
 

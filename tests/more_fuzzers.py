@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from batch_case import labelled, text
 from fuzzers import changed, mutated, tried
-from service_case import ship_tables
+from service_case import copy_of_shipped, ship_tables
 from test_keras_file import written
 from test_public_logs import MAKERS, make_amazon_json, make_movielens_1m
 
@@ -200,12 +200,7 @@ def fuzz_events(seed, folder):
 def fuzz_shipped(seed, folder):
     """A shipped model whose description, encoder or state was changed, and sealed again."""
     rng, folder = random.Random(seed), Path(folder)
-    if not (folder / "model").exists():
-        ship_tables(folder / "model")
-    copy = folder / "copy"
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(folder / "model", copy)
-    about = json.loads((copy / "model.json").read_text())
+    copy, about = copy_of_shipped(folder)
     name = rng.choice(sorted(about["files"]))
     if rng.random() < 0.6:
         (copy / name).write_bytes(mutated((copy / name).read_bytes(), rng))

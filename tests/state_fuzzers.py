@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from fuzzers import VALUES, changed, mutated, tried
 from onnx_case import deepfm
 from served_model import Clock, encoder, labels, model, rows
-from service_case import ship_tables
+from service_case import copy_of_shipped
 
 from reloop2_keras.core import encoder_file
 from reloop2_keras.core.description import sealed
@@ -78,12 +78,7 @@ def fuzz_sealed_encoder(seed, folder):
 def fuzz_sealed_shipped(seed, folder):
     """A shipped model whose tables' file was changed: refused by name, or it serves."""
     rng, folder = random.Random(seed), Path(folder)
-    if not (folder / "model").exists():
-        ship_tables(folder / "model")
-    copy = folder / "copy"
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(folder / "model", copy)
-    about = json.loads((copy / "model.json").read_text())
+    copy, about = copy_of_shipped(folder)
     path = rng.choice(sorted(copy.glob("*.state")))
     head, arrays = read_state(path)
     if rng.random() < 0.5:

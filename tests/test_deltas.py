@@ -498,8 +498,10 @@ def test_deltas_of_others_are_refused(kind):
         "kept": delta.kept[:-1],
         "clock": -1,
     }
+    kinds = [("numbers", delta.numbers.astype(kind)) for kind in ("int64", "float16", "complex64")]
+    kinds.append(("dense", delta.dense.astype("float32")))
     before = memory.state()
-    for name, value in wrong.items():
+    for name, value in [*wrong.items(), *kinds]:
         with pytest.raises(ValueError, match="`delta"):
             memory.apply_delta(dataclasses.replace(delta, **{name: value}))
     for n, array in before.items():

@@ -127,6 +127,9 @@ def checked_delta(delta: Delta) -> Delta:
     fits = len(shapes[2]) == 2 and len(shapes[3]) == 1
     if not fits or not shapes[0] == shapes[1] == (shapes[2][0],):
         raise ValueError(f"`delta` must have as many numbers as ids. Received: shapes {shapes}")
+    if delta.numbers.dtype not in _NUMBERS or delta.dense.dtype != "float64":
+        found = delta.numbers.dtype, delta.dense.dtype
+        raise ValueError(f"`delta` must hold numbers {_NUMBERS}, float64. Received: {found}")
     if delta.kind not in _KINDS or delta.mode not in ("added", "values"):
         raise ValueError(f"`delta` must be of {_KINDS}. Received: {delta.kind}, {delta.mode}")
     for name in _COUNTS:

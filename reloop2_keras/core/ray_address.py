@@ -1,10 +1,9 @@
 """Whether a Ray answers at the address of a cluster's head, and takes this process (ours)."""
 
-import contextlib
-import os
 import socket
-from collections.abc import Iterator
 from typing import Any
+
+from reloop2_keras.core.native_output import native_output_dropped
 
 # What a client of HTTP/2 says first; a server of gRPC answers with its settings, a frame of type 4.
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
@@ -37,7 +36,7 @@ def check_address(ray: Any, address: str, who: str) -> None:
     if not answers(address):
         raise ValueError(unreachable(address, who))
     try:
-        with _said_nowhere():
+        with native_output_dropped():  # one error says it all
             ray._raylet.GcsClient(address=address)
     except ray.exceptions.AuthenticationError as error:
         raise ValueError(
@@ -68,16 +67,3 @@ def unreachable(address: str, who: str) -> str:
         f"{who}: expected a Ray cluster at {address}, found none (`ray start --head` starts one; "
         "without an address one is started on this machine)"
     )
-
-
-@contextlib.contextmanager
-def _said_nowhere() -> Iterator[None]:
-    """Drop what Ray's own code writes to file 2 on the way; one error says it all."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
